@@ -1,0 +1,3 @@
+import pg from 'pg';
+
+export class Pool extends pg.Pool {}

@@ -1,0 +1,46 @@
+import type { FastifyRequest } from 'fastify';
+
+/** Who is asking, as the application tells. All of it but `expiresAt` is part of the key of an answer that reads `request.user`. */
+export interface Identity {
+  readonly id: string;
+  /** When the proof of identity ends, in milliseconds since 1970. Undefined: it does not end. */
+  readonly expiresAt?: number | undefined;
+  readonly [claim: string]: unknown;
+}
+
+/**
+ * Tells who is asking. A hit is served before any hook of the application runs, so the identity can't come from a hook:
+ * it is computed from the named headers alone, and remembered (bounded, until `expiresAt`).
+ */
+export interface Identify {
+  /** Lower-case names of the request headers that prove the identity, usually `['authorization']`. */
+  readonly headers: readonly string[];
+  /** The identity, or undefined for an anonymous caller or a proof that does not hold. Must not throw for bad input. */
+  readonly user: (headers: Readonly<Record<string, string | undefined>>) => Promise<Identity | undefined> | Identity | undefined;
+}
+
+/** A length of time: milliseconds, or a number with a unit (`'500ms'`, `'2s'`, `'15m'`, `'1h'`, `'30d'`). */
+export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`;
+
+/** The `config.cache` of a route. `true` means all defaults. */
+export interface RouteCacheOptions {
+  /** The oldest that an answer may get although no row behind it changed. Needed where a statement depends on time. @defaultValue no limit */
+  readonly ttl?: Duration | undefined;
+  /** How long an invalidated answer may still be served while one recomputation runs. @defaultValue 0 */
+  readonly staleFor?: Duration | undefined;
+  /** How long an invalidated answer may still be served when the recomputation fails. @defaultValue 0 */
+  readonly staleIfError?: Duration | undefined;
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Caches the answers of a GET route exactly: dropped when a row behind them changes. */
+    cache?: boolean | RouteCacheOptions | undefined;
+  }
+  interface FastifyRequest {
+    /** Who is asking, by {@link Identify}. Reading it in a cached handler makes the answer per user. */
+    readonly user: Identity | undefined;
+  }
+}
+
+export type RequestWithUser = FastifyRequest;

@@ -1,0 +1,3 @@
+/** The library's face: what an application imports. */
+export type { Duration, Identify, Identity, RouteCacheOptions } from './http/options.ts';
+export { type Application, type ApplicationContext, defineApplication, type Progress } from './runtime/application.ts';

@@ -1,0 +1,78 @@
+/**
+ * A snapshot of the parts of PostgreSQL's catalog that decide what a statement means. It is loaded elsewhere
+ * (`db/load-catalog.ts`); this file only says its shape, so that `readset/` stays free of I/O.
+ */
+
+/** Why a relation's rows can't be followed through the feed; `undefined` when they can. */
+export type Invisibility =
+  | 'unlogged'
+  | 'temporary'
+  | 'foreign'
+  | 'materialized-view'
+  | 'sequence'
+  | 'system'
+  | 'row-security'
+  | 'unpublished'
+  | 'unsupported';
+
+export interface CatalogColumn {
+  readonly name: string;
+  /** Name in `pg_catalog` of the base type (domains resolved): `int4`, `text`, `numeric`, … or `enum` for enum types; `other` for user types. */
+  readonly type: string;
+  /** False for a column whose collation is not deterministic: equal text may differ in bytes. True where there is no collation. */
+  readonly deterministic: boolean;
+  /** A generated column (stored or virtual): the feed does not carry it. */
+  readonly generated: boolean;
+}
+
+export interface CatalogTable {
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+  /** `table` includes partitioned tables and partitions. */
+  readonly kind: 'table' | 'view';
+  /** Columns in order of their number, without dropped ones. */
+  readonly columns: readonly CatalogColumn[];
+  /** The definition of a view, as `pg_get_viewdef` prints it; undefined for tables. */
+  readonly definition: string | undefined;
+  readonly invisible: Invisibility | undefined;
+  /** Column sets that are unique (primary key first): used to choose the most selective predicate. */
+  readonly uniqueKeys: readonly (readonly string[])[];
+  /** Oids of all inheritance and partition ancestors. A change of this table is a change of each of them. */
+  readonly ancestors: readonly number[];
+}
+
+export interface CatalogFunction {
+  readonly schema: string;
+  readonly name: string;
+  readonly volatility: 'immutable' | 'stable' | 'volatile';
+  readonly kind: 'function' | 'aggregate' | 'window' | 'procedure';
+}
+
+/** An operator that is not in `pg_catalog`. */
+export interface CatalogOperator {
+  readonly schema: string;
+  readonly name: string;
+  readonly volatility: 'immutable' | 'stable' | 'volatile';
+  /** True when each operand is a type of `pg_catalog`: such an operator may take over an expression on built-in types. */
+  readonly onBuiltinTypes: boolean;
+}
+
+/** A type that is not in `pg_catalog`. */
+export interface CatalogType {
+  readonly schema: string;
+  readonly name: string;
+  /** As in {@link CatalogColumn.type}. */
+  readonly base: string;
+}
+
+export interface Catalog {
+  /** Schemas in which unqualified names are looked up, in order; `pg_catalog` included (first, unless named). */
+  readonly searchPath: readonly string[];
+  /** All relations that are not in `pg_catalog` or `information_schema`. */
+  readonly tables: readonly CatalogTable[];
+  /** Functions of all schemas, `pg_catalog` included; one row an overload. */
+  readonly functions: readonly CatalogFunction[];
+  readonly operators: readonly CatalogOperator[];
+  readonly types: readonly CatalogType[];
+}

@@ -1,0 +1,36 @@
+import type { FastifyInstance } from 'fastify';
+import type pg from 'pg';
+import type { Pool } from '../db/index.ts';
+import type { Identify } from '../http/options.ts';
+
+/** What the platform hands to an application. */
+export interface ApplicationContext {
+  /** Compatible with `pg.Pool`: use it plainly, or give it to Kysely or Drizzle. */
+  readonly db: Pool;
+  readonly environment: 'development' | 'production';
+  /** At least 32 random bytes, the same on every worker: for signing tokens and cookies. */
+  readonly secret: string;
+}
+
+/** Tells how far a long step is. `fraction` is from 0 to 1. */
+export type Progress = (fraction: number, label: string) => void;
+
+/** An application that `vazao dev` and `vazao start` can run. It is the default export of its module. */
+export interface Application {
+  readonly name: string;
+  /** Folder with the SQL migrations (`*.sql`), applied in the order of their names. */
+  readonly migrations: URL;
+  /** Fills a freshly migrated, empty database. Runs once, in one transaction. */
+  readonly seed?: ((client: pg.ClientBase, progress: Progress) => Promise<void>) | undefined;
+  /** Tells who is asking; see {@link Identify}. */
+  readonly identify?: ((context: ApplicationContext) => Identify) | undefined;
+  /** Registers routes, hooks and plugins. */
+  readonly register: (app: FastifyInstance, context: ApplicationContext) => Promise<void> | void;
+  /** Paths worth trying first; printed with `curl` after the start. */
+  readonly firstPaths?: readonly string[] | undefined;
+}
+
+/** Types an application; returns it as it is. */
+export function defineApplication(application: Application): Application {
+  return application;
+}
