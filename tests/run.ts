@@ -1,6 +1,6 @@
 /** Starts one PostgreSQL for all test files, then Node's test runner with the words given. */
 import { spawn } from 'node:child_process';
-import { startTestServer } from '../packages/vazao/src/testing/database.ts';
+import { startTestServer } from '../packages/vazao/src/testing/server.ts';
 
 const server = await startTestServer();
 const child = spawn(process.execPath, ['--test', ...process.argv.slice(2)], {

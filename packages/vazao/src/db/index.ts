@@ -1,3 +1,6 @@
-import pg from 'pg';
-
-export class Pool extends pg.Pool {}
+/** Pools that know which fill they serve and where their writes are in PostgreSQL's log. */
+export type { Effect } from './analysis.ts';
+export { currentContext, runInContext, trackWrites, type WorkContext } from './context.ts';
+export type { FillSession } from './fill-session.ts';
+export { loadCatalog } from './load-catalog.ts';
+export { Pool, type PoolOptions } from './pool.ts';

@@ -1,4 +1,7 @@
-import type { FastifyRequest } from 'fastify';
+import type { Feed } from '../feed/index.ts';
+
+/** The part of a feed that the plugin uses. */
+export type PluginFeed = Pick<Feed, 'position' | 'lagMs' | 'isFresh' | 'waitFor'>;
 
 /** Who is asking, as the application tells. All of it but `expiresAt` is part of the key of an answer that reads `request.user`. */
 export interface Identity {
@@ -16,7 +19,9 @@ export interface Identify {
   /** Lower-case names of the request headers that prove the identity, usually `['authorization']`. */
   readonly headers: readonly string[];
   /** The identity, or undefined for an anonymous caller or a proof that does not hold. Must not throw for bad input. */
-  readonly user: (headers: Readonly<Record<string, string | undefined>>) => Promise<Identity | undefined> | Identity | undefined;
+  readonly user: (
+    headers: Readonly<Record<string, string | undefined>>,
+  ) => Promise<Identity | undefined> | Identity | undefined;
 }
 
 /** A length of time: milliseconds, or a number with a unit (`'500ms'`, `'2s'`, `'15m'`, `'1h'`, `'30d'`). */
@@ -42,5 +47,3 @@ declare module 'fastify' {
     readonly user: Identity | undefined;
   }
 }
-
-export type RequestWithUser = FastifyRequest;

@@ -1,3 +1,18 @@
 /** Read sets: what an answer depends on, and whether a change of a row could alter it. No I/O. */
-export type { Catalog, CatalogColumn, CatalogFunction, CatalogOperator, CatalogTable, CatalogType, Invisibility } from './catalog.ts';
+export { type Analyzer, type AnalyzerOptions, createAnalyzer, TEMPLATES_MAX_DEFAULT } from './analyzer.ts';
+export { canonical } from './canonical.ts';
+export type {
+  Catalog,
+  CatalogColumn,
+  CatalogFunction,
+  CatalogOperator,
+  CatalogTable,
+  CatalogType,
+  Invisibility,
+} from './catalog.ts';
 export type { Change, Relation, Values } from './change.ts';
+export { loadParser } from './parse.ts';
+export type { Grain, Predicate, RangeOperator, ReadSet, Term } from './read-set.ts';
+export type { Refusal, RefusalCode } from './refusal.ts';
+export type { ConditionTemplate, Template, TermTemplate } from './template.ts';
+export { touches } from './touches.ts';

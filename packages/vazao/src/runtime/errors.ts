@@ -4,11 +4,13 @@ export type RuntimeErrorCode =
   | 'ERR_RUNTIME_CONFIGURATION'
   | 'ERR_RUNTIME_DATABASE'
   | 'ERR_RUNTIME_DATA_FOLDER'
+  | 'ERR_RUNTIME_FEED'
   | 'ERR_RUNTIME_MIGRATION'
   | 'ERR_RUNTIME_PORT'
   | 'ERR_RUNTIME_POSTGRES_AS_ROOT'
   | 'ERR_RUNTIME_POSTGRES_MISSING'
-  | 'ERR_RUNTIME_POSTGRES_START';
+  | 'ERR_RUNTIME_POSTGRES_START'
+  | 'ERR_RUNTIME_SEED';
 
 export class RuntimeError extends Error {
   readonly code: RuntimeErrorCode;
@@ -18,4 +20,19 @@ export class RuntimeError extends Error {
     this.name = 'RuntimeError';
     this.code = code;
   }
+}
+
+/** The message of whatever was thrown, on one line. */
+export function describeError(error: unknown): string {
+  const message = error instanceof Error ? error.message || error.name : String(error);
+  // A refused connection to a name with several addresses arrives as an AggregateError with an empty message.
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(describeError).join('; ');
+  return message.replaceAll(/\s*\n\s*/g, ' ').trim();
+}
+
+/** The `code` of an error of Node (`ENOENT`) or PostgreSQL (`28P01`). */
+export function errorCode(error: unknown): string | undefined {
+  if (error instanceof AggregateError && error.errors.length > 0) return errorCode(error.errors[0]);
+  const code = (error as { code?: unknown } | undefined)?.code;
+  return typeof code === 'string' ? code : undefined;
 }

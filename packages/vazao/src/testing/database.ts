@@ -3,12 +3,9 @@
  * in `VAZAO_TEST_SERVER`; a test file run alone starts one for itself.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after } from 'node:test';
 import pg from 'pg';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../runtime/embedded-postgres.ts';
+import { startTestServer } from './server.ts';
 
 export interface TestDatabase extends AsyncDisposable {
   readonly name: string;
@@ -20,12 +17,16 @@ export interface TestDatabase extends AsyncDisposable {
   client(): Promise<pg.Client>;
 }
 
-let server: Promise<string> | undefined;
+let ownServer: Promise<{ url: string; stop: () => Promise<void> }> | undefined;
+
+// Registered here, for the whole file, and not where the server is started: that may be inside a test.
+after(async () => (await ownServer)?.stop());
 
 /** Creates an empty database; it is dropped when disposed. */
-export async function createTestDatabase(): Promise<TestDatabase> {
-  server ??= process.env['VAZAO_TEST_SERVER'] ? Promise.resolve(process.env['VAZAO_TEST_SERVER']) : startOwnServer();
-  const serverUrl = await server;
+export async function createTestDatabase(
+  options: { readonly serverUrl?: string | undefined } = {},
+): Promise<TestDatabase> {
+  const serverUrl = options.serverUrl ?? process.env.VAZAO_TEST_SERVER ?? (await startOwnServer()).url;
   const name = `test_${randomBytes(6).toString('hex')}`;
   const admin = new pg.Client(serverUrl);
   await admin.connect();
@@ -58,24 +59,7 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   };
 }
 
-async function startOwnServer(): Promise<string> {
-  const { url, stop } = await startTestServer();
-  after(stop);
-  return url;
-}
-
-/** Starts a server with a throw-away folder. Its settings favour speed over durability, and leave room for many slots. */
-export async function startTestServer(): Promise<{ url: string; stop: () => Promise<void> }> {
-  const folder = await mkdtemp(join(tmpdir(), 'vazao-test-'));
-  const postgres: EmbeddedPostgres = await startEmbeddedPostgres({
-    folder,
-    settings: { max_wal_senders: '60', max_replication_slots: '60', max_connections: '400', full_page_writes: 'off', max_wal_size: '4GB' },
-  });
-  return {
-    url: postgres.url('postgres'),
-    async stop() {
-      await postgres.stop();
-      await rm(folder, { recursive: true, force: true });
-    },
-  };
+function startOwnServer(): Promise<{ url: string; stop: () => Promise<void> }> {
+  ownServer ??= startTestServer();
+  return ownServer;
 }

@@ -1,0 +1,396 @@
+/**
+ * Answers, and the changes that end them.
+ *
+ * All of it runs on one thread and none of it waits: looking up, completing a fill and applying a commit are each one
+ * uninterrupted step. That is what makes "test the recent commits, then store" free of races here.
+ */
+import { LRUCache } from 'lru-cache';
+import { type Commit, type Snapshot, sees } from '../feed/index.ts';
+import { type Change, type Term, touches } from '../readset/index.ts';
+import { type Drop, type Entry, entrySizeBytes } from './entry.ts';
+import { Fill, type FillOutcome, type NotStored, SHARED_WITH_ALL, SHARED_WITH_EARLY } from './fill.ts';
+import {
+  type CacheFeed,
+  type CacheOptions,
+  DROPS_REMEMBERED_MAX,
+  RECENT_COMMITS_MAX_DEFAULT,
+  SIZE_MAX_BYTES_DEFAULT,
+} from './options.ts';
+import { RecentCommits } from './recent-commits.ts';
+import { TermIndex } from './term-index.ts';
+
+export interface CompleteOptions<V> {
+  /** The key to store under; it may be longer than the fill's, when the computation showed what else it depends on. */
+  readonly key: string;
+  readonly value: V;
+  /** Bytes of the value alone. */
+  readonly valueBytes: number;
+  readonly ttlMs?: number | undefined;
+  readonly staleForMs?: number | undefined;
+}
+
+export type Completed<V> =
+  | { readonly stored: true; readonly entry: Entry<V> }
+  | { readonly stored: false; readonly why: NotStored };
+
+export type Joined<V> =
+  | { readonly role: 'leader'; readonly fill: Fill<V> }
+  | { readonly role: 'waiter'; readonly outcome: Promise<FillOutcome<V>> };
+
+export interface CacheFigures {
+  readonly entries: number;
+  readonly sizeBytes: number;
+  readonly sizeMaxBytes: number;
+  readonly fillsRunning: number;
+  readonly stored: number;
+  readonly notStored: number;
+  readonly dropped: number;
+  readonly evicted: number;
+  readonly recentCommits: number;
+}
+
+/** From a table's oid to the oids that its changes concern: itself, and the tables that it is a partition or child of. */
+export type Lineage = (oid: number) => readonly number[] | undefined;
+
+export class Cache<V> {
+  readonly feed: CacheFeed;
+  readonly now: () => number;
+  readonly #entries: LRUCache<string, Entry<V>>;
+  readonly #index = new TermIndex<V>();
+  readonly #fills = new Map<string, Fill<V>>();
+  readonly #recent: RecentCommits;
+  readonly #drops = new LRUCache<string, Drop>({ max: DROPS_REMEMBERED_MAX });
+  #lineage: Lineage = () => undefined;
+  /** Sequence of the last commit that was applied. */
+  #sequence = 0;
+  /** Grows when everything was dropped: a fill that began before is not stored. */
+  #generation = 0;
+  #lastFreshAtMs: number;
+  #counters = { stored: 0, notStored: 0, dropped: 0, evicted: 0 };
+
+  constructor(options: CacheOptions) {
+    this.feed = options.feed;
+    this.now = options.now ?? (() => performance.now());
+    this.#lastFreshAtMs = this.now();
+    this.#recent = new RecentCommits(options.recentCommitsMax ?? RECENT_COMMITS_MAX_DEFAULT);
+    this.#entries = new LRUCache<string, Entry<V>>({
+      maxSize: options.sizeMaxBytes ?? SIZE_MAX_BYTES_DEFAULT,
+      sizeCalculation: (entry) => entry.sizeBytes,
+      dispose: (entry, _key, reason) => {
+        this.#index.remove(entry);
+        if (reason === 'evict') this.#counters.evicted++;
+      },
+    });
+    this.feed.on('commit', (commit) => this.#apply(commit));
+    this.feed.on('epoch', () => this.dropAll('epoch'));
+    // Tables may have become visible, with suspects of their own: fills that began before know nothing of those.
+    this.feed.on('schema', () => {
+      this.#generation++;
+    });
+    this.feed.on('snapshot', (snapshot) => this.#observe(snapshot));
+  }
+
+  /** True while answers may be called fresh: the feed has spoken within its lease. */
+  isFresh(): boolean {
+    return this.feed.isFresh();
+  }
+
+  /** The entry of a key, fresh or not: look at {@link Cache.isGood} before serving it. */
+  get(key: string): Entry<V> | undefined {
+    return this.#entries.get(key);
+  }
+
+  /** The entry may be served as the current answer, given that {@link Cache.isFresh}. */
+  isGood(entry: Entry<V>): boolean {
+    return (
+      entry.staleSinceMs === Number.POSITIVE_INFINITY &&
+      (entry.expiresAtMs === Number.POSITIVE_INFINITY || this.now() < entry.expiresAtMs)
+    );
+  }
+
+  /** How long the entry has not been known to be current, in milliseconds; 0 while it is. */
+  staleMs(entry: Entry<V>): number {
+    const now = this.now();
+    const since = Math.min(entry.staleSinceMs, entry.expiresAtMs, this.isFresh() ? now : this.#lastFreshAtMs);
+    return Math.max(0, now - since);
+  }
+
+  /** Joins the running fill of the key, or starts one that the caller must {@link Cache.complete} or {@link Cache.fail}. */
+  join(key: string): Joined<V> {
+    const running = this.#fills.get(key);
+    // Without a fresh feed there is no telling what has changed since the fill's snapshot: only those share it who asked before.
+    if (running) return { role: 'waiter', outcome: running.wait(this.isFresh() ? this.#sequence : SHARED_WITH_ALL) };
+    const fill = new Fill<V>(key, {
+      atMs: this.now(),
+      epoch: this.feed.epoch,
+      generation: this.#generation,
+      neededAfter: this.#recent.seenUpTo,
+      suspects: this.feed.suspects,
+    });
+    this.#fills.set(key, fill);
+    return { role: 'leader', fill };
+  }
+
+  isFilling(key: string): boolean {
+    return this.#fills.has(key);
+  }
+
+  /** Ends a fill with its value: stores it if it is still the truth, and gives it to those who may have it. */
+  complete(fill: Fill<V>, options: CompleteOptions<V>): Completed<V> {
+    this.#fills.delete(fill.key);
+    const outdatedAt = fill.snapshot ? this.#firstUnseenTouch(fill, fill.snapshot) : SHARED_WITH_ALL;
+    const why = this.#whyNotStored(fill, options, outdatedAt);
+    if (why) {
+      this.#counters.notStored++;
+      const sharing = SHARING[why.code];
+      fill.settle(sharing ? options.value : undefined, sharing?.(outdatedAt) ?? 0);
+      return { stored: false, why };
+    }
+    const now = this.now();
+    const entry: Entry<V> = {
+      key: options.key,
+      value: options.value,
+      terms: fill.terms,
+      sizeBytes: entrySizeBytes(options.key, options.valueBytes, fill.terms),
+      snapshot: fill.snapshot,
+      expiresAtMs: options.ttlMs === undefined ? Number.POSITIVE_INFINITY : now + options.ttlMs,
+      createdAtMs: now,
+      fillMs: now - fill.start.atMs,
+      staleForMs: options.staleForMs ?? 0,
+      staleSinceMs: Number.POSITIVE_INFINITY,
+      hits: 0,
+      statements: fill.statements,
+    };
+    this.#store(entry);
+    this.#counters.stored++;
+    fill.settle(options.value, SHARED_WITH_ALL);
+    return { stored: true, entry };
+  }
+
+  /** Ends a fill that has no value to share. */
+  fail(fill: Fill<V>): void {
+    if (this.#fills.get(fill.key) !== fill) return;
+    this.#fills.delete(fill.key);
+    this.#counters.notStored++;
+    fill.settle(undefined, 0);
+  }
+
+  /** Keeps a piece of book-keeping that reads no row, under the same bound as the entries. */
+  note(key: string, value: V, valueBytes: number, ttlMs?: number): void {
+    const now = this.now();
+    this.#store({
+      key,
+      value,
+      terms: [],
+      sizeBytes: entrySizeBytes(key, valueBytes, []),
+      snapshot: undefined,
+      expiresAtMs: ttlMs === undefined ? Number.POSITIVE_INFINITY : now + ttlMs,
+      createdAtMs: now,
+      fillMs: 0,
+      staleForMs: 0,
+      staleSinceMs: Number.POSITIVE_INFINITY,
+      hits: 0,
+      statements: [],
+    });
+  }
+
+  /** Drops one key by hand. Returns whether there was something to drop. */
+  purge(key: string): boolean {
+    const entry = this.#entries.peek(key);
+    if (!entry) return false;
+    this.#entries.delete(key);
+    this.#drops.set(key, { key, reason: 'purge', at: Date.now() });
+    return true;
+  }
+
+  /** Drops everything: all that was derived so far is unfounded. */
+  dropAll(reason: Drop['reason'], position?: bigint): void {
+    this.#generation++;
+    const at = Date.now();
+    let remembered = 0;
+    for (const entry of [...this.#entries.values()]) {
+      if (entry.terms.length === 0) continue; // read no row: nothing that happened to the database concerns it
+      this.#counters.dropped++;
+      if (remembered++ < DROPS_REMEMBERED_MAX) this.#drops.set(entry.key, { key: entry.key, reason, at, position });
+      this.#retire(entry);
+    }
+  }
+
+  /** Says which tables are parts of which; called by whoever loads the catalog. */
+  setLineage(lineage: Lineage): void {
+    this.#lineage = lineage;
+  }
+
+  lastDrop(key: string): Drop | undefined {
+    return this.#drops.get(key);
+  }
+
+  /** All keys that begin with `prefix`, most recently used first, at most `max`. */
+  keys(prefix: string, max: number): string[] {
+    const found: string[] = [];
+    for (const key of this.#entries.keys()) {
+      if (!key.startsWith(prefix)) continue;
+      if (found.push(key) >= max) break;
+    }
+    return found;
+  }
+
+  /** Keys under `prefix` whose drop is remembered. */
+  droppedKeys(prefix: string, max: number): string[] {
+    return [...this.#drops.keys()].filter((key) => key.startsWith(prefix)).slice(0, max);
+  }
+
+  figures(): CacheFigures {
+    return {
+      entries: this.#entries.size,
+      sizeBytes: this.#entries.calculatedSize,
+      sizeMaxBytes: this.#entries.maxSize,
+      fillsRunning: this.#fills.size,
+      ...this.#counters,
+      recentCommits: this.#recent.size,
+    };
+  }
+
+  #store(entry: Entry<V>): void {
+    this.#entries.set(entry.key, entry);
+    // An entry larger than the whole bound is not taken by the LRU; indexing it would leak it.
+    if (entry.terms.length > 0 && this.#entries.peek(entry.key) === entry) this.#index.add(entry);
+  }
+
+  #whyNotStored(fill: Fill<V>, options: CompleteOptions<V>, outdatedAt: number): NotStored | undefined {
+    if (fill.notStored) return fill.notStored;
+    if (fill.start.epoch !== this.feed.epoch || fill.start.generation !== this.#generation) {
+      return { code: 'epoch', detail: 'The feed had a gap, or the schema changed, while the answer was computed.' };
+    }
+    if (!this.isFresh())
+      return { code: 'not-fresh', detail: 'The feed has not spoken within its lease, so nothing is stored.' };
+    if (fill.usesTime && options.ttlMs === undefined) {
+      return {
+        code: 'time',
+        detail:
+          'A statement depends on the current time. Name a `ttl` for the route to say how old its answer may get.',
+      };
+    }
+    const { snapshot } = fill;
+    if (!snapshot && fill.statements.length > 0) {
+      return { code: 'unfinished', detail: 'The answer was sent before its statements had begun.' };
+    }
+    if (!snapshot) {
+      if (options.ttlMs !== undefined) return undefined;
+      return {
+        code: 'no-statement',
+        detail:
+          'The answer read nothing through the pool, so nothing would ever drop it. Name a `ttl` if that is meant.',
+      };
+    }
+    for (const suspect of fill.start.suspects) {
+      if (!sees(snapshot, suspect)) {
+        return { code: 'suspect', detail: 'A transaction was running that began before the feed could see all of it.' };
+      }
+    }
+    if (!this.#recent.covers(fill.start.neededAfter)) {
+      return { code: 'too-long', detail: 'The computation took longer than the recent commits are remembered.' };
+    }
+    if (outdatedAt !== SHARED_WITH_ALL) {
+      return { code: 'changed', detail: 'A row that the answer was computed from changed meanwhile.' };
+    }
+    return undefined;
+  }
+
+  /** The sequence of the first delivered commit that the fill did not see and that touches what it read. */
+  #firstUnseenTouch(fill: Fill<V>, snapshot: Snapshot): number {
+    for (const commit of this.#recent.unseenBy(snapshot)) {
+      if (commit.changes.some((change) => this.#touchesFill(fill, change))) return commit.sequence;
+    }
+    return SHARED_WITH_ALL;
+  }
+
+  #touchesFill(fill: Fill<V>, change: Change): boolean {
+    const lineage = this.#lineage(change.relation.oid);
+    if (!lineage) return true; // a table that the catalog did not have: it may be a part of any
+    return fill.terms.some((term) => lineage.includes(term.table.oid) && touches(term, change));
+  }
+
+  #apply(commit: Commit): void {
+    this.#sequence = commit.sequence;
+    this.#recent.add(commit);
+    if (commit.schemaChanged) {
+      this.dropAll('schema', commit.position);
+      return;
+    }
+    for (const change of commit.changes) {
+      const lineage = this.#lineage(change.relation.oid);
+      if (!lineage) {
+        // A table that the catalog did not have when it was loaded: it may be a new part of any other.
+        this.dropAll('unknown-table', commit.position);
+        return;
+      }
+      for (const oid of lineage) {
+        this.#index.match(oid, change, (entry, term) => this.#drop(entry, term, change, commit));
+      }
+    }
+  }
+
+  #drop(entry: Entry<V>, term: Term, change: Change, commit: Commit): void {
+    if (entry.snapshot && sees(entry.snapshot, commit.xid)) return; // computed after that commit
+    if (this.#entries.peek(entry.key) !== entry || entry.staleSinceMs !== Number.POSITIVE_INFINITY) return;
+    this.#counters.dropped++;
+    const at = performance.timeOrigin + performance.now();
+    this.#drops.set(entry.key, {
+      key: entry.key,
+      reason: 'change',
+      at,
+      table: `${term.table.schema}.${term.table.name}`,
+      change: change.kind,
+      row: describeRow(change),
+      position: commit.position,
+      msAfterCommit: at - commit.committedAtMs,
+    });
+    this.#retire(entry);
+  }
+
+  /** Takes an entry out of service; it stays, as stale, where it may still be served so. */
+  #retire(entry: Entry<V>): void {
+    if (entry.staleForMs > 0) {
+      this.#index.remove(entry);
+      if (entry.staleSinceMs === Number.POSITIVE_INFINITY)
+        entry.staleSinceMs = this.isFresh() ? this.now() : this.#lastFreshAtMs;
+    } else {
+      this.#entries.delete(entry.key);
+    }
+  }
+
+  #observe(snapshot: Snapshot): void {
+    this.#lastFreshAtMs = this.now();
+    this.#recent.observe(snapshot);
+    let neededAfter = this.#recent.seenUpTo;
+    for (const fill of this.#fills.values()) neededAfter = Math.min(neededAfter, fill.start.neededAfter);
+    this.#recent.prune(neededAfter);
+  }
+}
+
+/**
+ * Who of the waiters may have an answer that is not stored, by the reason. Where a reason is absent nobody may: the
+ * computation may have had effects, or answers, that each caller must have for itself.
+ */
+const SHARING: Readonly<Record<string, (outdatedAt: number) => number>> = {
+  changed: (outdatedAt) => outdatedAt,
+  time: (outdatedAt) => outdatedAt,
+  failed: () => SHARED_WITH_ALL,
+  epoch: () => SHARED_WITH_EARLY,
+  'not-fresh': () => SHARED_WITH_EARLY,
+  suspect: () => SHARED_WITH_EARLY,
+  'too-long': () => SHARED_WITH_EARLY,
+  'feed-behind': () => SHARED_WITH_EARLY,
+};
+
+function describeRow(change: Change): Record<string, string | null> | undefined {
+  if (change.kind === 'all') return undefined;
+  const values = change.kind === 'delete' ? change.old : change.new;
+  const row: Record<string, string | null> = {};
+  for (const [position, name] of change.relation.columns.entries()) {
+    const value = values[position];
+    if (value !== undefined) row[name] = value;
+  }
+  return row;
+}

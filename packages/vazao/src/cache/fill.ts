@@ -1,0 +1,127 @@
+/**
+ * A fill: one computation of an answer, and what it has read so far.
+ *
+ *   running ── complete() ──► stored         nothing it read has changed unseen
+ *      │            └───────► served only    something did, or `abandon` was called; the reason is kept
+ *      └────── fail() ──────► failed         there is no answer to share
+ *
+ * Whoever asks for the same key meanwhile waits for it. A waiter may have the answer if its snapshot was taken after the
+ * waiter had asked, or if no change that touches it had been delivered before the waiter asked; the others share the
+ * next fill. So a key costs at most one running and one waiting fill, whatever the rates of requests and of writes.
+ */
+import type { Snapshot } from '../feed/index.ts';
+import type { Term } from '../readset/index.ts';
+import type { StatementRecord } from './entry.ts';
+
+/** Why an answer was not stored. */
+export interface NotStored {
+  readonly code: string;
+  /** A sentence for people. */
+  readonly detail: string;
+}
+
+/** What a waiter gets: the value, or the word to look again. */
+export type FillOutcome<V> = { readonly kind: 'value'; readonly value: V } | { readonly kind: 'again' };
+
+/** The moment a fill began, as the cache counts moments. */
+export interface FillStart {
+  readonly atMs: number;
+  readonly epoch: number;
+  /** Grows whenever all entries are dropped. */
+  readonly generation: number;
+  /** `RecentCommits.seenUpTo`: what the fill's snapshot is sure to see. */
+  readonly neededAfter: number;
+  /** Transactions whose changes the feed may not deliver in full. Taken before the snapshot; the feed forgets them when they end. */
+  readonly suspects: ReadonlySet<bigint>;
+}
+
+interface Waiter<V> {
+  /** Last sequence delivered when it asked; −1 when the fill's snapshot had not been asked for yet. */
+  readonly sequence: number;
+  readonly settle: (outcome: FillOutcome<V>) => void;
+}
+
+/** `outdatedAt` for an answer that nobody may share but those who asked before its snapshot was taken. */
+export const SHARED_WITH_EARLY = 0;
+export const SHARED_WITH_ALL: number = Number.POSITIVE_INFINITY;
+
+export class Fill<V> {
+  readonly key: string;
+  readonly start: FillStart;
+  readonly statements: StatementRecord[] = [];
+  readonly terms: Term[] = [];
+  #opened = false;
+  #snapshot: Snapshot | undefined;
+  #position = 0n;
+  #usesTime = false;
+  #notStored: NotStored | undefined;
+  readonly #waiters: Waiter<V>[] = [];
+
+  constructor(key: string, start: FillStart) {
+    this.key = key;
+    this.start = start;
+  }
+
+  /** The one snapshot that all statements of the fill see; undefined while it is not known. */
+  get snapshot(): Snapshot | undefined {
+    return this.#snapshot;
+  }
+
+  /**
+   * Everything that the snapshot sees was committed before this position. The answer must not leave, nor be stored, before
+   * the feed has passed it: else a reader could see something new here and then something older under another key.
+   */
+  get position(): bigint {
+    return this.#position;
+  }
+
+  get usesTime(): boolean {
+    return this.#usesTime;
+  }
+
+  get notStored(): NotStored | undefined {
+    return this.#notStored;
+  }
+
+  get waiting(): number {
+    return this.#waiters.length;
+  }
+
+  /** The fill's transaction is about to be opened: from now on its snapshot may be older than a waiter's question. */
+  open(): void {
+    this.#opened = true;
+  }
+
+  /** The fill's transaction has told its snapshot. */
+  begin(snapshot: Snapshot, position: bigint): void {
+    this.#snapshot = snapshot;
+    this.#position = position;
+  }
+
+  /** Adds what a statement reads. Called before the statement is sent. */
+  read(record: StatementRecord, usesTime: boolean): void {
+    this.statements.push(record);
+    this.terms.push(...record.terms);
+    if (usesTime) this.#usesTime = true;
+  }
+
+  /** The answer will be served and not stored. The first reason stays. */
+  abandon(code: string, detail: string): void {
+    this.#notStored ??= { code, detail };
+  }
+
+  wait(sequence: number): Promise<FillOutcome<V>> {
+    return new Promise((settle) => this.#waiters.push({ sequence: this.#opened ? sequence : -1, settle }));
+  }
+
+  /**
+   * @param value - undefined sends everybody to look again
+   * @param outdatedAt - the first delivered commit that touches the answer and that it did not see
+   */
+  settle(value: V | undefined, outdatedAt: number): void {
+    for (const { sequence, settle } of this.#waiters) {
+      settle(value !== undefined && sequence < outdatedAt ? { kind: 'value', value } : { kind: 'again' });
+    }
+    this.#waiters.length = 0;
+  }
+}

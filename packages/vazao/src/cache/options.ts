@@ -1,0 +1,21 @@
+import type { Feed } from '../feed/index.ts';
+
+/** The part of a feed that a cache uses. */
+export type CacheFeed = Pick<Feed, 'position' | 'epoch' | 'suspects' | 'isFresh' | 'on'>;
+
+export interface CacheOptions {
+  readonly feed: CacheFeed;
+  /** Bytes of keys, values and book-keeping; the least recently used entries go first. @defaultValue {@link SIZE_MAX_BYTES_DEFAULT} */
+  readonly sizeMaxBytes?: number | undefined;
+  /** Milliseconds since some fixed moment, never going back; tests pass a fake. @defaultValue `performance.now` */
+  readonly now?: (() => number) | undefined;
+  /** How many recent commits are remembered for running fills. A fill that outlasts them is served, not stored. @defaultValue {@link RECENT_COMMITS_MAX_DEFAULT} */
+  readonly recentCommitsMax?: number | undefined;
+}
+
+export const SIZE_MAX_BYTES_DEFAULT: number = 256 * 1024 * 1024;
+export const RECENT_COMMITS_MAX_DEFAULT = 10_000;
+/** Changed rows remembered with the recent commits; bounds their memory where commits are large. */
+export const RECENT_ROWS_MAX = 200_000;
+/** What the cache remembers of dropped entries, to explain them. */
+export const DROPS_REMEMBERED_MAX = 1_000;

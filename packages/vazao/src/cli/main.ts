@@ -1,0 +1,44 @@
+#!/usr/bin/env node
+/** The command `vazao`. */
+import { parseCommandLine, UsageError } from './command-line.ts';
+import { reportFailure } from './failure.ts';
+import { HELP } from './help.ts';
+
+// A terminal or a pipe that is gone must not stop the stopping.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+
+try {
+  process.exitCode = await run(process.argv.slice(2));
+} catch (error) {
+  if (error instanceof UsageError) process.stderr.write(`vazao: ${error.message}\n`);
+  else reportFailure(error);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}
+
+/** Each command is imported when it is asked for, so that `--help` costs nothing. */
+async function run(words: readonly string[]): Promise<number> {
+  const line = parseCommandLine(words);
+  switch (line.command) {
+    case 'help':
+      process.stdout.write(HELP);
+      return 0;
+    case 'version': {
+      const { readVersion } = await import('../runtime/version.ts');
+      process.stdout.write(`${readVersion()}\n`);
+      return 0;
+    }
+    case 'dev':
+    case 'start': {
+      const { serve } = await import('./serve.ts');
+      return serve(line.application, line.command === 'dev' ? 'development' : 'production');
+    }
+    case 'explain': {
+      const { explain } = await import('./explain.ts');
+      return explain(line.url, line.json);
+    }
+    case 'doctor': {
+      const { doctor } = await import('./doctor.ts');
+      return doctor(line.application, line.json);
+    }
+  }
+}

@@ -1,0 +1,108 @@
+/** `vazao dev` and `vazao start`: serves one application until a signal ends it. */
+import type { Application } from '../runtime/application.ts';
+import { type Environment, readConfiguration } from '../runtime/configuration.ts';
+import { findRoot, loadApplication } from '../runtime/load-application.ts';
+import { type RunningServer, startServer } from '../runtime/server.ts';
+import { reportFailure } from './failure.ts';
+import { createProgressLine } from './progress.ts';
+
+/** All that stopping may take, after which what is left is cut off. Under 2 s in development, by promise. */
+const STOP_DEVELOPMENT_MS = 1_800;
+const STOP_PRODUCTION_MS = 30_000;
+
+/** Resolves with the exit code when everything has been released. */
+export async function serve(word: string, environment: Environment): Promise<number> {
+  const startedAt = performance.now() - process.uptime() * 1_000;
+  const cwd = process.cwd();
+  const root = findRoot(cwd);
+  const configuration = readConfiguration(environment, process.env, root);
+  process.env.NODE_ENV ||= environment; // libraries look there
+  const application = await loadApplication(word, { root, cwd });
+
+  const stopping = new AbortController();
+  let server: RunningServer | undefined;
+  const end = watchForTheEnd(stopping, () => server?.kill());
+  const progress = createProgressLine(process.stderr);
+  try {
+    server = await startServer({
+      application,
+      configuration,
+      onProgress: progress.update,
+      onCrash: end.fail,
+      signal: stopping.signal,
+    });
+  } catch (error) {
+    if (!stopping.signal.aborted) throw error;
+    return end.exitCode();
+  } finally {
+    progress.end();
+  }
+  greet(application, server, environment, (performance.now() - startedAt) / 1_000);
+
+  await end.requested;
+  const cutOff = setTimeout(
+    () => {
+      server.kill();
+      process.exit(end.exitCode());
+    },
+    environment === 'production' ? STOP_PRODUCTION_MS : STOP_DEVELOPMENT_MS,
+  );
+  await server.close();
+  clearTimeout(cutOff);
+  // Whatever the application has left running ends here, too.
+  process.exit(end.exitCode());
+}
+
+/**
+ * The first signal asks for an orderly end, the second ends at once. An error that nobody caught asks for the end, too:
+ * after it the state of the process is not known.
+ */
+function watchForTheEnd(
+  stopping: AbortController,
+  kill: () => void,
+): { requested: Promise<void>; exitCode(): number; fail(error: unknown): void } {
+  let exitCode = 0;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const request = (): void => {
+    stopping.abort();
+    resolve();
+  };
+  const fail = (error: unknown): void => {
+    if (!stopping.signal.aborted) reportFailure(error);
+    exitCode = 1;
+    request();
+  };
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => {
+      if (stopping.signal.aborted) {
+        kill();
+        process.exit(130);
+      }
+      if (process.stderr.isTTY) process.stderr.write('\rStopping. Once more to stop at once.\n');
+      request();
+    });
+  }
+  process.on('uncaughtException', fail);
+  process.on('unhandledRejection', fail);
+  return { requested: promise, exitCode: () => exitCode, fail };
+}
+
+function greet(application: Application, server: RunningServer, environment: Environment, seconds: number): void {
+  if (environment === 'production') {
+    process.stdout.write(`${application.name} serves on ${server.url}\n`);
+    return;
+  }
+  const paths = application.firstPaths ?? ['/'];
+  const first = paths[0] ?? '/';
+  const lines = [
+    `${application.name} is ready at ${server.url} (${seconds.toFixed(1)} s)`,
+    '',
+    ...paths.map((path) => `  try it    curl -i '${server.url}${path}'`),
+    `  explain   npx vazao explain '${first}'`,
+    `  health    ${server.url}/health`,
+    `  database  ${server.psql}`,
+    '  stop      Ctrl-C',
+    '',
+  ];
+  process.stdout.write(`${lines.join('\n')}\n`);
+}

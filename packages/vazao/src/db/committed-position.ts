@@ -1,0 +1,9 @@
+/**
+ * SQL: a position before which lies every commit that has been visible so far, as text.
+ *
+ * The flushed position is enough, for a commit becomes visible, and returns, after its record was flushed; and it is
+ * better than the inserted one, which may count records of others that nobody flushes for up to `wal_writer_delay`. Only
+ * with `synchronous_commit = off` a commit is visible unflushed, and then the inserted position is taken.
+ */
+export const COMMITTED_POSITION_SQL = `(case current_setting('synchronous_commit')
+  when 'off' then pg_current_wal_insert_lsn() else pg_current_wal_flush_lsn() end)::text`;

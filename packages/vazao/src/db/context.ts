@@ -1,0 +1,36 @@
+/**
+ * What a piece of asynchronous work belongs to: the request that it serves, the fill that it computes.
+ *
+ * The pool reads it wherever a statement is issued. pg's own queues run callbacks in the context of whoever freed a
+ * connection, so `Pool` binds each callback to the context of its caller.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { FillSession } from './fill-session.ts';
+
+export interface WorkContext {
+  /** The fill that statements are read for; undefined outside a cached handler. */
+  readonly fill: FillSession | undefined;
+  /** Where the log stood after the last write of this work was committed; 0 when it wrote nothing. */
+  position: bigint;
+}
+
+const storage = new AsyncLocalStorage<WorkContext>();
+
+export function currentContext(): WorkContext | undefined {
+  return storage.getStore();
+}
+
+/** Runs `work`, and whatever it starts, in the context. */
+export function runInContext<T>(context: WorkContext, work: () => T): T {
+  return storage.run(context, work);
+}
+
+/**
+ * Runs `work` and tells where the log stood after its last write, or 0 when it wrote nothing. Wait for it with
+ * `feed.waitFor(position)` to be sure that no cache of this host answers with anything older.
+ */
+export async function trackWrites<T>(work: () => Promise<T>): Promise<{ result: T; position: bigint }> {
+  const context: WorkContext = { fill: undefined, position: 0n };
+  const result = await runInContext(context, work);
+  return { result, position: context.position };
+}

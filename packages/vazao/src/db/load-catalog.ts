@@ -1,0 +1,233 @@
+/** Loads the part of PostgreSQL's catalog that decides what a statement means (PostgreSQL 14 to 18). */
+import type pg from 'pg';
+import type {
+  Catalog,
+  CatalogColumn,
+  CatalogFunction,
+  CatalogOperator,
+  CatalogTable,
+  CatalogType,
+  Invisibility,
+} from '../readset/catalog.ts';
+
+export interface LoadCatalogOptions {
+  /** The publication that the feed reads; a table outside of it can't be followed. */
+  readonly publication: string;
+}
+
+/**
+ * Loads the catalog as one snapshot. The client must not be in a transaction. Statements are resolved with the search path
+ * of this session, so it must be one of the pool that the statements run on.
+ */
+export async function loadCatalog(client: Pick<pg.ClientBase, 'query'>, options: LoadCatalogOptions): Promise<Catalog> {
+  await client.query('begin transaction isolation level repeatable read, read only');
+  try {
+    const catalog = await readCatalog(client, options);
+    await client.query('commit');
+    return catalog;
+  } catch (error) {
+    await client.query('rollback').catch(() => {}); // the first error is the one to tell
+    throw error;
+  }
+}
+
+async function readCatalog(client: Pick<pg.ClientBase, 'query'>, options: LoadCatalogOptions): Promise<Catalog> {
+  const { rows: paths } = await client.query<{ path: string[] }>(SEARCH_PATH);
+  // pg_get_viewdef qualifies what the search path would not find: with an empty path, all that is not in pg_catalog.
+  await client.query(`set local search_path = ''`);
+  const { rows: relations } = await client.query<RelationRow>(RELATIONS, [options.publication]);
+  const { rows: columns } = await client.query<ColumnRow>(COLUMNS);
+  const { rows: keys } = await client.query<{ table: number; columns: string[] }>(UNIQUE_KEYS);
+  const { rows: functions } = await client.query<{ s: string; n: string; v: string; k: string }>(FUNCTIONS);
+  const { rows: operators } = await client.query<{
+    schema: string;
+    name: string;
+    volatility: string;
+    builtin: boolean;
+  }>(OPERATORS);
+  const { rows: types } = await client.query<CatalogType>(TYPES);
+
+  const columnsByTable = Map.groupBy(columns, (row) => row.table);
+  const keysByTable = Map.groupBy(keys, (row) => row.table);
+  return {
+    searchPath: paths[0]?.path ?? ['pg_catalog'],
+    tables: relations.map(
+      (row): CatalogTable => ({
+        oid: row.oid,
+        schema: row.schema,
+        name: row.name,
+        kind: row.kind === 'v' ? 'view' : 'table',
+        columns: (columnsByTable.get(row.oid) ?? []).map(
+          ({ name, type, deterministic, generated }): CatalogColumn => ({ name, type, deterministic, generated }),
+        ),
+        definition: row.kind === 'v' ? (row.definition ?? undefined) : undefined,
+        invisible: invisibilityOf(row),
+        uniqueKeys: (keysByTable.get(row.oid) ?? []).map((key) => key.columns),
+        ancestors: row.ancestors,
+      }),
+    ),
+    functions: functions.map(
+      (row): CatalogFunction => ({
+        schema: row.s,
+        name: row.n,
+        volatility: volatilityOf(row.v),
+        kind: KINDS[row.k] ?? 'function',
+      }),
+    ),
+    operators: operators.map(
+      (row): CatalogOperator => ({
+        schema: row.schema,
+        name: row.name,
+        volatility: volatilityOf(row.volatility),
+        onBuiltinTypes: row.builtin,
+      }),
+    ),
+    types,
+  };
+}
+
+interface RelationRow {
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+  readonly kind: string;
+  readonly persistence: string;
+  readonly row_security: boolean;
+  readonly definition: string | null;
+  readonly ancestors: number[];
+  readonly published: boolean;
+}
+
+interface ColumnRow extends CatalogColumn {
+  readonly table: number;
+}
+
+function invisibilityOf(row: RelationRow): Invisibility | undefined {
+  if (row.kind === 'v') return undefined; // its tables are judged one by one
+  if (row.kind === 'f') return 'foreign';
+  if (row.kind === 'm') return 'materialized-view';
+  if (row.kind === 'S') return 'sequence';
+  if (row.kind !== 'r' && row.kind !== 'p') return 'unsupported';
+  if (row.persistence === 't') return 'temporary';
+  if (row.persistence === 'u') return 'unlogged';
+  if (row.row_security) return 'row-security';
+  return row.published ? undefined : 'unpublished';
+}
+
+function volatilityOf(letter: string): CatalogFunction['volatility'] {
+  return letter === 'i' ? 'immutable' : letter === 's' ? 'stable' : 'volatile';
+}
+
+const KINDS: Readonly<Record<string, CatalogFunction['kind']>> = { a: 'aggregate', w: 'window', p: 'procedure' };
+
+const SEARCH_PATH = 'select current_schemas(true)::text[] as path';
+
+/**
+ * Published: named in the publication itself or through a partition ancestor, by schema, or by FOR ALL TABLES; and whole:
+ * without row filter or column list, for all kinds of change. A partition counts by its root (`pg_inherits` of a partitioned
+ * parent), an inheritance child only by itself. to_jsonb reads columns that older releases don't have.
+ */
+const RELATIONS = `
+  with recursive
+    publication as (
+      select oid, puballtables from pg_publication
+      where pubname = $1 and pubinsert and pubupdate and pubdelete and pubtruncate),
+    lineage as (
+      select inhrelid as oid, inhparent as ancestor, relkind = 'p' as is_partition
+      from pg_inherits join pg_class on pg_class.oid = inhparent
+      union
+      select lineage.oid, inhparent, is_partition and relkind = 'p'
+      from lineage join pg_inherits on inhrelid = ancestor join pg_class on pg_class.oid = inhparent),
+    named as (
+      select prrelid as oid,
+             to_jsonb(pr) ->> 'prqual' is null and to_jsonb(pr) ->> 'prattrs' is null as is_whole
+      from pg_publication_rel pr join publication on prpubid = publication.oid),
+    in_schema as (
+      select distinct c.oid
+      from pg_publication_tables pt
+      join pg_namespace n on n.nspname = pt.schemaname
+      join pg_class c on c.relnamespace = n.oid and c.relname = pt.tablename
+      where pt.pubname = $1)
+  select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name, c.relkind as kind, c.relpersistence as persistence,
+         c.relrowsecurity as row_security,
+         case when c.relkind = 'v' then pg_get_viewdef(c.oid) end as definition,
+         coalesce((select array_agg(ancestor::int8::float8) from lineage where lineage.oid = c.oid), '{}') as ancestors,
+         exists (select from publication where puballtables)
+         or (exists (select from publication) and (
+           exists (select from named where is_whole and named.oid = c.oid)
+           or exists (select from lineage join named on named.oid = ancestor where is_partition and is_whole and lineage.oid = c.oid)
+           -- By schema: the publication lists the table although neither it nor an ancestor is named.
+           or (exists (select from in_schema where in_schema.oid = c.oid)
+               and not exists (select from named where named.oid = c.oid)
+               and not exists (select from lineage join named on named.oid = ancestor where lineage.oid = c.oid))))
+         and not exists (select from named where not is_whole and named.oid = c.oid)
+         and not exists (select from lineage join named on named.oid = ancestor where is_partition and not is_whole and lineage.oid = c.oid)
+         as published
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+    and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\\_toast%'
+    and (n.nspname not like 'pg\\_temp%' or n.oid = pg_my_temp_schema())`;
+
+/** Domains are resolved to what they are based on; a domain over a domain too. */
+const BASE_TYPES = `
+  base as (
+    select t.oid, t.oid as root, t.typtype, t.typbasetype, t.typname, t.typnamespace from pg_type t
+    union all
+    select base.oid, t.oid, t.typtype, t.typbasetype, t.typname, t.typnamespace
+    from base join pg_type t on t.oid = base.typbasetype where base.typtype = 'd'),
+  resolved as (
+    select oid, root, case when typtype = 'e' then 'enum'
+                     when typtype in ('b', 'r', 'm') and typnamespace = 'pg_catalog'::regnamespace then typname::text
+                     else 'other' end as base
+    from base where typtype <> 'd')`;
+
+const COLUMNS = `
+  with recursive ${BASE_TYPES}
+  select a.attrelid::int8::float8 as table, a.attname as name, resolved.base as type,
+         coalesce(collation_.collisdeterministic, true) as deterministic, a.attgenerated <> '' as generated
+  from pg_attribute a
+  join pg_class c on c.oid = a.attrelid
+  join pg_namespace n on n.oid = c.relnamespace
+  join resolved on resolved.oid = a.atttypid
+  left join pg_collation collation_ on collation_.oid = a.attcollation
+  where a.attnum > 0 and not a.attisdropped and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+    and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\\_toast%'
+  order by a.attrelid, a.attnum`;
+
+const UNIQUE_KEYS = `
+  select i.indrelid::int8::float8 as table, array_agg(a.attname::text order by a.attnum) as columns
+  from pg_index i
+  join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+  join pg_class c on c.oid = i.indrelid
+  join pg_namespace n on n.oid = c.relnamespace
+  where i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
+    and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\\_toast%'
+  group by i.indexrelid, i.indrelid, i.indisprimary
+  order by i.indrelid, i.indisprimary desc, i.indexrelid`;
+
+/** One letter a column: some 3,400 rows. An aggregate is as volatile as the worst of the functions that it is made of. */
+const FUNCTIONS = `
+  select n.nspname as s, p.proname as n, p.prokind as k,
+         case when n.nspname = 'pg_catalog' or p.prokind <> 'a' then p.provolatile::text
+              else (select max(part.provolatile::text) from pg_proc part
+                    where part.oid in (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn)) end as v
+  from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+  left join pg_aggregate a on a.aggfnoid = p.oid
+  group by 1, 2, 3, 4`;
+
+const OPERATORS = `
+  select n.nspname as schema, o.oprname as name, p.provolatile as volatility,
+         (o.oprleft = 0 or l.typnamespace = 'pg_catalog'::regnamespace)
+         and (o.oprright = 0 or r.typnamespace = 'pg_catalog'::regnamespace) as builtin
+  from pg_operator o
+  join pg_namespace n on n.oid = o.oprnamespace
+  join pg_proc p on p.oid = o.oprcode
+  left join pg_type l on l.oid = o.oprleft
+  left join pg_type r on r.oid = o.oprright
+  where n.nspname <> 'pg_catalog'`;
+
+const TYPES = `
+  with recursive ${BASE_TYPES}
+  select n.nspname as schema, t.typname as name, resolved.base
+  from pg_type t join resolved on resolved.oid = t.oid join pg_namespace n on n.oid = t.typnamespace
+  where n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\\_toast%'`;

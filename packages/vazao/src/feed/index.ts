@@ -1,0 +1,12 @@
+/** The feed: every committed row change, in order, from PostgreSQL's logical replication. */
+export type { SchemaWatch } from './ddl-trigger.ts';
+export { FeedError, type FeedErrorCode } from './errors.ts';
+export type { Commit, EpochReason, FeedEvents } from './events.ts';
+export type { Feed } from './feed.ts';
+export { createFeed } from './logical-feed.ts';
+export { formatLsn, parseLsn } from './lsn.ts';
+export type { Clock, FeedOptions } from './options.ts';
+export type { LeftOutTable } from './publication-plan.ts';
+export { listReplicaIdentities, setReplicaIdentityFull, type TableIdentity } from './replica-identity.ts';
+export { parseSnapshot, type Snapshot, sees } from './snapshot.ts';
+export type { FeedState, FeedStatus } from './status.ts';

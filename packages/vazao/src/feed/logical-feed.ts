@@ -1,0 +1,467 @@
+/**
+ * The feed: PostgreSQL's row changes, whoever made them, whole commits in the order of their commits.
+ *
+ *            start()                  lost: any error, silence, a listener that threw
+ *   stopped ────────► connecting ──► streaming ──────────► waiting ──(back-off)──► connecting …
+ *                                                     close() from anywhere ──► closed
+ *
+ * A stream that is lost is not resumed: its slot was temporary. The next one starts where the database is then, and the
+ * gap between is answered by a new epoch, which is announced before any commit of the new stream.
+ */
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { backoffMs } from './backoff.ts';
+import { DDL_PREFIX, PUBLICATION_PREFIX } from './ddl-trigger.ts';
+import { FeedError, toFeedError } from './errors.ts';
+import { type EpochReason, EventMap, type FeedEvents } from './events.ts';
+import type { Feed } from './feed.ts';
+import { HEARTBEAT_PREFIX, Heartbeats } from './heartbeat.ts';
+import { formatLsn } from './lsn.ts';
+import { type FeedOptions, type ResolvedFeedOptions, resolveFeedOptions } from './options.ts';
+import { decodePgoutput } from './pgoutput.ts';
+import { isHole, type PublicationState } from './publication.ts';
+import { nameOf } from './publication-plan.ts';
+import { RelationRegistry } from './relations.ts';
+import { type SchemaChange, SchemaSync } from './schema-sync.ts';
+import { openSession, type Session } from './session.ts';
+import type { FeedState, FeedStatus } from './status.ts';
+import { Suspects } from './suspects.ts';
+import { type Transaction, TransactionAssembler } from './transaction.ts';
+import { PositionWaiters } from './waiters.ts';
+import { widenXid } from './xid.ts';
+
+/** Creates a feed; `start()` it, and close it with `close()` or `await using`. Throws {@link FeedError}. */
+export function createFeed(options: FeedOptions): Feed {
+  return new LogicalFeed(resolveFeedOptions(options));
+}
+
+/** A waiter that is not served by then asks for a heartbeat of its own: the WAL it waits for may not be flushed. */
+const NUDGE_MS = 10;
+/** Schema changes after which the publication may have lost changes until it is known to be in step again. */
+const PUBLICATION_TAG = /PUBLICATION$/;
+
+/** What belongs to one stream. */
+interface Stream {
+  readonly session: Session;
+  readonly assembler: TransactionAssembler;
+  readonly heartbeats: Heartbeats;
+  readonly schemaSync: SchemaSync;
+  readonly lost: PromiseWithResolvers<Error>;
+  readonly firstHeartbeat: PromiseWithResolvers<void>;
+  /** Beats since the last byte, while a heartbeat was under way. Counted, not timed: a busy event loop is not silence. */
+  silentBeats: number;
+  confirmed: bigint;
+  /** Transactions by which somebody changed a publication; until ours is known to be in step, it may be losing changes. */
+  readonly doubts: Set<bigint>;
+}
+
+class LogicalFeed implements Feed {
+  readonly #options: ResolvedFeedOptions;
+  readonly #feedId = randomBytes(9).toString('base64url');
+  readonly #events = new EventMap<FeedEvents>();
+  readonly #relations = new RelationRegistry();
+  readonly #suspects = new Suspects();
+  readonly #waiters: PositionWaiters;
+  readonly #closing = new AbortController();
+  #state: FeedState = 'stopped';
+  #stream: Stream | undefined;
+  #starting: Promise<void> | undefined;
+  #loop: Promise<void> | undefined;
+  #ended: Promise<void> | undefined;
+  #ticker: NodeJS.Timeout | undefined;
+  #nudge: NodeJS.Timeout | undefined;
+  #epoch = 0;
+  #position = 0n;
+  #sequence = 0;
+  #lagMs = 0;
+  #freshUntilMs = Number.NEGATIVE_INFINITY;
+  /** A recent 64-bit transaction id, to widen those of the wire. */
+  #xidReference = 0n;
+  #publication: PublicationState | undefined;
+  #published: ReadonlySet<number> = new Set();
+  #lastSession: Session | undefined;
+  #lastError: FeedStatus['lastError'];
+
+  constructor(options: ResolvedFeedOptions) {
+    this.#options = options;
+    this.#waiters = new PositionWaiters(options.waitersMax);
+  }
+
+  get position(): bigint {
+    return this.#position;
+  }
+
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  get lagMs(): number {
+    const overdueSinceMs = this.#stream?.heartbeats.overdueSinceMs;
+    if (overdueSinceMs === undefined) return this.#lagMs;
+    return Math.max(this.#lagMs, this.#options.clock.monotonicMs() - overdueSinceMs);
+  }
+
+  get suspects(): ReadonlySet<bigint> {
+    return this.#suspects.set;
+  }
+
+  get published(): ReadonlySet<number> {
+    return this.#published;
+  }
+
+  isFresh(): boolean {
+    return this.#options.clock.monotonicMs() <= this.#freshUntilMs;
+  }
+
+  on<Name extends keyof FeedEvents>(name: Name, listener: (...args: FeedEvents[Name]) => void): () => void {
+    return this.#events.on(name, listener);
+  }
+
+  async start(): Promise<void> {
+    if (this.#state !== 'stopped')
+      throw new FeedError('ERR_FEED_CLOSED', `A feed starts once; this one is ${this.#state}.`);
+    this.#starting = this.#startFirst();
+    await this.#starting;
+  }
+
+  close(): Promise<void> {
+    this.#ended ??= this.#end();
+    return this.#ended;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  waitFor(position: bigint, timeoutMs: number): Promise<boolean> {
+    if (position <= this.#position) return Promise.resolve(true);
+    if (this.#state !== 'streaming') return Promise.resolve(false);
+    this.#nudge ??= setTimeout(() => {
+      this.#nudge = undefined;
+      if (this.#waiters.length > 0) this.#stream?.heartbeats.beat();
+    }, NUDGE_MS);
+    return this.#waiters.add(position, timeoutMs);
+  }
+
+  status(): FeedStatus {
+    const tables = this.#publication?.tables ?? [];
+    const session = this.#stream?.session ?? this.#lastSession;
+    return {
+      state: this.#state,
+      source: 'wal',
+      fresh: this.isFresh(),
+      epoch: this.#epoch,
+      position: formatLsn(this.#position),
+      lagMs: this.lagMs,
+      slot: this.#stream?.session.slot,
+      publication: this.#options.publication,
+      tables: tables.filter((row) => row.kind === 'ordinary' && this.#published.has(row.oid)).map(nameOf),
+      leftOut: this.#publication?.leftOut ?? [],
+      schemaWatch: session?.schemaWatch,
+      schemaInStep: this.#stream !== undefined && !this.#stream.schemaSync.isBehind,
+      serverVersion: session?.serverVersion,
+      systemId: session?.systemId,
+      timeline: session?.timeline,
+      commits: this.#sequence,
+      suspects: this.#suspects.set.size,
+      waiters: this.#waiters.length,
+      lastError: this.#lastError,
+    };
+  }
+
+  async #startFirst(): Promise<void> {
+    try {
+      const stream = await this.#openStream();
+      await this.#untilFirstHeartbeat(stream);
+      this.#loop = this.#keepStreaming(stream);
+    } catch (error) {
+      await this.#closeStream();
+      if (this.#state !== 'closed') this.#state = 'stopped';
+      throw this.#closing.signal.aborted
+        ? new FeedError('ERR_FEED_CLOSED', 'The feed was closed.')
+        : toFeedError(error);
+    }
+  }
+
+  async #untilFirstHeartbeat(stream: Stream): Promise<void> {
+    const { silenceMs } = this.#options;
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      const text = `No heartbeat came back within ${silenceMs} ms: do all connections reach the same server?`;
+      late.reject(new FeedError('ERR_FEED_HEARTBEAT', `${text} ${this.#lastError?.message ?? ''}`));
+    }, silenceMs);
+    const lost = stream.lost.promise.then((error) => Promise.reject(error));
+    try {
+      await Promise.race([stream.firstHeartbeat.promise, lost, late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Opens one stream after the other, until the feed is closed. */
+  async #keepStreaming(first: Stream): Promise<void> {
+    let stream: Stream | undefined = first;
+    for (let failures = 0; !this.#closing.signal.aborted; ) {
+      if (stream) {
+        await stream.lost.promise;
+        await this.#closeStream();
+        stream = undefined;
+        continue;
+      }
+      // Rejects when the feed is closed, which ends the loop.
+      await delay(backoffMs(failures, this.#options), undefined, { signal: this.#closing.signal }).catch(() => {});
+      if (this.#closing.signal.aborted) return;
+      try {
+        stream = await this.#openStream();
+        failures = 0;
+      } catch (error) {
+        failures++;
+        await this.#closeStream();
+        this.#problem(error);
+      }
+    }
+  }
+
+  async #openStream(): Promise<Stream> {
+    this.#setState('connecting');
+    const session = await openSession(this.#options, this.#feedId, this.#closing.signal);
+    const epoch = this.#epoch + 1;
+    const stream: Stream = {
+      session,
+      assembler: new TransactionAssembler(this.#relations, this.#options),
+      // The id is the stream's own: a heartbeat of the stream before must not count for this one.
+      heartbeats: new Heartbeats(
+        this.#options,
+        `${this.#feedId}.${epoch}`,
+        { version: session.serverVersion, fingerprint: session.fingerprint },
+        {
+          problem: (error) => this.#problem(error),
+          schemaChanged: (what) => stream.schemaSync.request({ xids: [], unordered: what === 'schema' }),
+          lag: (lagMs) => {
+            this.#lagMs = lagMs;
+          },
+        },
+      ),
+      schemaSync: new SchemaSync(this.#options, this.#feedId, session.serverVersion, {
+        synced: (state, change) => this.#onSynced(stream, state, change),
+        problem: (error) => this.#problem(error),
+      }),
+      lost: Promise.withResolvers(),
+      firstHeartbeat: Promise.withResolvers(),
+      silentBeats: 0,
+      confirmed: 0n,
+      doubts: new Set(),
+    };
+    this.#stream = stream;
+    this.#relations.reset();
+    this.#xidReference = session.snapshot.xmax;
+    this.#position = session.consistentPoint;
+    this.#suspects.replace(session.snapshot);
+    this.#setPublication(session.publication);
+    const previous = this.#lastSession;
+    this.#lastSession = session;
+    const sameServer = previous?.systemId === session.systemId && previous.timeline === session.timeline;
+    this.#beginEpoch(previous === undefined ? 'start' : sameServer ? 'stream lost' : 'new timeline');
+    await session.connection.stream(
+      session.slot,
+      this.#options.publication,
+      {
+        data: (buffer, offset) => this.#onData(stream, buffer, offset),
+        idle: (position, replyRequested) => this.#onIdle(stream, position, replyRequested),
+      },
+      (error) => this.#onLost(stream, error),
+    );
+    this.#closing.signal.throwIfAborted();
+    this.#setState('streaming');
+    clearInterval(this.#ticker);
+    this.#ticker = setInterval(() => this.#tick(stream), this.#options.heartbeatMs);
+    stream.heartbeats.beat();
+    return stream;
+  }
+
+  #onData(stream: Stream, buffer: Buffer, offset: number): void {
+    stream.silentBeats = 0;
+    const message = decodePgoutput(buffer, offset, stream.assembler.skipsRowsOf);
+    if (message.kind === 'message' && !message.transactional) {
+      this.#advance(message.position);
+      if (message.prefix === HEARTBEAT_PREFIX) this.#onHeartbeat(stream, message.content);
+      return;
+    }
+    const transaction = stream.assembler.apply(message, buffer.length - offset);
+    if (transaction) this.#deliver(stream, transaction);
+  }
+
+  #onIdle(stream: Stream, position: bigint, replyRequested: boolean): void {
+    stream.silentBeats = 0;
+    this.#advance(position);
+    this.#confirm(stream, replyRequested);
+  }
+
+  #deliver(stream: Stream, transaction: Transaction): void {
+    const xid = widenXid(transaction.xid32, this.#xidReference);
+    if (xid > this.#xidReference) this.#xidReference = xid;
+    const ddl = transaction.messages.filter((message) => message.prefix === DDL_PREFIX);
+    const schemaChanged = ddl.length > 0;
+    // Before the listeners see the commit: they may ask isFresh().
+    if (ddl.some((message) => PUBLICATION_TAG.test(message.content))) this.#doubt(stream, xid);
+    if (transaction.changes.length > 0 || schemaChanged) {
+      const { position, committedAtMs, changes } = transaction;
+      const receivedAtMs = this.#options.clock.wallMs();
+      this.#emit('commit', {
+        sequence: ++this.#sequence,
+        position,
+        xid,
+        committedAtMs,
+        receivedAtMs,
+        changes,
+        schemaChanged,
+      });
+    }
+    this.#advance(transaction.position);
+    for (const { prefix, content } of transaction.messages) {
+      if (prefix === HEARTBEAT_PREFIX) this.#onHeartbeat(stream, content);
+    }
+    const byOtherFeed = transaction.messages.some(
+      ({ prefix, content }) => prefix === PUBLICATION_PREFIX && !content.startsWith(`${this.#feedId} `),
+    );
+    if (schemaChanged || byOtherFeed) stream.schemaSync.request({ xids: [xid], unordered: false });
+  }
+
+  #onHeartbeat(stream: Stream, content: string): void {
+    const heartbeat = stream.heartbeats.returned(content);
+    if (!heartbeat) return;
+    const { snapshot, emittedAtMs } = heartbeat;
+    if (snapshot.xmax > this.#xidReference) this.#xidReference = snapshot.xmax;
+    if (stream.doubts.size === 0)
+      this.#freshUntilMs = Math.max(this.#freshUntilMs, emittedAtMs + this.#options.leaseMs);
+    this.#suspects.clear(snapshot);
+    this.#emit('snapshot', snapshot);
+    stream.firstHeartbeat.resolve();
+  }
+
+  /** Everything before the position has been delivered, and every caller that waited for that is told. */
+  #advance(position: bigint): void {
+    if (position <= this.#position) return;
+    this.#position = position;
+    this.#waiters.pass(position);
+  }
+
+  #confirm(stream: Stream, replyRequested: boolean, wantsReply = false): void {
+    if (this.#position <= stream.confirmed && !replyRequested && !wantsReply) return;
+    stream.confirmed = this.#position;
+    stream.session.connection.confirm(this.#position, this.#options.clock.wallMs(), wantsReply);
+  }
+
+  #tick(stream: Stream): void {
+    const { heartbeatMs, silenceMs } = this.#options;
+    if (stream.heartbeats.overdueSinceMs === undefined) stream.silentBeats = 0;
+    else stream.silentBeats++;
+    const silentMs = stream.silentBeats * heartbeatMs;
+    if (silentMs > silenceMs) {
+      const text = `The replication stream was silent for ${silentMs} ms although heartbeats were written.`;
+      stream.session.connection.abort(new FeedError('ERR_FEED_STREAM', text));
+      return;
+    }
+    // The server sends no keepalive while it is busy, so positions are also confirmed in time with the heart. Half-way to
+    // giving up, the server is asked for a word.
+    this.#confirm(stream, false, silentMs > silenceMs / 2);
+    stream.heartbeats.beat();
+  }
+
+  #onSynced(stream: Stream, state: PublicationState, change: SchemaChange): void {
+    if (this.#stream !== stream) return; // the next stream has made its own
+    const before = this.#publication?.published;
+    let grown = false;
+    let holed = false;
+    for (const [oid, publishedBy] of state.published) {
+      const known = before?.get(oid);
+      if (!known) grown = true;
+      else if (isHole(known, publishedBy)) holed = true;
+    }
+    try {
+      if (grown || holed || change.unordered) this.#suspects.add(state.snapshot);
+      this.#setPublication(state);
+      for (const xid of change.xids) stream.doubts.delete(xid);
+      if (holed) this.#beginEpoch('publication changed');
+      else if (change.unordered) this.#beginEpoch('schema changed');
+      this.#emit('schema');
+    } catch (error) {
+      stream.session.connection.abort(toFeedError(error));
+    }
+  }
+
+  #doubt(stream: Stream, xid: bigint): void {
+    stream.doubts.add(xid);
+    this.#freshUntilMs = Number.NEGATIVE_INFINITY;
+  }
+
+  #setPublication(state: PublicationState): void {
+    this.#publication = state;
+    this.#published = new Set(state.published.keys());
+  }
+
+  #beginEpoch(reason: EpochReason): void {
+    this.#epoch++;
+    this.#waiters.fail();
+    this.#emit('epoch', this.#epoch, reason);
+  }
+
+  #onLost(stream: Stream, error: Error): void {
+    if (this.#stream !== stream || this.#state === 'closed') return;
+    this.#freshUntilMs = Number.NEGATIVE_INFINITY;
+    this.#setState('waiting');
+    this.#waiters.fail();
+    clearInterval(this.#ticker);
+    this.#problem(error);
+    stream.lost.resolve(error);
+  }
+
+  async #closeStream(): Promise<void> {
+    clearInterval(this.#ticker);
+    this.#freshUntilMs = Number.NEGATIVE_INFINITY;
+    this.#waiters.fail();
+    const stream = this.#stream;
+    this.#stream = undefined;
+    if (!stream) return;
+    await Promise.all([stream.heartbeats.stop(), stream.schemaSync.stop(), stream.session.connection.close()]);
+  }
+
+  async #end(): Promise<void> {
+    this.#state = 'closed';
+    this.#closing.abort();
+    clearTimeout(this.#nudge);
+    this.#stream?.lost.resolve(new FeedError('ERR_FEED_CLOSED', 'The feed was closed.'));
+    await this.#closeStream();
+    // Its error has gone to the caller of start().
+    await this.#starting?.catch(() => {});
+    await this.#loop;
+    await this.#closeStream();
+  }
+
+  #setState(state: FeedState): void {
+    if (this.#state !== 'closed') this.#state = state;
+  }
+
+  #problem(error: unknown): void {
+    const problem = toFeedError(error);
+    this.#lastError = {
+      code: problem.code,
+      message: problem.message,
+      at: new Date(this.#options.clock.wallMs()).toISOString(),
+    };
+    try {
+      this.#events.emit('problem', problem);
+    } catch {
+      // A listener that reports problems and fails at it has nobody left to report to.
+    }
+  }
+
+  /** A consumer that failed to take an event no longer knows the truth; the stream ends, and the next epoch tells all. */
+  #emit<Name extends keyof FeedEvents>(name: Name, ...args: FeedEvents[Name]): void {
+    try {
+      this.#events.emit(name, ...args);
+    } catch (error) {
+      throw new FeedError('ERR_FEED_LISTENER', `A listener of "${name}" threw: ${String(error)}`, { cause: error });
+    }
+  }
+}

@@ -1,0 +1,34 @@
+import type { SchemaWatch } from './ddl-trigger.ts';
+import type { LeftOutTable } from './publication-plan.ts';
+
+/**
+ * `stopped` → `connecting` → `streaming` ⇄ `waiting` (lost, before the next attempt) ⇄ `connecting`; `closed` from any.
+ */
+export type FeedState = 'stopped' | 'connecting' | 'streaming' | 'waiting' | 'closed';
+
+/** For health checks, `doctor` and the console. All values are JSON, but positions are texts as PostgreSQL prints them. */
+export interface FeedStatus {
+  readonly state: FeedState;
+  readonly source: 'wal';
+  readonly fresh: boolean;
+  readonly epoch: number;
+  readonly position: string;
+  readonly lagMs: number;
+  readonly slot: string | undefined;
+  readonly publication: string;
+  /** `schema.table` of each ordinary table or partition whose changes arrive. */
+  readonly tables: readonly string[];
+  readonly leftOut: readonly LeftOutTable[];
+  /** How schema changes are noticed. */
+  readonly schemaWatch: SchemaWatch | undefined;
+  /** False while a schema change is known that the publication may not be in step with. */
+  readonly schemaInStep: boolean;
+  readonly serverVersion: number | undefined;
+  readonly systemId: string | undefined;
+  readonly timeline: number | undefined;
+  /** Commits delivered, in all epochs. */
+  readonly commits: number;
+  readonly suspects: number;
+  readonly waiters: number;
+  readonly lastError: { readonly code: string; readonly message: string; readonly at: string } | undefined;
+}

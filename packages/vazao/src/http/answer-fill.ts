@@ -1,0 +1,212 @@
+/**
+ * The fill of one answer: opens the care for its statements, watches what it reads of the request, takes the finished
+ * response, and decides what is written and what is kept.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Entry, Fill, NotStored } from '../cache/index.ts';
+import { type FillSession, type Pool, runInContext } from '../db/index.ts';
+import { bypassStatus, missStatus, staleStatus } from './cache-status.ts';
+import { Capture, type CapturedResponse } from './capture.ts';
+import type { KnownIdentity } from './identities.ts';
+import { type CacheValue, type Found, growTree, type HttpCache } from './lookup.ts';
+import { Observation } from './observation.ts';
+import type { PluginFeed } from './options.ts';
+import { STATE } from './request-state.ts';
+import type { ResolvedRouteCacheOptions } from './route-options.ts';
+import { createStoredResponse, type StoredResponse, writeStoredResponse } from './stored-response.ts';
+
+export interface FillSettings {
+  readonly cache: HttpCache;
+  readonly db: Pool;
+  readonly bodyMaxBytes: number;
+  readonly fillMaxMs: number;
+  readonly feed: PluginFeed;
+  /** How long an answer waits until the feed has reached its snapshot. */
+  readonly feedWaitMaxMs: number;
+  readonly identityHeaders: readonly string[];
+}
+
+/** Statuses that RFC 9111 lets a cache keep without being told, of those that a GET of ours may have. */
+const STATUSES_STORED = new Set([200, 203, 204, 300, 301, 308, 404, 410]);
+
+/**
+ * Reasons that lie in the moment and not in the handler: the next request may well be cached, so it is not told to
+ * pass by.
+ */
+const PASSING_REASONS = new Set([
+  'changed',
+  'epoch',
+  'feed-behind',
+  'not-fresh',
+  'suspect',
+  'too-long',
+  'failed',
+  'status',
+  'catalog',
+  'session-state',
+  'statement-failed',
+  'unfinished',
+]);
+
+/** For how long requests for a key are not held up by one another after its answer proved uncacheable. */
+const BYPASS_MS = 10_000;
+
+export class AnswerFill {
+  readonly #settings: FillSettings;
+  readonly #request: FastifyRequest;
+  readonly #reply: FastifyReply;
+  readonly #baseKey: string;
+  readonly #found: Found;
+  readonly #fill: Fill<CacheValue>;
+  readonly #options: ResolvedRouteCacheOptions;
+  readonly #session: FillSession;
+  readonly #observation: Observation;
+  readonly #capture: Capture;
+  readonly #timer: NodeJS.Timeout;
+  #ended = false;
+
+  constructor(
+    settings: FillSettings,
+    request: FastifyRequest,
+    reply: FastifyReply,
+    baseKey: string,
+    found: Found,
+    fill: Fill<CacheValue>,
+    options: ResolvedRouteCacheOptions,
+    caller: KnownIdentity,
+  ) {
+    this.#settings = settings;
+    this.#request = request;
+    this.#reply = reply;
+    this.#baseKey = baseKey;
+    this.#found = found;
+    this.#fill = fill;
+    this.#options = options;
+    this.#session = settings.db.openSession(fill as Fill<unknown>);
+    this.#observation = new Observation(request, caller, (code, detail) => fill.abandon(code, detail));
+    this.#capture = new Capture(reply.raw, settings.bodyMaxBytes, {
+      onComplete: (captured) => this.#complete(captured),
+      onTooLarge: () =>
+        this.#giveUp(
+          'too-large',
+          `The answer is larger than ${settings.bodyMaxBytes} bytes, or was flushed before it was complete.`,
+        ),
+      onLost: () => {}, // the handler goes on without its client, and others may be waiting for its answer
+    });
+    this.#timer = setTimeout(
+      () => this.#giveUp('too-long', `The computation took longer than ${settings.fillMaxMs} ms.`),
+      settings.fillMaxMs,
+    );
+    this.#timer.unref();
+  }
+
+  /** Runs the rest of the request's life in the care of the fill. */
+  run(proceed: () => void): void {
+    const context = { fill: this.#session, position: 0n };
+    this.#request[STATE] = { context, caller: this.#request[STATE]?.caller, observation: this.#observation };
+    runInContext(context, proceed);
+  }
+
+  #complete(captured: CapturedResponse): void {
+    this.#end();
+    this.#judge(captured);
+    const { position } = this.#fill;
+    const { feed, feedWaitMaxMs } = this.#settings;
+    if (position <= feed.position || !feed.isFresh()) {
+      this.#settle(captured);
+      return;
+    }
+    void feed.waitFor(position, feedWaitMaxMs).then((hasPassed) => {
+      if (!hasPassed)
+        this.#fill.abandon('feed-behind', `The feed did not reach the snapshot within ${feedWaitMaxMs} ms.`);
+      this.#settle(captured);
+    });
+  }
+
+  #settle(captured: CapturedResponse): void {
+    const { cache } = this.#settings;
+    const facets = [...new Map([...this.#found.path, ...this.#observation.facets])];
+    const stored = createStoredResponse(
+      captured.status,
+      captured.headers,
+      captured.body,
+      facets,
+      this.#settings.identityHeaders,
+    );
+    const key = growTree(cache, this.#baseKey, facets);
+    const previous = this.#found.entry;
+    const completed = cache.complete(this.#fill, {
+      key,
+      value: stored,
+      valueBytes: stored.bytes,
+      ttlMs: this.#options.ttlMs,
+      staleForMs: Math.max(this.#options.staleForMs, this.#options.staleIfErrorMs),
+    });
+    if (!completed.stored) this.#noteBypass(key, completed.why);
+    if (captured.status >= 500 && this.#writeStale(previous)) return;
+    const why = completed.stored ? undefined : completed.why;
+    const status = missStatus(this.#found.path.length > 0, why ? { notStored: why.code } : 'stored');
+    // An answer that may not be kept goes out as the application made it, down to its own Cache-Control and cookies.
+    if (why && !PASSING_REASONS.has(why.code)) this.#capture.passThrough(captured, { 'cache-status': status });
+    else if (why?.code === 'failed' || why?.code === 'status')
+      this.#capture.passThrough(captured, { 'cache-status': status });
+    else writeStoredResponse(stored, this.#request.raw, this.#reply.raw, status);
+  }
+
+  /** Finds reasons in the response itself why it may not be kept. */
+  #judge({ status, headers }: CapturedResponse): void {
+    const fill = this.#fill;
+    if (headers['set-cookie'] !== undefined)
+      fill.abandon('set-cookie', 'The answer sets a cookie, which is for one client.');
+    const cacheControl = String(headers['cache-control'] ?? '').toLowerCase();
+    if (cacheControl.includes('no-store')) fill.abandon('no-store', 'The handler said `Cache-Control: no-store`.');
+    if (String(headers.vary ?? '').includes('*')) fill.abandon('vary', 'The handler said `Vary: *`.');
+    if (headers.trailer !== undefined) fill.abandon('trailer', 'The answer has trailers.');
+    if (status >= 500) fill.abandon('failed', `The handler answered ${status}.`);
+    else if (!STATUSES_STORED.has(status)) fill.abandon('status', `Answers with status ${status} are not kept.`);
+  }
+
+  #writeStale(previous: Entry<CacheValue> | undefined): boolean {
+    const { cache } = this.#settings;
+    if (previous?.value.kind !== 'response') return false;
+    const staleMs = cache.staleMs(previous);
+    if (staleMs > this.#options.staleIfErrorMs) return false;
+    writeStoredResponse(previous.value, this.#request.raw, this.#reply.raw, staleStatus(staleMs, 'error'));
+    return true;
+  }
+
+  #noteBypass(key: string, why: NotStored): void {
+    if (!PASSING_REASONS.has(why.code)) {
+      this.#settings.cache.note(key, { kind: 'bypass', reason: why.code }, why.code.length, BYPASS_MS);
+    }
+  }
+
+  /** The answer will never be shared: nobody waits for it any longer, and its connection goes back. */
+  #giveUp(code: string, detail: string): void {
+    if (this.#ended) return;
+    this.#fill.abandon(code, detail);
+    this.#session.leave(code, detail);
+    const { cache } = this.#settings;
+    cache.fail(this.#fill);
+    if (!this.#reply.raw.headersSent && code === 'too-large')
+      this.#reply.raw.setHeader('cache-status', bypassStatus(code));
+    this.#noteBypass(this.#fill.key, { code, detail });
+    if (code === 'too-large') this.#end();
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    clearTimeout(this.#timer);
+    this.#session.close();
+    this.#observation.end();
+  }
+}
+
+/** Whether a request with these facet values may have the answer. */
+export function isFor(
+  stored: StoredResponse,
+  ownValue: (facet: StoredResponse['facets'][number][0]) => string,
+): boolean {
+  return stored.facets.every(([facet, value]) => ownValue(facet) === value);
+}

@@ -1,0 +1,16 @@
+/** Errors of the plugin. `code` is stable; messages are for people and say what to do. */
+export type HttpErrorCode =
+  /** The plugin must be registered before hooks, so that it can see what they read. */
+  | 'ERR_HTTP_PLUGIN_ORDER'
+  /** `config.cache` of a route is not what it may be. */
+  | 'ERR_HTTP_CACHE_OPTIONS';
+
+export class HttpError extends Error {
+  readonly code: HttpErrorCode;
+
+  constructor(code: HttpErrorCode, message: string) {
+    super(message);
+    this.name = 'HttpError';
+    this.code = code;
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * Hits, decided before routing: a look-up, a comparison, and the finished bytes.
+ *
+ * It takes the place of Fastify's listener on the server and hands everything on that is not a hit. What a hook of the
+ * application would have read of the request is part of the key, so a hit is an answer that those hooks let through.
+ */
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
+import type { HitStatus } from './cache-status.ts';
+import type { Identities } from './identities.ts';
+import { type Found, type HttpCache, lookUp } from './lookup.ts';
+import { readPositionToken } from './position-token.ts';
+import { writeStoredResponse } from './stored-response.ts';
+
+export interface HitListenerOptions {
+  readonly cache: HttpCache;
+  readonly identities: Identities;
+  readonly hitStatus: HitStatus;
+  /** While the server closes, Fastify answers everything: it tells the clients to go. */
+  readonly isClosing: () => boolean;
+}
+
+export function installHitListener(server: Server | object, options: HitListenerOptions): void {
+  const emitter = server as Server;
+  const others = emitter.listeners('request') as RequestListener[];
+  emitter.removeAllListeners('request');
+  const handOn = (request: IncomingMessage, response: ServerResponse): void => {
+    for (const listener of others) listener.call(emitter, request, response);
+  };
+  const { cache, identities, hitStatus, isClosing } = options;
+
+  const answer = (found: Found, request: IncomingMessage, response: ServerResponse): boolean => {
+    const { entry } = found;
+    if (entry?.value.kind !== 'response' || !cache.isFresh() || !cache.isGood(entry)) return false;
+    const token = readPositionToken(request.headers);
+    if (token !== undefined && cache.feed.position < token) return false; // Fastify's way waits for it
+    entry.hits++;
+    writeStoredResponse(entry.value, request, response, hitStatus.text);
+    return true;
+  };
+
+  emitter.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    if ((request.method !== 'GET' && request.method !== 'HEAD') || isClosing()) return handOn(request, response);
+    const found = lookUp(cache, request.url as string, request, identities);
+    if (!(found instanceof Promise)) {
+      if (!answer(found, request, response)) handOn(request, response);
+      return;
+    }
+    // `identify` must not throw; if it does, Fastify's way meets the same error and answers it.
+    found.then(
+      (later) => {
+        if (!answer(later, request, response)) handOn(request, response);
+      },
+      () => handOn(request, response),
+    );
+  });
+}

@@ -1,0 +1,265 @@
+/**
+ * The Fastify plugin: cached routes.
+ *
+ *   request ── hit-listener.ts (before routing) ── hit ──────────────────────────────► written at once
+ *      └─ miss ─► Fastify ─► #onRequest ─┬─ hit, or another's fill ──────────────────► written at once
+ *                                        ├─ leads a fill ─► hooks, handler ─► answer-fill.ts ─► written, kept
+ *                                        └─ not cached ───► hooks, handler ─► onSend waits for its own writes
+ */
+import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
+import fp from 'fastify-plugin';
+import { currentContext, type Pool, runInContext } from '../db/index.ts';
+import { AnswerFill, type FillSettings, isFor } from './answer-fill.ts';
+import { bypassStatus, HitStatus, missStatus, staleStatus } from './cache-status.ts';
+import { HttpError } from './errors.ts';
+import { registerExplain } from './explain.ts';
+import { facetValue } from './facets.ts';
+import { installHitListener } from './hit-listener.ts';
+import { Identities, type KnownIdentity } from './identities.ts';
+import { type HttpCache, walk } from './lookup.ts';
+import type { Identify, PluginFeed } from './options.ts';
+import { POSITION_HEADER, positionCookie, readPositionToken, writePositionToken } from './position-token.ts';
+import { ROUTE, STATE } from './request-state.ts';
+import { type ResolvedRouteCacheOptions, resolveRouteCacheOptions } from './route-options.ts';
+import { writeStoredResponse } from './stored-response.ts';
+
+export interface PluginOptions {
+  readonly cache: HttpCache;
+  readonly feed: PluginFeed;
+  readonly db: Pool;
+  /** Tells who is asking; gives requests their `user`. */
+  readonly identify?: Identify | undefined;
+  /** Serves `GET /.vazao/explain?url=…` to callers on this machine: for development. @defaultValue false */
+  readonly explain?: boolean | undefined;
+  /** Larger answers are served and not kept. @defaultValue 1 MiB */
+  readonly bodyMaxBytes?: number | undefined;
+  /** After this time a computation is no longer cared for, and those who wait for it compute for themselves. @defaultValue 30 s */
+  readonly fillMaxMs?: number | undefined;
+  /** How long the response to a write waits until this host's feed has passed it. @defaultValue 1 s */
+  readonly writeWaitMaxMs?: number | undefined;
+  /** How long a read waits for the feed: one that carries a position, or one whose answer is newer than what the feed has told. @defaultValue 100 ms */
+  readonly readWaitMaxMs?: number | undefined;
+}
+
+/** How often a request looks again, after waiting for a fill that was not for it, before it computes for itself. */
+const LOOKS_MAX = 5;
+
+class VazaoPlugin {
+  readonly #options: PluginOptions;
+  readonly #cache: HttpCache;
+  readonly #identities: Identities;
+  readonly #hitStatus: HitStatus;
+  readonly #settings: FillSettings;
+  readonly #writeWaitMaxMs: number;
+  readonly #readWaitMaxMs: number;
+  #hasConstraints = false;
+
+  constructor(options: PluginOptions) {
+    this.#options = options;
+    this.#cache = options.cache;
+    this.#identities = new Identities(options.identify);
+    this.#hitStatus = new HitStatus(() => options.feed.lagMs);
+    this.#writeWaitMaxMs = options.writeWaitMaxMs ?? 1_000;
+    this.#readWaitMaxMs = options.readWaitMaxMs ?? 100;
+    this.#settings = {
+      cache: options.cache,
+      db: options.db,
+      bodyMaxBytes: options.bodyMaxBytes ?? 1024 * 1024,
+      fillMaxMs: options.fillMaxMs ?? 30_000,
+      feed: options.feed,
+      feedWaitMaxMs: this.#readWaitMaxMs,
+      identityHeaders: options.identify?.headers ?? [],
+    };
+  }
+
+  register(app: FastifyInstance): void {
+    assertFirst(app);
+    app.decorateRequest(STATE, null);
+    if (this.#options.identify) {
+      app.decorateRequest('user', {
+        getter(this: FastifyRequest) {
+          const state = this[STATE];
+          state?.observation?.readUser();
+          return state?.caller?.identity;
+        },
+      });
+    }
+    app.addHook('onRoute', (route) => this.#onRoute(route));
+    app.addHook('onRequest', (request, reply, done) => this.#onRequest(request, reply, done));
+    app.addHook('onSend', (request, reply, _payload, done) => this.#onSend(request, reply, done));
+    let closing = false;
+    app.addHook('preClose', (done) => {
+      closing = true;
+      done();
+    });
+    app.addHook('onReady', (done) => {
+      // Which route a URL leads to depends on headers then, and only the router can tell.
+      if (!this.#hasConstraints) {
+        installHitListener(app.server, {
+          cache: this.#cache,
+          identities: this.#identities,
+          hitStatus: this.#hitStatus,
+          isClosing: () => closing,
+        });
+      }
+      done();
+    });
+    if (this.#options.explain) registerExplain(app, this.#cache);
+  }
+
+  #onRoute(route: RouteOptions): void {
+    const methods = [route.method].flat();
+    const options = resolveRouteCacheOptions(route.config?.cache, `${methods.join(',')} ${route.url}`);
+    if (route.constraints && Object.keys(route.constraints).length > 0) this.#hasConstraints = true;
+    if (!options || !route.config) return;
+    const other = methods.find((method) => method !== 'GET' && method !== 'HEAD');
+    if (other)
+      throw new HttpError(
+        'ERR_HTTP_CACHE_OPTIONS',
+        `${other} ${route.url}: only GET can be cached; remove config.cache, or register the GET on its own.`,
+      );
+    // Fastify copies the config of a route; a symbol goes along.
+    route.config = { ...route.config, [ROUTE]: options };
+  }
+
+  #onRequest(request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
+    const outer = currentContext();
+    const context = outer?.fill?.isOpen ? outer : { fill: undefined, position: 0n };
+    request[STATE] = { context, caller: undefined, observation: undefined };
+    const proceed = (): void => runInContext(context, () => done());
+    const caller = this.#identities.of(request.raw.headers);
+    const enter = (known: KnownIdentity): void => {
+      (request[STATE] as NonNullable<FastifyRequest[typeof STATE]>).caller = known;
+      const options = request.routeOptions.config[ROUTE];
+      // Inside another fill (app.inject in a handler) the statements belong to that one, and so does their moment.
+      if (!options || request.method !== 'GET' || context === outer) proceed();
+      else this.#enter(request, reply, options, known, proceed, done).catch(done);
+    };
+    if (caller instanceof Promise) caller.then(enter, done);
+    else enter(caller);
+  }
+
+  /** Answers from the cache, or from another's fill, or lets the request go on: to lead a fill, or uncached. */
+  async #enter(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    options: ResolvedRouteCacheOptions,
+    caller: KnownIdentity,
+    proceed: () => void,
+    done: () => void,
+  ): Promise<void> {
+    const bypass = (reason: string): void => {
+      reply.header('cache-status', bypassStatus(reason));
+      proceed();
+    };
+    if (request.originalUrl !== request.url) return bypass('rewritten-url');
+    const token = readPositionToken(request.raw.headers);
+    if (token !== undefined && !(await this.#options.feed.waitFor(token, this.#readWaitMaxMs)))
+      return bypass('position');
+
+    const cache = this.#cache;
+    const baseKey = this.#baseKey(request);
+    const write = (stored: Parameters<typeof writeStoredResponse>[0], status: string): void => {
+      reply.hijack();
+      writeStoredResponse(stored, request.raw, reply.raw, status);
+    };
+    for (let looks = 0; looks < LOOKS_MAX; looks++) {
+      const found = walk(cache, baseKey, request.raw, caller);
+      const { entry, key } = found;
+      if (entry?.value.kind === 'bypass' && cache.isGood(entry)) return bypass(entry.value.reason);
+      if (entry?.value.kind === 'response') {
+        if (cache.isFresh() && cache.isGood(entry)) {
+          entry.hits++;
+          return write(entry.value, this.#hitStatus.text);
+        }
+        const staleMs = cache.staleMs(entry);
+        if (token === undefined && cache.isFilling(key) && staleMs <= options.staleForMs)
+          return write(entry.value, staleStatus(staleMs, 'refreshing'));
+      }
+      const joined = cache.join(key);
+      if (joined.role === 'leader') {
+        new AnswerFill(this.#settings, request, reply, baseKey, found, joined.fill, options, caller).run(done);
+        return;
+      }
+      const outcome = await within(joined.outcome, this.#settings.fillMaxMs);
+      if (!outcome) break;
+      if (
+        outcome.kind === 'value' &&
+        outcome.value.kind === 'response' &&
+        isFor(outcome.value, (facet) => facetValue(facet, request.raw.headers, caller))
+      ) {
+        return write(outcome.value, missStatus(found.path.length > 0, 'collapsed'));
+      }
+    }
+    return bypass('contended');
+  }
+
+  /** Waits, bounded, until the feed has passed what the request wrote: the next read by anyone on this host shows it. */
+  #onSend(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
+    const state = request[STATE];
+    state?.observation?.startSending();
+    const position = state?.context.position ?? 0n;
+    if (position === 0n) {
+      done();
+      return;
+    }
+    reply.header(POSITION_HEADER, writePositionToken(position));
+    // Without a fresh feed nothing is answered from the cache, so there is nothing to wait for but the token's sake.
+    const passed = this.#options.feed.isFresh()
+      ? this.#options.feed.waitFor(position, this.#writeWaitMaxMs)
+      : Promise.resolve(false);
+    void passed.then((hasPassed) => {
+      if (!hasPassed) reply.header('set-cookie', positionCookie(position));
+      done();
+    });
+  }
+
+  /** With constraints one URL may lead to several routes. */
+  #baseKey(request: FastifyRequest): string {
+    if (!this.#hasConstraints) return request.raw.url as string;
+    const { host, 'accept-version': version } = request.raw.headers;
+    return `${request.raw.url}\u0000host=${host ?? ''}\u0000version=${version ?? ''}\u0000route=${request.routeOptions.url ?? ''}`;
+  }
+}
+
+/** The hooks registered before ours would read the request unseen. */
+function assertFirst(app: FastifyInstance): void {
+  const symbol = Object.getOwnPropertySymbols(app).find(({ description }) => description === 'fastify.hooks');
+  const hooks =
+    symbol &&
+    ((app as unknown as Record<symbol, Record<string, unknown>>)[symbol] as Record<string, unknown> | undefined);
+  const earlier = ['onRequest', 'preParsing', 'preValidation', 'preHandler', 'onSend'].filter((name) => {
+    const registered = hooks?.[name];
+    return Array.isArray(registered) && registered.length > 0;
+  });
+  if (earlier.length > 0) {
+    throw new HttpError(
+      'ERR_HTTP_PLUGIN_ORDER',
+      `Register the vazao plugin before all others: there are ${earlier.join(' and ')} hooks already, and what they read of a request could not become part of its key.`,
+    );
+  }
+}
+
+async function within<T>(promise: Promise<T>, timeoutMs: number): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, timeoutMs, undefined);
+  });
+  try {
+    return await Promise.race([promise, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const plugin: FastifyPluginCallback<PluginOptions> = (app, options, done) => {
+  try {
+    new VazaoPlugin(options).register(app);
+    done();
+  } catch (error) {
+    done(error as Error);
+  }
+};
+
+/** Caches the GET routes that say `config: { cache: true }`. Register it before everything else. */
+export const vazaoPlugin: FastifyPluginCallback<PluginOptions> = fp(plugin, { fastify: '5.x', name: 'vazao' });

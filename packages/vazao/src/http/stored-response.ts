@@ -1,0 +1,110 @@
+/** An answer as it is kept: everything that goes over the wire, ready to be written. */
+import { hash } from 'node:crypto';
+import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from 'node:http';
+import { type FacetValue, varyOf } from './facets.ts';
+
+export interface StoredResponse {
+  readonly kind: 'response';
+  readonly status: number;
+  readonly body: Buffer;
+  readonly etag: string;
+  /** Name, value, name, value …, as `writeHead` takes them. The last value is for `Cache-Status`, set before each writing. */
+  readonly head: string[];
+  /** The same for a 304. */
+  readonly headNotModified: string[];
+  /** What the answer depends on beside the URL. */
+  readonly facets: readonly FacetValue[];
+  readonly bytes: number;
+}
+
+/** What Node writes itself, or what belongs to one sending. */
+const NOT_STORED = new Set([
+  'connection',
+  'content-length',
+  'cache-status',
+  'date',
+  'keep-alive',
+  'server-timing',
+  'transfer-encoding',
+]);
+/** What a 304 repeats (RFC 9110, 15.4.5). */
+const ON_NOT_MODIFIED = new Set(['cache-control', 'content-location', 'etag', 'expires', 'vary']);
+
+export type CapturedHeaders = Readonly<Record<string, OutgoingHttpHeader | undefined>>;
+
+/** Makes the stored form. `headers` has lower-case names. */
+export function createStoredResponse(
+  status: number,
+  headers: CapturedHeaders,
+  body: Buffer,
+  facets: readonly FacetValue[],
+  identityHeaders: readonly string[],
+): StoredResponse {
+  const head: string[] = [];
+  let etag = '';
+  let cacheControl = false;
+  const vary = new Set<string>();
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined || NOT_STORED.has(name)) continue;
+    if (name === 'vary') {
+      for (const field of String(value).split(',')) vary.add(field.trim().toLowerCase());
+      continue;
+    }
+    if (name === 'etag') etag = String(value);
+    if (name === 'cache-control') cacheControl = true;
+    for (const one of Array.isArray(value) ? value : [value]) head.push(name, String(one));
+  }
+  for (const [facet] of facets) for (const name of varyOf(facet, identityHeaders)) vary.add(name);
+  if (!etag) {
+    etag = `"${hash('sha1', body, 'base64url')}"`;
+    head.push('etag', etag);
+  }
+  if (!cacheControl) {
+    // Whoever keeps a copy asks before using it: we alone know when it ends. Only what no caller can change is public.
+    const isPersonal = facets.some(
+      ([facet]) => facet === 'user' || facet.startsWith('cookie:') || facet === 'header:cookie',
+    );
+    head.push('cache-control', isPersonal ? 'private, no-cache' : 'public, no-cache');
+  }
+  if (vary.size > 0) head.push('vary', [...vary].join(', '));
+
+  const headNotModified: string[] = [];
+  for (let i = 0; i < head.length; i += 2) {
+    if (ON_NOT_MODIFIED.has(head[i] as string)) headNotModified.push(head[i] as string, head[i + 1] as string);
+  }
+  headNotModified.push('cache-status', '');
+  if (status !== 204) head.push('content-length', String(body.length));
+  head.push('cache-status', '');
+  const headBytes = [...head, ...headNotModified].reduce((sum, text) => sum + text.length, 0);
+  return { kind: 'response', status, body, etag, head, headNotModified, facets, bytes: body.length + headBytes };
+}
+
+/** Writes the answer, or a 304 when the client has it. Returns the status written. */
+export function writeStoredResponse(
+  stored: StoredResponse,
+  request: IncomingMessage,
+  response: ServerResponse,
+  cacheStatus: string,
+): number {
+  const condition = request.headers['if-none-match'];
+  if (condition !== undefined && stored.status === 200 && matchesEtag(condition, stored.etag)) {
+    stored.headNotModified[stored.headNotModified.length - 1] = cacheStatus;
+    response.writeHead(304, stored.headNotModified);
+    response.end();
+    return 304;
+  }
+  stored.head[stored.head.length - 1] = cacheStatus;
+  response.writeHead(stored.status, stored.head);
+  if (request.method === 'HEAD') response.end();
+  else response.end(stored.body);
+  return stored.status;
+}
+
+/** Weak comparison (RFC 9110, 13.1.2). */
+export function matchesEtag(condition: string, etag: string): boolean {
+  if (condition === etag || condition.trim() === '*') return true;
+  const opaque = (tag: string): string => tag.trim().replace(/^W\//, '');
+  // An opaque tag may hold a comma, so the list is read tag by tag.
+  for (const [tag] of condition.matchAll(/(?:W\/)?"[^"]*"/g)) if (opaque(tag) === opaque(etag)) return true;
+  return false;
+}

@@ -1,0 +1,43 @@
+/**
+ * The syntax tree as libpg-query gives it: objects whose upper-case key names the kind of a node (`{ ColumnRef: {…} }`),
+ * except where a field can hold one kind only, and zeros, empty strings and false left out.
+ *
+ * It is typed loosely on purpose. The walks below must cope with kinds that they don't know, and the generated types (2 MB)
+ * claim fields to be there that are not.
+ */
+export type Tree = { readonly [field: string]: unknown };
+
+export function isTree(value: unknown): value is Tree {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The node within, if it is of that kind. */
+export function asKind(node: unknown, kind: string): Tree | undefined {
+  if (!isTree(node)) return undefined;
+  const inner = node[kind];
+  return isTree(inner) ? inner : undefined;
+}
+
+export function asList(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+export function asText(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+/** The words of a list of String nodes, such as a qualified name. Other nodes (a star) end it as undefined. */
+export function asWords(value: unknown): string[] | undefined {
+  const words: string[] = [];
+  for (const node of asList(value)) {
+    const string = asKind(node, 'String');
+    if (!string) return undefined;
+    words.push(asText(string.sval));
+  }
+  return words;
+}
+
+/** Splits a qualified name; `words` are `[name]`, `[schema, name]` or `[database, schema, name]`. */
+export function splitName(words: readonly string[]): { schema: string | undefined; name: string } {
+  return { schema: words.at(-2), name: words.at(-1) ?? '' };
+}

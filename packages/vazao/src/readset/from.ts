@@ -1,0 +1,191 @@
+/**
+ * FROM: what it brings into scope, and which references a condition at each place of it may narrow.
+ *
+ *   FROM (a LEFT JOIN b ON p) JOIN c ON q   WHERE w
+ *        p narrows b only: a row of `a` that fails p stays in the result
+ *        q narrows a, b and c: what fails it is gone
+ *        w narrows all, likewise
+ *
+ * A condition that is not true for NULL also removes the rows in which `b` was filled with NULLs, and this is why q and w may
+ * narrow b: a row of `b` that fails them only ever took part in joined rows that are removed, and if it were not there, the row
+ * with NULLs in its place would be removed as well.
+ *
+ * An equality `x = y` carries what is known of x to y wherever the condition may narrow y, be x a neighbour, the preserved side,
+ * or a column of an outer query: rows of y that equal no x that matters, don't matter.
+ */
+import { asKind, asList, asText, asWords, isTree, type Tree } from './ast.ts';
+import { familyOf } from './conditions.ts';
+import { type ColumnNode, createReference, type Item, type Reference, readColumnOf, type Scope } from './scope.ts';
+import type { Place, Walk } from './select.ts';
+
+/** One side of a join, or all of FROM. */
+export interface Side {
+  readonly items: readonly Item[];
+  /** References that a filter on top of this side may narrow; true: an outer join in it may fill the reference with NULLs. */
+  readonly members: ReadonlyMap<Reference, boolean>;
+  readonly merged: ReadonlySet<string>;
+  readonly natural: boolean;
+}
+
+export const EMPTY_SIDE: Side = { items: [], members: new Map(), merged: new Set(), natural: false };
+
+export function scopeOf(side: Side, parent: Scope | undefined): Scope {
+  return { items: side.items, merged: side.merged, natural: side.natural, parent };
+}
+
+/** Both sides next to each other, as by a comma. */
+export function besides(left: Side, right: Side, isLeftNullable = false, isRightNullable = false): Side {
+  const members = new Map<Reference, boolean>();
+  for (const [reference, isNullable] of left.members) members.set(reference, isNullable || isLeftNullable);
+  for (const [reference, isNullable] of right.members) members.set(reference, isNullable || isRightNullable);
+  return {
+    items: [...left.items, ...right.items],
+    members,
+    merged: new Set([...left.merged, ...right.merged]),
+    natural: left.natural || right.natural,
+  };
+}
+
+/** Walks all of FROM, left to right: LATERAL sees what is to its left. `place` is where the SELECT stands. */
+export function walkFrom(walk: Walk, entries: readonly unknown[], place: Place): Side {
+  let side = EMPTY_SIDE;
+  for (const entry of entries) side = besides(side, walkEntry(walk, entry, side, place));
+  return side;
+}
+
+function walkEntry(walk: Walk, entry: unknown, before: Side, place: Place): Side {
+  if (!isTree(entry)) return EMPTY_SIDE;
+  const [kind] = Object.keys(entry);
+  const node = kind === undefined ? undefined : entry[kind];
+  if (kind === undefined || !isTree(node)) return EMPTY_SIDE;
+  const lateral: Place = { ...place, scope: scopeOf(before, place.scope) };
+  switch (kind) {
+    case 'RangeVar':
+      return walkRangeVar(walk, node, place);
+    case 'JoinExpr':
+      return walkJoin(walk, node, before, place);
+    case 'RangeSubselect': {
+      const subquery = asKind(node.subquery, 'SelectStmt');
+      const columns = subquery ? walk.select(subquery, node.lateral ? lateral : place, false) : undefined;
+      return derived(aliasName(node) ?? '', renamed(columns, node));
+    }
+    case 'RangeTableSample': {
+      walk.visit(node.args, lateral);
+      walk.visit(node.repeatable, lateral);
+      return walkEntry(walk, node.relation, before, place);
+    }
+    default: {
+      // Functions in FROM are LATERAL without saying so. The columns that they give are not known.
+      walk.visit(entry, lateral);
+      return derived(aliasName(node) ?? functionName(node), undefined);
+    }
+  }
+}
+
+function walkRangeVar(walk: Walk, node: Tree, place: Place): Side {
+  walk.seen.add(node);
+  const schema = typeof node.schemaname === 'string' ? node.schemaname : undefined;
+  const name = asText(node.relname);
+  const alias = aliasName(node);
+  if (schema === undefined) {
+    for (let at = place.ctes; at; at = at.parent) {
+      if (at.name === name) return derived(alias ?? name, renamed(at.columns, node));
+    }
+  }
+  const found = walk.table(schema, name);
+  if (!found) return derived(alias ?? name, undefined);
+  const columns = renamed(
+    found.table.columns.map((column) => column.name),
+    node,
+  );
+  if (found.kind === 'view') return derived(alias ?? name, columns);
+  const reference = createReference(found.table);
+  walk.references.push(reference);
+  const own = found.table.columns.map((column) => column.name);
+  const item: Item = {
+    name: alias ?? name,
+    reference,
+    hasAlias: alias !== undefined,
+    columns: new Map((columns ?? own).map((visible, at) => [visible, own[at] ?? visible])),
+  };
+  return { ...EMPTY_SIDE, items: [item], members: new Map([[reference, false]]) };
+}
+
+function walkJoin(walk: Walk, node: Tree, before: Side, place: Place): Side {
+  const left = walkEntry(walk, node.larg, before, place);
+  const right = walkEntry(walk, node.rarg, besides(before, left), place);
+  const kind = asText(node.jointype) || 'JOIN_INNER';
+  const both = besides(
+    left,
+    right,
+    kind === 'JOIN_RIGHT' || kind === 'JOIN_FULL',
+    kind === 'JOIN_LEFT' || kind === 'JOIN_FULL',
+  );
+  const narrowed = narrowedBy(kind, left, right);
+  const using = asWords(node.usingClause) ?? [];
+  if (node.isNatural) readAll(both);
+  for (const name of using) {
+    const leftColumn = mergedColumn(left, name);
+    const rightColumn = mergedColumn(right, name);
+    const family = leftColumn && familyOf(leftColumn.column);
+    if (leftColumn && rightColumn && family !== undefined && family === familyOf(rightColumn.column)) {
+      walk.equate(leftColumn, rightColumn, narrowed);
+    }
+  }
+  const merged = new Set([...both.merged, ...using]);
+  let side: Side = { ...both, merged, natural: both.natural || node.isNatural === true };
+  if (node.quals !== undefined) walk.condition(node.quals, { ...place, scope: scopeOf(side, place.scope) }, narrowed);
+  const usingAlias = isTree(node.join_using_alias) ? asText(node.join_using_alias.aliasname) : '';
+  if (usingAlias !== '') side = { ...side, items: [...side.items, ...derived(usingAlias, using).items] };
+  const alias = aliasName(node);
+  if (alias === undefined) return side;
+  // An alias of the join hides what is inside; which column is which is not followed.
+  readAll(side);
+  return { ...EMPTY_SIDE, items: derived(alias, undefined).items, members: side.members };
+}
+
+/** The references that the condition of a join may narrow. */
+function narrowedBy(kind: string, left: Side, right: Side): ReadonlyMap<Reference, boolean> {
+  if (kind === 'JOIN_INNER') return new Map([...left.members, ...right.members]);
+  if (kind === 'JOIN_LEFT') return right.members;
+  if (kind === 'JOIN_RIGHT') return left.members;
+  return new Map();
+}
+
+/** Counts the column of a USING clause as read on this side, and returns it if it is surely one table's. */
+function mergedColumn(side: Side, name: string): ColumnNode | undefined {
+  const holders = side.items.filter((item) => item.columns?.has(name));
+  const nodes = holders.map((item) => readColumnOf(item, name));
+  return holders.length === 1 && !side.merged.has(name) && !side.natural ? nodes[0] : undefined;
+}
+
+function readAll(side: Side): void {
+  for (const reference of side.members.keys()) reference.all = true;
+}
+
+/** An entry of FROM whose insides have references of their own. */
+function derived(name: string, columns: readonly string[] | undefined): Side {
+  const item: Item = {
+    name,
+    reference: undefined,
+    hasAlias: true,
+    columns: columns && new Map(columns.map((column) => [column, column])),
+  };
+  return { ...EMPTY_SIDE, items: [item] };
+}
+
+function aliasName(node: Tree): string | undefined {
+  return isTree(node.alias) ? asText(node.alias.aliasname) : undefined;
+}
+
+/** Column names after `AS alias (names…)`, which renames from the left. */
+function renamed(columns: readonly string[] | undefined, node: Tree): readonly string[] | undefined {
+  const names = isTree(node.alias) ? (asWords(node.alias.colnames) ?? []) : [];
+  return columns && [...names, ...columns.slice(names.length)];
+}
+
+function functionName(node: Tree): string {
+  const [first] = asList(node.functions);
+  const call = asKind(asList(asKind(first, 'List')?.items)[0], 'FuncCall');
+  return asWords(call?.funcname)?.at(-1) ?? '';
+}

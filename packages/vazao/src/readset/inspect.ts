@@ -1,0 +1,200 @@
+/**
+ * The first walk: over every node of the tree, wherever it is, without regard to scopes. It finds what makes a statement
+ * impure or its answer unfit to be kept (functions, operators, casts, locks, the clock), and counts what the second walk
+ * (`select.ts`) must account for. Kinds of nodes that are not listed are refused: a tree that we don't know can hide anything.
+ */
+import { asKind, asList, asText, asWords, isTree, splitName, type Tree } from './ast.ts';
+import { CHANGES_SESSION, DEPENDS_ON_ARGUMENTS, READS_CLOCK, READS_SESSION } from './functions.ts';
+import type { Names } from './names.ts';
+import type { Finding, RefusalCode } from './refusal.ts';
+
+/** Levels of objects, some three for each level of SQL. Bounds the recursion of the second walk too. */
+const DEPTH_MAX = 1_500;
+
+export interface Inspection {
+  readonly findings: readonly Finding[];
+  readonly usesTime: boolean;
+  /** How often each `$n` occurs. */
+  readonly parameterUses: ReadonlyMap<number, number>;
+  /** Every reference to a relation (or CTE). */
+  readonly rangeVars: ReadonlySet<Tree>;
+}
+
+/** Words that PostgreSQL's date and time input takes for the current time, in any position and next to any punctuation. */
+const TIME_WORD = /(?<![a-z])(?:now|today|tomorrow|yesterday)(?![a-z])/i;
+
+/** Whether a text would mean another moment each day if PostgreSQL should read it as a date or time. */
+export function mentionsCurrentTime(text: string): boolean {
+  return TIME_WORD.test(text);
+}
+
+export function inspect(select: Tree, names: Names): Inspection {
+  const findings: Finding[] = [];
+  const parameterUses = new Map<number, number>();
+  const rangeVars = new Set<Tree>();
+  let usesTime = false;
+
+  const refuse = (code: RefusalCode, detail: string, impure: boolean): void => {
+    findings.push({ code, detail, impure });
+  };
+
+  const checkFunction = (words: readonly string[], argumentCount: number): void => {
+    const { schema, name } = splitName(words);
+    const overloads = names.findFunctions(schema, name);
+    const label = words.join('.');
+    if (overloads.length === 0) {
+      refuse('unknown-function', `The function ${label}() is not in the catalog; qualify it with its schema.`, true);
+      return;
+    }
+    for (const overload of overloads) {
+      if (overload.kind === 'procedure') continue; // can't be called in an expression
+      if (names.isDeclared(overload.schema, overload.name) || overload.volatility === 'immutable') continue;
+      const impure = overload.volatility === 'volatile';
+      if (overload.schema !== 'pg_catalog') {
+        refuse(
+          impure ? 'volatile-function' : 'function',
+          `The function ${label}() is ${overload.volatility.toUpperCase()}: it may depend on anything. Declare it if it depends on its arguments only.`,
+          impure,
+        );
+      } else if (CHANGES_SESSION.has(name)) {
+        refuse('session-setting', `${label}() changes the session; set it when the pool connects instead.`, true);
+      } else if (impure) {
+        refuse('volatile-function', `${label}() is VOLATILE: each call may give another answer.`, true);
+      } else if (READS_CLOCK.has(name)) {
+        if (name !== 'age' || argumentCount === 1) usesTime = true;
+      } else if (READS_SESSION.has(name)) {
+        refuse('session-function', `${label}() depends on the session; pass its value as a parameter.`, false);
+      } else if (!DEPENDS_ON_ARGUMENTS.has(name)) {
+        refuse('function', `${label}() depends on more than its arguments.`, false);
+      } else continue;
+      return;
+    }
+  };
+
+  const checkOperator = (words: readonly string[]): void => {
+    const { schema, name } = splitName(words);
+    for (const operator of names.findOperators(schema, name)) {
+      if (operator.volatility === 'immutable') continue;
+      refuse(
+        'operator',
+        `The operator ${operator.schema}.${name} is ${operator.volatility.toUpperCase()}: it may depend on anything.`,
+        operator.volatility === 'volatile',
+      );
+      return;
+    }
+  };
+
+  const checkType = (typeName: Tree): void => {
+    const words = asWords(typeName.names);
+    const name = words?.at(-1);
+    if (!words || name === undefined || typeName.pct_type) {
+      if (typeName.names !== undefined) refuse('unsupported', 'A type is named by %TYPE; name the type itself.', true);
+      return;
+    }
+    if (name.replace(/^_/, '') === 'timetz') usesTime = true; // a zone's offset is that of the current day
+    if (CATALOG_TYPES.has(name.replace(/^_/, ''))) {
+      refuse('catalog-cast', `A cast to ${name} reads the system catalog, which the feed does not carry.`, false);
+    }
+  };
+
+  const visit = (kind: string, node: Tree): void => {
+    switch (kind) {
+      case 'FuncCall':
+        checkFunction(asWords(node.funcname) ?? [], asList(node.args).length);
+        break;
+      case 'A_Expr':
+        if (asText(node.kind).startsWith('AEXPR_BETWEEN') || asText(node.kind).startsWith('AEXPR_NOT_BETWEEN')) {
+          for (const name of ['<', '<=', '>', '>=']) checkOperator([name]);
+        } else checkOperator(asWords(node.name) ?? []);
+        break;
+      case 'SubLink':
+        if (node.operName !== undefined) checkOperator(asWords(node.operName) ?? []);
+        break;
+      case 'SortBy':
+        if (node.useOp !== undefined) checkOperator(asWords(node.useOp) ?? []);
+        break;
+      case 'SQLValueFunction':
+        if (/_(ROLE|USER|CATALOG|SCHEMA)$/.test(asText(node.op))) {
+          refuse('session-function', 'The statement asks who is connected; pass that as a parameter.', false);
+        } else usesTime = true;
+        break;
+      case 'LockingClause':
+        refuse(
+          'lock',
+          'The statement locks rows (FOR UPDATE, FOR SHARE); leave that to transactions that write.',
+          true,
+        );
+        break;
+      case 'RangeTableSample':
+        refuse('sample', 'TABLESAMPLE chooses rows by where they are stored, which the feed does not carry.', false);
+        break;
+      case 'RangeVar':
+        rangeVars.add(node);
+        break;
+      case 'ParamRef': {
+        const number = Number(node.number ?? 0);
+        parameterUses.set(number, (parameterUses.get(number) ?? 0) + 1);
+        break;
+      }
+      case 'A_Const': {
+        const text = node.sval;
+        if (isTree(text) && mentionsCurrentTime(asText(text.sval))) usesTime = true;
+        break;
+      }
+      case 'A_Indirection':
+        // `(row).name` may be a function call in disguise.
+        for (const step of asList(node.indirection)) {
+          const name = asText(asKind(step, 'String')?.sval);
+          if (name !== '' && names.findFunctions(undefined, name).some((entry) => entry.volatility !== 'immutable'))
+            checkFunction([name], 1);
+        }
+        break;
+      default:
+        if (WRITING.has(kind)) refuse('write', 'The statement writes; write outside of cached reads.', true);
+        else if (!KNOWN.has(kind)) refuse('unsupported', `The statement uses ${kind}, which is not understood.`, true);
+    }
+  };
+
+  // `=` is meant by USING, NULLIF, CASE … WHEN, row comparisons and more, without being named.
+  checkOperator(['=']);
+  // An own stack: a statement can be nested deeper than the stack of calls.
+  const stack: { value: unknown; depth: number }[] = [{ value: { SelectStmt: select }, depth: 0 }];
+  for (let top = stack.pop(); top; top = stack.pop()) {
+    const { value, depth } = top;
+    if (depth > DEPTH_MAX) {
+      refuse('too-complex', 'The statement is nested too deeply.', true);
+      break;
+    }
+    if (Array.isArray(value)) {
+      for (const item of value) stack.push({ value: item, depth: depth + 1 });
+    } else if (isTree(value)) {
+      for (const [key, inner] of Object.entries(value)) {
+        if (typeof inner !== 'object') continue;
+        if (/^[A-Z]/.test(key)) visit(key, isTree(inner) ? inner : {});
+        else if (key === 'typeName' && isTree(inner)) checkType(inner);
+        else if (key === 'intoClause')
+          refuse('write', 'SELECT INTO creates a table; write outside of cached reads.', true);
+        stack.push({ value: inner, depth: depth + 1 });
+      }
+    }
+  }
+  return { findings, usesTime, parameterUses, rangeVars };
+}
+
+const CATALOG_TYPES: ReadonlySet<string> = new Set(
+  // Not regconfig and regdictionary: text search configurations are as constant as the schema.
+  'regclass regcollation regnamespace regoper regoperator regproc regprocedure regrole regtype aclitem'.split(' '),
+);
+
+const WRITING: ReadonlySet<string> = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt']);
+
+const KNOWN: ReadonlySet<string> = new Set(
+  `SelectStmt ResTarget ColumnRef A_Star String Integer Float Boolean BitString BoolExpr TypeCast CollateClause NullTest
+   BooleanTest CaseExpr CaseWhen CoalesceExpr MinMaxExpr RowExpr A_ArrayExpr A_Indices NamedArgExpr GroupingFunc
+   GroupingSet XmlExpr XmlSerialize List WindowDef RangeSubselect RangeFunction JoinExpr RangeTableFunc RangeTableFuncCol
+   CommonTableExpr ColumnDef JsonObjectConstructor JsonArrayConstructor JsonArrayQueryConstructor JsonObjectAgg JsonArrayAgg
+   JsonAggConstructor JsonKeyValue JsonParseExpr JsonScalarExpr JsonSerializeExpr JsonIsPredicate JsonFuncExpr JsonArgument
+   JsonBehavior JsonTable JsonTableColumn JsonTablePathSpec JsonValueExpr JsonOutput JsonReturning JsonFormat`.split(
+    /\s+/,
+  ),
+);

@@ -1,0 +1,121 @@
+/** Looks up names in the catalog as PostgreSQL does: by schema, else along the search path. */
+import { asList, asWords, splitName, type Tree } from './ast.ts';
+import { findFamily } from './canonical.ts';
+import type { Catalog, CatalogColumn, CatalogFunction, CatalogOperator, CatalogTable } from './catalog.ts';
+
+export interface Names {
+  readonly searchPath: readonly string[];
+  /** `system` for a relation of `pg_catalog` or `information_schema`; undefined when there is none. */
+  findTable(schema: string | undefined, name: string): CatalogTable | 'system' | undefined;
+  /** Why rows that a scan of the table reads would not be seen through the feed: its own reason or that of a descendant. */
+  findInvisible(
+    table: CatalogTable,
+  ): { readonly table: CatalogTable; readonly reason: NonNullable<CatalogTable['invisible']> } | undefined;
+  /** All overloads that a call may mean. */
+  findFunctions(schema: string | undefined, name: string): readonly CatalogFunction[];
+  /** Operators outside of `pg_catalog` that an expression may mean. */
+  findOperators(schema: string | undefined, name: string): readonly CatalogOperator[];
+  /** The base type that a TypeName means; undefined when it can't be told. */
+  findType(
+    typeName: Tree,
+  ): { readonly base: string; readonly isArray: boolean; readonly hasModifier: boolean } | undefined;
+  findColumn(table: CatalogTable, name: string): CatalogColumn | undefined;
+  /** Whether the function was declared by the application to depend on nothing but its arguments. */
+  isDeclared(schema: string, name: string): boolean;
+  /** The same catalog seen along another path. */
+  withSearchPath(searchPath: readonly string[]): Names;
+}
+
+const SYSTEM_SCHEMAS: ReadonlySet<string> = new Set(['pg_catalog', 'information_schema', 'pg_toast']);
+
+export function createNames(catalog: Catalog, declaredFunctions: readonly string[]): Names {
+  const tables = group(catalog.tables, (table) => `${table.schema}.${table.name}`);
+  const functions = group(catalog.functions, (entry) => entry.name);
+  const operators = group(catalog.operators, (entry) => entry.name);
+  const types = group(catalog.types, (entry) => `${entry.schema}.${entry.name}`);
+  const declared = new Set(declaredFunctions);
+  const columns = new WeakMap<CatalogTable, ReadonlyMap<string, CatalogColumn>>();
+  const hiddenDescendants = new Map<number, CatalogTable>();
+  for (const table of catalog.tables) {
+    // A scan of the parent applies the parent's row security only.
+    if (table.invisible === undefined || table.invisible === 'row-security') continue;
+    for (const ancestor of table.ancestors)
+      if (!hiddenDescendants.has(ancestor)) hiddenDescendants.set(ancestor, table);
+  }
+
+  const create = (searchPath: readonly string[]): Names => ({
+    searchPath,
+    findTable(schema, name) {
+      if (schema !== undefined) {
+        if (SYSTEM_SCHEMAS.has(schema)) return 'system';
+        return tables.get(`${schema}.${name}`)?.[0];
+      }
+      // All relations of pg_catalog, and none that we would care to allow elsewhere, begin so.
+      if (name.startsWith('pg_')) return 'system';
+      for (const schema of searchPath) {
+        const table = tables.get(`${schema}.${name}`)?.[0];
+        if (table) return table;
+        if (schema === 'information_schema') return 'system'; // its relations are not listed: any name may be one of them
+      }
+      return undefined;
+    },
+    findInvisible(table) {
+      if (table.invisible !== undefined) return { table, reason: table.invisible };
+      const descendant = hiddenDescendants.get(table.oid);
+      return descendant?.invisible === undefined ? undefined : { table: descendant, reason: descendant.invisible };
+    },
+    findFunctions(schema, name) {
+      const all = functions.get(name) ?? [];
+      return all.filter((entry) =>
+        schema === undefined ? searchPath.includes(entry.schema) : entry.schema === schema,
+      );
+    },
+    findOperators(schema, name) {
+      const all = operators.get(name) ?? [];
+      return all.filter((entry) =>
+        schema === undefined ? searchPath.includes(entry.schema) : entry.schema === schema,
+      );
+    },
+    findType(typeName) {
+      const words = asWords(typeName.names);
+      if (!words || words.length === 0 || words.length > 2 || typeName.setof || typeName.pct_type) return undefined;
+      const { schema, name } = splitName(words);
+      const isArray = asList(typeName.arrayBounds).length > 0;
+      const hasModifier = asList(typeName.typmods).length > 0;
+      for (const candidate of schema === undefined ? searchPath : [schema]) {
+        if (candidate === 'pg_catalog') {
+          // Types of pg_catalog are not listed; those of a family are known by name, and nothing else matters here.
+          const isList = name.startsWith('_');
+          const base = isList ? name.slice(1) : name;
+          if (findFamily(base) && base !== 'enum') return { base, isArray: isArray || isList, hasModifier };
+        }
+        const type = types.get(`${candidate}.${name}`)?.[0];
+        // A domain may round or cut (`numeric(10,2)`), so that a cast to it is not the value that was given.
+        if (type) return type.base === 'enum' ? { base: type.base, isArray, hasModifier } : undefined;
+      }
+      return undefined;
+    },
+    findColumn(table, name) {
+      let byName = columns.get(table);
+      if (!byName) {
+        byName = new Map(table.columns.map((column) => [column.name, column]));
+        columns.set(table, byName);
+      }
+      return byName.get(name);
+    },
+    isDeclared: (schema, name) => declared.has(`${schema}.${name}`) || (declared.has(name) && schema !== 'pg_catalog'),
+    withSearchPath: create,
+  });
+  return create(catalog.searchPath);
+}
+
+function group<T>(entries: readonly T[], keyOf: (entry: T) => string): ReadonlyMap<string, readonly T[]> {
+  const groups = new Map<string, T[]>();
+  for (const entry of entries) {
+    const key = keyOf(entry);
+    const found = groups.get(key);
+    if (found) found.push(entry);
+    else groups.set(key, [entry]);
+  }
+  return groups;
+}

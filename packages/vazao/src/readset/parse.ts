@@ -1,0 +1,91 @@
+/** PostgreSQL's own parser, compiled to WebAssembly. It reserves 128 MiB of address space (some 14 MB resident), so there is one per process. */
+import { loadModule, parseSync } from 'libpg-query';
+import { asKind, asList, isTree, type Tree } from './ast.ts';
+import type { Finding, RefusalCode } from './refusal.ts';
+
+/** Longer statements are not analysed: parsing alone would take tens of milliseconds. */
+export const STATEMENT_BYTES_MAX: number = 64 * 1024;
+/** An operator chain of this length is a tree of this depth, and the parser's own recursion would reach its stack's end. */
+const OPERATORS_MAX = 2_000;
+
+let loading: Promise<void> | undefined;
+
+/** Loads the parser; once per process. It must have been awaited before the first statement is analysed. */
+export function loadParser(): Promise<void> {
+  loading ??= loadModule();
+  return loading;
+}
+
+export type Parsed =
+  | { readonly select: Tree; readonly finding: undefined }
+  | { readonly select: undefined; readonly finding: Finding };
+
+/** Parses one statement. Anything but a single SELECT (VALUES, TABLE) is answered with the reason. */
+export function parseStatement(text: string): Parsed {
+  if (Buffer.byteLength(text) > STATEMENT_BYTES_MAX) {
+    return refuse(
+      'too-complex',
+      `The statement is longer than ${STATEMENT_BYTES_MAX / 1024} KiB; pass long lists as an array parameter.`,
+    );
+  }
+  if (
+    (text.match(/[-+*/<>=~!@#%^&|?]+|::|\b(?:union|except|intersect|join|collate|is|not|at)\b/gi)?.length ?? 0) >
+    OPERATORS_MAX
+  ) {
+    return refuse(
+      'too-complex',
+      `The statement has more than ${OPERATORS_MAX} operators; pass long lists as an array parameter.`,
+    );
+  }
+  let result: unknown;
+  try {
+    result = parseSync(text);
+  } catch (error) {
+    return refuse('syntax', `PostgreSQL's parser says: ${error instanceof Error ? error.message : String(error)}.`);
+  }
+  const statements = isTree(result) ? asList(result.stmts) : [];
+  const kinds = statements.map((statement) =>
+    isTree(statement) && isTree(statement.stmt) ? (Object.keys(statement.stmt)[0] ?? '') : '',
+  );
+  const [first] = statements;
+  const select = isTree(first) ? asKind(first.stmt, 'SelectStmt') : undefined;
+  if (statements.length === 1 && select) return { select, finding: undefined };
+  // Of several statements the one that changes the session says most: the pool has to know.
+  const codes = kinds.map(codeOf);
+  const code = codes.find((code) => code === 'session-setting') ?? codes.find((code) => code === 'transaction');
+  if (code === 'session-setting')
+    return refuse(code, 'The statement changes the session; set it when the pool connects instead.');
+  if (code === 'transaction')
+    return refuse(code, 'The statement controls a transaction; a cached read runs in a transaction of its own.');
+  if (statements.length !== 1)
+    return refuse('not-one-statement', `The text holds ${statements.length} statements; send each by itself.`);
+  if (codes[0] === 'write') return refuse('write', 'The statement writes; write outside of cached reads.');
+  return refuse('command', `The statement is no SELECT (${kinds[0]}); run it outside of cached reads.`);
+}
+
+function refuse(code: RefusalCode, detail: string): Parsed {
+  return { select: undefined, finding: { code, detail, impure: true } };
+}
+
+const CODES: Readonly<Record<string, RefusalCode>> = {
+  TransactionStmt: 'transaction',
+  ConstraintsSetStmt: 'transaction',
+  VariableSetStmt: 'session-setting',
+  DiscardStmt: 'session-setting',
+  ListenStmt: 'session-setting',
+  UnlistenStmt: 'session-setting',
+  PrepareStmt: 'session-setting',
+  DeallocateStmt: 'session-setting',
+  DeclareCursorStmt: 'session-setting',
+  LoadStmt: 'session-setting',
+  InsertStmt: 'write',
+  UpdateStmt: 'write',
+  DeleteStmt: 'write',
+  MergeStmt: 'write',
+  CopyStmt: 'write',
+  TruncateStmt: 'write',
+};
+
+function codeOf(kind: string): RefusalCode {
+  return Object.hasOwn(CODES, kind) ? (CODES[kind] as RefusalCode) : 'command';
+}

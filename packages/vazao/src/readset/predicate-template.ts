@@ -1,0 +1,94 @@
+/** Predicates before their parameters are known, and how binding makes them into predicates. */
+import { parseArrayLiteral } from './array-literal.ts';
+import { canonical } from './canonical.ts';
+import type { Predicate, RangeOperator } from './read-set.ts';
+
+/** A value in PostgreSQL's text form, or the parameter that holds it. */
+export interface Operand {
+  readonly source: { readonly text: string | null } | { readonly parameter: number };
+  /**
+   * Whether it passes through a cast to an integer type. If the parameter already has another number type from elsewhere in
+   * the statement, the cast rounds: `$1 = 1.6` becomes 2. So only whole numbers are taken at their word there.
+   */
+  readonly isInteger: boolean;
+}
+
+export type PredicateTemplate =
+  | { readonly kind: 'in'; readonly operands: readonly Operand[] }
+  /** The operand is an array. */
+  | { readonly kind: 'in array'; readonly operand: Operand }
+  | { readonly kind: 'range'; readonly operator: RangeOperator; readonly operand: Operand }
+  | { readonly kind: 'null' }
+  | { readonly kind: 'not null' };
+
+/** More values than this are not worth an index. */
+export const LIST_VALUES_MAX = 10_000;
+
+export function parametersOf(template: PredicateTemplate): number[] {
+  const operands = template.kind === 'in' ? template.operands : 'operand' in template ? [template.operand] : [];
+  return operands.flatMap(({ source }) => ('parameter' in source ? [source.parameter] : []));
+}
+
+/** Binds a template for a column. Undefined: cannot tell, so it narrows nothing. */
+export function bindPredicate(
+  template: PredicateTemplate,
+  column: string,
+  type: string,
+  parameters: readonly unknown[],
+): Predicate | undefined {
+  switch (template.kind) {
+    case 'null':
+    case 'not null':
+      return { kind: template.kind, column };
+    case 'range': {
+      const value = bindOperand(template.operand, type, parameters);
+      if (value === undefined) return undefined;
+      if (value === null) return { kind: 'in', column, type, values: new Set() };
+      return { kind: 'range', column, type, operator: template.operator, value };
+    }
+    case 'in': {
+      const values = new Set<string>();
+      for (const operand of template.operands) {
+        const value = bindOperand(operand, type, parameters);
+        if (value === undefined) return undefined;
+        if (value !== null) values.add(value); // `= NULL` is never true
+      }
+      return { kind: 'in', column, type, values };
+    }
+    case 'in array': {
+      const text = textOf(template.operand, parameters);
+      if (text === undefined) return undefined;
+      const elements = text === null ? [] : parseArrayLiteral(text);
+      if (!elements || elements.length > LIST_VALUES_MAX) return undefined;
+      const values = new Set<string>();
+      for (const element of elements) {
+        if (element === null) continue;
+        const value = canonicalOperand(element, type, template.operand.isInteger);
+        if (value === undefined) return undefined;
+        values.add(value);
+      }
+      return { kind: 'in', column, type, values };
+    }
+  }
+}
+
+function bindOperand(operand: Operand, type: string, parameters: readonly unknown[]): string | null | undefined {
+  const text = textOf(operand, parameters);
+  return typeof text === 'string' ? canonicalOperand(text, type, operand.isInteger) : text;
+}
+
+function canonicalOperand(text: string, type: string, isInteger: boolean): string | undefined {
+  const value = canonical(type, text);
+  return isInteger && value?.includes('.') ? undefined : value;
+}
+
+function textOf(operand: Operand, parameters: readonly unknown[]): string | null | undefined {
+  return 'text' in operand.source ? operand.source.text : parameterText(parameters[operand.source.parameter - 1]);
+}
+
+/** The text that a driver would send; undefined where it can't be told from the value. */
+export function parameterText(value: unknown): string | null | undefined {
+  if (typeof value === 'string' || value === null) return value;
+  if (typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean') return String(value);
+  return undefined;
+}

@@ -1,0 +1,223 @@
+/**
+ * What a name means at a place in a statement. Names are resolved as PostgreSQL does, innermost scope first. Where that can't
+ * be told for sure, the column counts as read wherever it may be, and nothing is concluded from it.
+ */
+import { asKind, asList, asText, asWords, type Tree } from './ast.ts';
+import type { CatalogColumn, CatalogTable } from './catalog.ts';
+import type { Names } from './names.ts';
+import type { PredicateTemplate } from './predicate-template.ts';
+import type { Finding } from './refusal.ts';
+
+/** One reference to a table in a statement; it becomes one term. */
+export interface Reference {
+  readonly table: CatalogTable;
+  /** Columns that occur in the statement for this reference. */
+  readonly read: Set<string>;
+  /** Whether all columns count as read. */
+  all: boolean;
+  readonly nodes: Map<string, ColumnNode>;
+  /** A condition that names the reference and narrows nothing: told to people whose term is the whole table. */
+  opaque: string | undefined;
+}
+
+/** A column of a reference: what its value is known to be, and where that knowledge may be carried. */
+export interface ColumnNode {
+  readonly reference: Reference;
+  readonly column: CatalogColumn;
+  readonly pins: Set<PredicateTemplate>;
+  /** Columns that equal this one in every row that matters to them. */
+  readonly carriesTo: Set<ColumnNode>;
+}
+
+/** What one entry of FROM adds to the names in scope. */
+export interface Item {
+  /** Empty for a sub-select without an alias. */
+  readonly name: string;
+  /** Set for a table; undefined for a sub-select, CTE, function, view or aliased join, whose insides have terms of their own. */
+  readonly reference: Reference | undefined;
+  /** Whether the table was given an alias, and so can't be named with its schema. */
+  readonly hasAlias: boolean;
+  /** Visible column names, with the table's own name for each; undefined where they are not known. */
+  readonly columns: ReadonlyMap<string, string> | undefined;
+}
+
+export interface Scope {
+  readonly items: readonly Item[];
+  /** Columns merged by USING: an unqualified name may mean either side's. */
+  readonly merged: ReadonlySet<string>;
+  /** Whether a NATURAL join merges columns that we did not list. */
+  readonly natural: boolean;
+  readonly parent: Scope | undefined;
+}
+
+export function createReference(table: CatalogTable): Reference {
+  return { table, read: new Set(), all: false, nodes: new Map(), opaque: undefined };
+}
+
+/** What `resolveColumn` needs besides the scope. */
+export interface Resolver {
+  readonly names: Names;
+  readonly findings: Finding[];
+}
+
+/**
+ * Resolves a ColumnRef and counts what it reads. Returns the column if it is surely that one of a table, undefined otherwise.
+ * `isOutputAllowed`: in ORDER BY, GROUP BY and DISTINCT ON a name that is no column is that of an output column, whose
+ * expression is visited anyway.
+ */
+export function resolveColumn(
+  resolver: Resolver,
+  node: Tree,
+  scope: Scope,
+  isOutputAllowed: boolean,
+): ColumnNode | undefined {
+  const fields = asList(node.fields);
+  const last = fields.at(-1);
+  if (asKind(last, 'A_Star')) {
+    readStar(asWords(fields.slice(0, -1)) ?? [], resolver, scope);
+    return undefined;
+  }
+  const words = fields.map((field) => asText(asKind(field, 'String')?.sval));
+  const name = words.at(-1) ?? '';
+  if (words.length === 1) return resolveUnqualified(resolver, name, scope, isOutputAllowed);
+  const items = findItems(resolver.names, words.slice(0, -1), scope);
+  const [item] = items;
+  if (!item) {
+    readEverything(scope);
+    return undefined;
+  }
+  if (items.length > 1) {
+    for (const { reference } of items) if (reference) reference.all = true;
+    return undefined;
+  }
+  return resolveInItem(resolver, item, name);
+}
+
+function resolveInItem(resolver: Resolver, item: Item, name: string): ColumnNode | undefined {
+  const { reference, columns } = item;
+  if (columns?.has(name)) return readColumn(item, name);
+  if (reference) {
+    reference.all = true;
+    if (!noteSystemColumn(resolver, name)) {
+      // `alias.f` where f is no column is the function call f(alias).
+      resolver.findings.push({
+        code: 'unsupported',
+        detail: `${item.name}.${name} is no column of ${reference.table.name}; write a function call as ${name}(${item.name}).`,
+        impure: true,
+      });
+    }
+    return undefined;
+  }
+  const mayBeCalled = resolver.names
+    .findFunctions(undefined, name)
+    .some((entry) => entry.volatility !== 'immutable' && (columns !== undefined || entry.schema !== 'pg_catalog'));
+  if (mayBeCalled) {
+    resolver.findings.push({
+      code: 'unsupported',
+      detail: `${item.name}.${name} may be a call of ${name}(); write it as one.`,
+      impure: true,
+    });
+  }
+  return undefined;
+}
+
+function resolveUnqualified(
+  resolver: Resolver,
+  name: string,
+  scope: Scope,
+  isOutputAllowed: boolean,
+): ColumnNode | undefined {
+  // Once a scope has passed whose columns are not all known, the name may be one of those, or of any scope further out.
+  let isCertain = true;
+  let isFound = false;
+  for (let at: Scope | undefined = scope; at; at = at.parent) {
+    const holders = at.items.filter((item) => item.columns?.has(name));
+    const nodes = holders.filter((item) => item.reference).map((item) => readColumn(item, name));
+    const [node] = nodes;
+    if (holders.length > 0) {
+      isFound = true;
+      // Two holders in one scope: merged by USING, or an error.
+      const isOnly = holders.length === 1 && node !== undefined && !at.merged.has(name) && !at.natural;
+      if (isCertain) return isOnly ? node : undefined;
+    } else if (at.natural || at.items.some((item) => item.columns === undefined)) isCertain = false;
+  }
+  const isSystem = noteSystemColumnIn(resolver, name, scope);
+  // No column at all: the whole row of that alias.
+  const rows = findItems(resolver.names, [name], scope);
+  for (const { reference } of rows) if (reference) reference.all = true;
+  if (!isFound && isCertain && !isSystem && rows.length === 0 && !isOutputAllowed) readEverything(scope);
+  return undefined;
+}
+
+function readColumn(item: Item, visibleName: string): ColumnNode | undefined {
+  const { reference, columns } = item;
+  const name = columns?.get(visibleName);
+  if (!reference || name === undefined) return undefined;
+  const column = reference.table.columns.find((column) => column.name === name);
+  if (!column) return undefined;
+  reference.read.add(name);
+  // The feed does not carry a generated column, so a change of it must be suspected behind a change of any other.
+  if (column.generated) reference.all = true;
+  let node = reference.nodes.get(name);
+  if (!node) {
+    node = { reference, column, pins: new Set(), carriesTo: new Set() };
+    reference.nodes.set(name, node);
+  }
+  return node;
+}
+
+/** The column of an item by its visible name, counted as read; for USING. */
+export function readColumnOf(item: Item, name: string): ColumnNode | undefined {
+  return readColumn(item, name);
+}
+
+function readStar(words: readonly string[], resolver: Resolver, scope: Scope): void {
+  const items = words.length === 0 ? scope.items : findItems(resolver.names, words, scope);
+  for (const { reference } of items) if (reference) reference.all = true;
+  if (words.length > 0 && items.length === 0) readEverything(scope);
+}
+
+/** Items of the innermost scope that has any of that name. */
+function findItems(names: Names, words: readonly string[], scope: Scope): readonly Item[] {
+  const name = words.at(-1);
+  const schema = words.at(-2);
+  if (words.length > 2) return [];
+  const table = schema === undefined ? undefined : names.findTable(schema, name ?? '');
+  for (let at: Scope | undefined = scope; at; at = at.parent) {
+    const items = at.items.filter(
+      (item) =>
+        item.name === name &&
+        (schema === undefined || (!item.hasAlias && (!item.reference || item.reference.table === table))),
+    );
+    if (items.length > 0) return items;
+  }
+  return [];
+}
+
+/** The last resort: whatever is in scope is read whole. */
+export function readEverything(scope: Scope): void {
+  for (let at: Scope | undefined = scope; at; at = at.parent) {
+    for (const { reference } of at.items) if (reference) reference.all = true;
+  }
+}
+
+const SYSTEM_COLUMNS: ReadonlySet<string> = new Set(['ctid', 'xmin', 'xmax', 'cmin', 'cmax']);
+
+/** Whether the name is that of a system column. Those change by VACUUM, row locks and updates that change nothing else. */
+function noteSystemColumn(resolver: Resolver, name: string): boolean {
+  if (SYSTEM_COLUMNS.has(name)) {
+    resolver.findings.push({
+      code: 'system-column',
+      detail: `${name} changes without any change of the row; read a column of your own instead.`,
+      impure: false,
+    });
+    return true;
+  }
+  return name === 'tableoid'; // changes only with the row's whole life
+}
+
+function noteSystemColumnIn(resolver: Resolver, name: string, scope: Scope): boolean {
+  if (!noteSystemColumn(resolver, name)) return false;
+  readEverything(scope);
+  return true;
+}

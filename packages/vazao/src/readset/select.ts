@@ -1,0 +1,267 @@
+/**
+ * The second walk: SELECT by SELECT, with scopes. It finds the references to tables, which of their columns occur, and what
+ * conditions say of them. It visits every expression; only the conditions of WHERE and ON say something, the rest only reads.
+ */
+import { asKind, asList, asText, asWords, isTree, type Tree } from './ast.ts';
+import { findFamily } from './canonical.ts';
+import type { CatalogTable } from './catalog.ts';
+import { type Recogniser, recognise } from './conditions.ts';
+import { EMPTY_SIDE, scopeOf, walkFrom } from './from.ts';
+import type { Names } from './names.ts';
+import { parametersOf } from './predicate-template.ts';
+import type { Finding } from './refusal.ts';
+import { type ColumnNode, type Reference, resolveColumn, type Scope } from './scope.ts';
+
+/** The CTEs that are visible at a place, innermost first. */
+export interface Ctes {
+  readonly name: string;
+  readonly columns: readonly string[] | undefined;
+  readonly parent: Ctes | undefined;
+}
+
+/** Where a part of a statement stands. */
+export interface Place {
+  readonly scope: Scope | undefined;
+  readonly ctes: Ctes | undefined;
+}
+
+export type FoundTable = { readonly kind: 'table' | 'view'; readonly table: CatalogTable };
+
+export interface Walk {
+  readonly names: Names;
+  readonly findings: Finding[];
+  readonly references: Reference[];
+  /** RangeVar nodes that were accounted for. */
+  readonly seen: Set<Tree>;
+  /** For each parameter, the families as which it is used; `undefined` members stand for no particular one. */
+  readonly parameterFamilies: Map<number, (string | undefined)[]>;
+  /** Resolves a table's name; notes it if it can't be followed, or is a view. Undefined when there is nothing to refer to. */
+  table(schema: string | undefined, name: string): FoundTable | undefined;
+  /** Walks a SELECT; returns the names of its columns where they are known. */
+  select(node: Tree, place: Place, isExists: boolean): readonly string[] | undefined;
+  /** Visits an expression: everything in it is read. */
+  visit(value: unknown, place: Place, isOutputAllowed?: boolean): void;
+  /** Visits a condition, and takes what it says of the references that it may narrow. */
+  condition(expression: unknown, place: Place, narrowed: ReadonlyMap<Reference, boolean>): void;
+  equate(left: ColumnNode, right: ColumnNode, narrowed: ReadonlyMap<Reference, boolean>): void;
+}
+
+/** More conditions than this in a statement are left out: coarse, never slow. */
+const CONDITIONS_MAX = 1_000;
+const NO_SCOPE: Scope = scopeOf(EMPTY_SIDE, undefined);
+
+export function createWalk(
+  names: Names,
+  table: (walk: Walk, schema: string | undefined, name: string) => FoundTable | undefined,
+): Walk {
+  const columns = new Map<Tree, ColumnNode | undefined>();
+  const recogniser: Recogniser = { names, columns };
+  const findings: Finding[] = [];
+  let conditionCount = 0;
+
+  const noteParameter = (number: number, family: string | undefined): void => {
+    const families = walk.parameterFamilies.get(number);
+    if (families) families.push(family);
+    else walk.parameterFamilies.set(number, [family]);
+  };
+
+  /** Notes parameters that are used in a way that tells their type. One that is used in any other way is told by its count. */
+  const noteParameters = (kind: string, node: Tree): void => {
+    if (kind === 'TypeCast') {
+      const parameter = asKind(node.arg, 'ParamRef');
+      const type = parameter && isTree(node.typeName) ? names.findType(node.typeName) : undefined;
+      const family = type && !type.hasModifier ? findFamily(type.base) : undefined;
+      if (parameter && type && family)
+        noteParameter(Number(parameter.number ?? 0), type.isArray ? `${family}[]` : family);
+    } else if (kind === 'NullTest') {
+      const parameter = asKind(node.arg, 'ParamRef');
+      if (parameter) noteParameter(Number(parameter.number ?? 0), undefined);
+    } else {
+      const casts = castParameters(node);
+      for (const condition of recognise(recogniser, { A_Expr: node })) {
+        if (condition.kind !== 'predicate') continue;
+        const family = findFamily(condition.node.column.type);
+        for (const number of parametersOf(condition.template)) {
+          if (casts.has(number)) continue; // noted at the cast
+          noteParameter(number, condition.template.kind === 'in array' ? `${family}[]` : family);
+        }
+      }
+    }
+  };
+
+  const walk: Walk = {
+    names,
+    findings,
+    references: [],
+    seen: new Set(),
+    parameterFamilies: new Map(),
+    table: (schema, name) => table(walk, schema, name),
+
+    select(node, place, isExists) {
+      const ctes = walkWith(walk, node.withClause, place);
+      const inner: Place = { scope: place.scope, ctes };
+      if (node.op !== undefined && node.op !== 'SETOP_NONE') {
+        const names = isTree(node.larg) ? walk.select(node.larg, inner, false) : undefined;
+        if (isTree(node.rarg)) walk.select(node.rarg, inner, false);
+        visitRest(walk, node, inner, true);
+        return names;
+      }
+      const side = walkFrom(walk, asList(node.fromClause), inner);
+      const here: Place = { scope: scopeOf(side, place.scope), ctes };
+      // EXISTS asks for no column: `SELECT *` in it reads none, unless grouping makes the columns matter.
+      const isStarIdle = isExists && !node.groupClause && !node.havingClause && !node.distinctClause;
+      for (const target of asList(node.targetList)) {
+        if (!(isStarIdle && isStar(target))) walk.visit(target, here);
+      }
+      if (node.whereClause !== undefined) walk.condition(node.whereClause, here, side.members);
+      visitRest(walk, node, here, false);
+      return outputNames(node);
+    },
+
+    visit(value, place, isOutputAllowed = false) {
+      if (Array.isArray(value)) {
+        for (const item of value) walk.visit(item, place, isOutputAllowed);
+        return;
+      }
+      if (!isTree(value)) return;
+      for (const [key, inner] of Object.entries(value)) {
+        if (typeof inner !== 'object' || inner === null) continue;
+        if (key === 'ColumnRef' && isTree(inner)) {
+          columns.set(inner, resolveColumn(walk, inner, place.scope ?? NO_SCOPE, isOutputAllowed));
+        } else if (key === 'SelectStmt' && isTree(inner)) {
+          walk.select(inner, place, false);
+        } else if (key === 'SubLink' && isTree(inner)) {
+          walk.visit(inner.testexpr, place, isOutputAllowed);
+          const subselect = asKind(inner.subselect, 'SelectStmt');
+          if (subselect) walk.select(subselect, place, inner.subLinkType === 'EXISTS_SUBLINK');
+        } else {
+          walk.visit(inner, place, isOutputAllowed);
+          if ((key === 'A_Expr' || key === 'TypeCast' || key === 'NullTest') && isTree(inner))
+            noteParameters(key, inner);
+        }
+      }
+    },
+
+    condition(expression, place, narrowed) {
+      walk.visit(expression, place);
+      for (const conjunct of conjunctsOf(expression)) {
+        const conditions = recognise(recogniser, conjunct);
+        if (conditions.length === 0) noteOpaque(recogniser, conjunct);
+        for (const condition of conditions) {
+          if (++conditionCount > CONDITIONS_MAX) return;
+          if (condition.kind === 'equal') walk.equate(condition.left, condition.right, narrowed);
+          else {
+            const isNullable = narrowed.get(condition.node.reference);
+            if (isNullable === undefined) continue;
+            // A row filled with NULLs passes `IS NULL`, so there it says nothing of the table's rows.
+            if (condition.template.kind === 'null' && isNullable) continue;
+            condition.node.pins.add(condition.template);
+          }
+        }
+      }
+    },
+
+    equate(left, right, narrowed) {
+      if (left === right) return;
+      if (narrowed.has(right.reference)) left.carriesTo.add(right);
+      if (narrowed.has(left.reference)) right.carriesTo.add(left);
+    },
+  };
+  return walk;
+}
+
+/** All fields of a SELECT that are not handled by name, whatever a newer PostgreSQL may put there. */
+function visitRest(walk: Walk, node: Tree, place: Place, isSetOperation: boolean): void {
+  for (const [field, value] of Object.entries(node)) {
+    if (HANDLED.has(field)) continue;
+    const isOutputAllowed =
+      isSetOperation || field === 'sortClause' || field === 'groupClause' || field === 'distinctClause';
+    walk.visit(value, place, isOutputAllowed);
+  }
+}
+
+const HANDLED: ReadonlySet<string> = new Set(['withClause', 'fromClause', 'targetList', 'whereClause', 'larg', 'rarg']);
+
+/**
+ * WITH. An item sees the items before it, with RECURSIVE all of them and itself. Its body stands where the whole statement
+ * stands: it does not see that statement's FROM.
+ */
+function walkWith(walk: Walk, clause: unknown, place: Place): Ctes | undefined {
+  if (!isTree(clause)) return place.ctes;
+  const items = asList(clause.ctes).map((item) => asKind(item, 'CommonTableExpr') ?? {});
+  let ctes = place.ctes;
+  if (clause.recursive) {
+    for (const item of items) ctes = { name: asText(item.ctename), columns: undefined, parent: ctes };
+    for (const item of items) walk.visit(item.ctequery, { scope: place.scope, ctes });
+    return ctes;
+  }
+  for (const item of items) {
+    const query = asKind(item.ctequery, 'SelectStmt');
+    const columns = query ? walk.select(query, { scope: place.scope, ctes }, false) : undefined;
+    const names = asWords(item.aliascolnames) ?? [];
+    ctes = {
+      name: asText(item.ctename),
+      columns: columns && [...names, ...columns.slice(names.length)],
+      parent: ctes,
+    };
+  }
+  return ctes;
+}
+
+function conjunctsOf(expression: unknown): readonly unknown[] {
+  const and = asKind(expression, 'BoolExpr');
+  return and && and.boolop === 'AND_EXPR' ? asList(and.args).flatMap(conjunctsOf) : [expression];
+}
+
+/** Parameters of a comparison that stand under a cast, which tells their type better than the column does. */
+function castParameters(expression: Tree): ReadonlySet<number> {
+  const numbers = new Set<number>();
+  const look = (value: unknown): void => {
+    const cast = asKind(value, 'TypeCast');
+    const parameter = asKind(cast?.arg, 'ParamRef');
+    if (parameter) numbers.add(Number(parameter.number ?? 0));
+    for (const kind of ['List', 'RowExpr', 'A_ArrayExpr']) {
+      const list = asKind(value, kind);
+      for (const item of asList(list?.items ?? list?.args ?? list?.elements)) look(item);
+    }
+  };
+  look(expression.lexpr);
+  look(expression.rexpr);
+  return numbers;
+}
+
+function noteOpaque(recogniser: Recogniser, conjunct: unknown): void {
+  const look = (value: unknown): void => {
+    if (Array.isArray(value)) for (const item of value) look(item);
+    if (!isTree(value)) return;
+    for (const [key, inner] of Object.entries(value)) {
+      if (key === 'SelectStmt') continue;
+      const node = key === 'ColumnRef' && isTree(inner) ? recogniser.columns.get(inner) : undefined;
+      if (node)
+        node.reference.opaque ??= `the condition on ${node.column.name} is no comparison of the bare column with a value`;
+      look(inner);
+    }
+  };
+  look(conjunct);
+}
+
+function isStar(target: unknown): boolean {
+  const reference = asKind(asKind(target, 'ResTarget')?.val, 'ColumnRef');
+  return asKind(asList(reference?.fields).at(-1), 'A_Star') !== undefined;
+}
+
+/** Names of the output columns; undefined unless all are known. */
+function outputNames(node: Tree): readonly string[] | undefined {
+  if (node.valuesLists !== undefined) return undefined;
+  const names: string[] = [];
+  for (const item of asList(node.targetList)) {
+    const target = asKind(item, 'ResTarget');
+    const value = target?.val;
+    const alias = asText(target?.name);
+    const last = asList(asKind(value, 'ColumnRef')?.fields).at(-1);
+    const name = alias || asText(asKind(last, 'String')?.sval) || asWords(asKind(value, 'FuncCall')?.funcname)?.at(-1);
+    if (!name) return undefined;
+    names.push(name);
+  }
+  return names;
+}

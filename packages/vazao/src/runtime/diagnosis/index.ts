@@ -1,0 +1,51 @@
+/** Looks at a database through the eyes of the feed; changes nothing. For `vazao doctor`. */
+import type pg from 'pg';
+import { connectDatabase } from '../database.ts';
+import { toDatabaseError } from '../database-errors.ts';
+import { describeError } from '../errors.ts';
+import { checkConnection } from './connection.ts';
+import { type Finding, failure } from './finding.ts';
+import { checkPublication, checkReplicaIdentities } from './publication.ts';
+import { checkPrivileges, checkServer } from './server.ts';
+import { checkOldTransactions, checkRoom } from './traffic.ts';
+
+export type { Finding } from './finding.ts';
+
+export interface DiagnosisOptions {
+  readonly url: string;
+  /** Connections that the server wants for queries. */
+  readonly databasePoolMax: number;
+}
+
+type Check = (client: pg.Client, options: DiagnosisOptions) => Promise<readonly Finding[]>;
+
+const CHECKS: readonly Check[] = [
+  checkServer,
+  checkPrivileges,
+  checkConnection,
+  checkPublication,
+  checkReplicaIdentities,
+  checkRoom,
+  checkOldTransactions,
+];
+
+/** All findings, in the order in which they are best mended. Throws {@link RuntimeError} when the database can't be reached. */
+export async function diagnose(options: DiagnosisOptions): Promise<readonly Finding[]> {
+  const client = await connectDatabase(options.url).catch((error) => {
+    throw toDatabaseError(error, options.url);
+  });
+  try {
+    await client.query("set statement_timeout = '10s'");
+    const findings: Finding[] = [];
+    for (const check of CHECKS) {
+      // One check that fails must not hide the others.
+      const found = await check(client, options).catch((error) => [
+        failure(check.name, `The check itself failed: ${describeError(error)}.`),
+      ]);
+      findings.push(...found);
+    }
+    return findings;
+  } finally {
+    await client.end();
+  }
+}

@@ -1,0 +1,54 @@
+import type { FastifyInstance } from 'fastify';
+import type { CacheFigures } from '../cache/index.ts';
+import type { Pool } from '../db/index.ts';
+import type { Feed } from '../feed/index.ts';
+import { readVersion } from './version.ts';
+
+const DATABASE_TIMEOUT_MS = 1_000;
+
+export interface HealthParts {
+  readonly db: Pool;
+  readonly feed: Feed;
+  readonly cache: { figures(): CacheFigures };
+}
+
+/**
+ * `GET /health`. 200 while requests can be answered: also with `degraded`, when the feed is behind and every read goes to
+ * the database. 503 when the database does not answer. It tells no name, address or reason that outsiders could use.
+ */
+export function registerHealth(app: FastifyInstance, { db, feed, cache }: HealthParts): void {
+  const startedAt = performance.now();
+  const version = readVersion();
+  app.get('/health', { logLevel: 'silent' }, async (_request, reply) => {
+    const database = await ping(db);
+    const fresh = feed.isFresh();
+    const { entries, sizeBytes, sizeMaxBytes } = cache.figures();
+    reply.code(database.reachable ? 200 : 503).header('cache-control', 'no-store');
+    return {
+      status: database.reachable ? (fresh ? 'ok' : 'degraded') : 'unavailable',
+      version,
+      uptime_seconds: Math.round((performance.now() - startedAt) / 1_000),
+      database,
+      feed: { fresh, ...feedFigures(feed) },
+      cache: { entries, size_bytes: sizeBytes, size_max_bytes: sizeMaxBytes },
+    };
+  });
+}
+
+async function ping(db: Pool): Promise<{ reachable: boolean; milliseconds: number }> {
+  const startedAt = performance.now();
+  const { promise: timeout, resolve } = Promise.withResolvers<false>();
+  const timer = setTimeout(resolve, DATABASE_TIMEOUT_MS, false);
+  const answered = db.query('select 1').then(
+    () => true,
+    () => false,
+  );
+  const reachable = await Promise.race([answered, timeout]);
+  clearTimeout(timer);
+  return { reachable, milliseconds: Math.round((performance.now() - startedAt) * 100) / 100 };
+}
+
+function feedFigures(feed: Feed): object {
+  const { state, source, epoch, position, lagMs } = feed.status();
+  return { state, source, epoch, position, lag_ms: lagMs };
+}

@@ -1,0 +1,30 @@
+/** A PostgreSQL server for tests, in a throw-away folder. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startEmbeddedPostgres } from '../runtime/embedded-postgres.ts';
+
+/** Its settings favour speed over durability, and leave room for many slots. */
+export async function startTestServer(
+  settings: Readonly<Record<string, string>> = {},
+): Promise<{ url: string; stop: () => Promise<void> }> {
+  const folder = await mkdtemp(join(tmpdir(), 'vazao-test-'));
+  const postgres = await startEmbeddedPostgres({
+    folder,
+    settings: {
+      max_wal_senders: '60',
+      max_replication_slots: '60',
+      max_connections: '400',
+      full_page_writes: 'off',
+      max_wal_size: '4GB',
+      ...settings,
+    },
+  });
+  return {
+    url: postgres.url('postgres'),
+    async stop() {
+      await postgres.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,30 @@
+#!/bin/sh
+# Installs what is needed, then checks and tests everything: ./test.sh [words for Node's test runner]
+set -u
+cd -- "$(dirname -- "$0")" || exit 1
+./start.sh --install || exit 1
+PATH=$PWD/node_modules/.bin:$PATH
+export PATH
+failed=
+
+step() {
+  name=$1
+  shift
+  echo "== $name"
+  "$@" || failed="$failed, $name"
+}
+
+step types tsc -p tsconfig.json
+step lint biome ci --reporter=summary .
+step 'unused code' knip
+step layering node --test --test-reporter=dot tests/tidy.test.ts
+# Set for the tests alone: what a developer has set for a server is not theirs.
+unset HOST PORT DATABASE_URL DATABASE_POOL CACHE_SIZE LOG_LEVEL NODE_ENV VAZAO_DATA VAZAO_SECRET VAZAO_DEBUG
+step tests node tests/run.ts --test-timeout=300000 --test-concurrency=2 "$@" \
+  'packages/*/src/**/*.test.ts' 'apps/*/src/**/*.test.ts' 'tests/**/*.test.ts'
+
+if [ -n "$failed" ]; then
+  echo "FAILED: ${failed#, }"
+  exit 1
+fi
+echo 'All passed.'
