@@ -1,7 +1,7 @@
 /** The application on the whole platform: what is shared, what is per user, and what a change takes away. */
 import assert from 'node:assert/strict';
-import { after, describe, it } from 'node:test';
-import { createTestDatabase } from '../../../packages/vazao/src/testing/database.ts';
+import { after, before, describe, it } from 'node:test';
+import { createTestDatabase, type TestDatabase } from '../../../packages/vazao/src/testing/database.ts';
 import {
   createTestPlatform,
   type TestAnswer,
@@ -12,21 +12,9 @@ import { createIdentify, createTokens } from './identidade.ts';
 import { seed } from './seed.ts';
 import { migrate, SECRET, SIZES, USUARIOS } from './testing/test-app.ts';
 
+let database: TestDatabase;
 let platform: TestPlatform;
-after(async () => {
-  await platform[Symbol.asyncDispose]();
-  await database[Symbol.asyncDispose]();
-});
-const database = await createTestDatabase();
-await migrate(database.pool);
-await seed(await database.client(), () => {}, SIZES);
-platform = await createTestPlatform(database, {
-  schema: '', // the migration did it
-  plugin: { identify: createIdentify({ secret: SECRET }) },
-});
-const context = { db: platform.db, environment: 'development', secret: SECRET } as const;
-await platform.app.register(async (app) => conectades.register(app, context));
-const origin = await platform.listen();
+let origin: string;
 
 const tokens = createTokens({ secret: SECRET });
 const cabecalhos = async (como: keyof typeof USUARIOS | undefined): Promise<Record<string, string>> =>
@@ -57,6 +45,23 @@ async function campanhasAtivas(): Promise<[number, number]> {
 }
 
 describe('on the platform', () => {
+  before(async () => {
+    database = await createTestDatabase();
+    await migrate(database.pool);
+    await seed(await database.client(), () => {}, SIZES);
+    platform = await createTestPlatform(database, {
+      schema: '', // the migration did it
+      plugin: { identify: createIdentify({ secret: SECRET }) },
+    });
+    const context = { db: platform.db, environment: 'development', secret: SECRET } as const;
+    await platform.app.register(async (app) => conectades.register(app, context));
+    origin = await platform.listen();
+  });
+  after(async () => {
+    await platform?.[Symbol.asyncDispose]();
+    await database?.[Symbol.asyncDispose]();
+  });
+
   it('every read that is marked is stored and served from memory', async () => {
     const [id] = await campanhasAtivas();
     for (const path of [

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { after, describe, it } from 'node:test';
-import { createTestDatabase, type TestDatabase } from '../../../packages/vazao/src/testing/database.ts';
+import { describe, it } from 'node:test';
+import { createTestDatabase } from '../../../packages/vazao/src/testing/database.ts';
 import { prepararProducao } from './admin.ts';
 import type { Client } from './database.ts';
 import { type SeedSizes, seed } from './seed.ts';
@@ -11,15 +11,8 @@ import { migrate } from './testing/test-app.ts';
 const SIZES: SeedSizes = { organizadoras: 5, campanhas: 60, pessoas: 200, doacoes: 3_000 };
 const TABLES = ['organizadoras', 'pessoas', 'usuarios', 'campanhas', 'doacoes'];
 
-const databases: TestDatabase[] = [];
-after(() => Promise.all(databases.map((database) => database[Symbol.asyncDispose]())));
-for (let n = 0; n < 3; n++) databases.push(await createTestDatabase());
-const [one, two, three] = databases as [TestDatabase, TestDatabase, TestDatabase];
-
-async function seedAndSum(
-  database: TestDatabase,
-  onProgress: (fraction: number) => void = () => {},
-): Promise<Record<string, string>> {
+async function seedAndSum(onProgress: (fraction: number) => void = () => {}): Promise<Record<string, string>> {
+  await using database = await createTestDatabase();
   await migrate(database.pool);
   const client = await database.client();
   await client.query("set timezone = 'America/Sao_Paulo'"); // no date may depend on it
@@ -57,8 +50,8 @@ async function checkRules(client: Client): Promise<void> {
 describe('the seed', () => {
   it('gives the same rows every time, ids that continue, and donations only where and when they can be', async () => {
     const fractions: number[] = [];
-    const first = await seedAndSum(one, (fraction) => fractions.push(fraction));
-    assert.deepEqual(await seedAndSum(two), first);
+    const first = await seedAndSum((fraction) => fractions.push(fraction));
+    assert.deepEqual(await seedAndSum(), first);
     assert.deepEqual(
       fractions,
       fractions.toSorted((a, b) => a - b),
@@ -76,7 +69,8 @@ describe('the seed', () => {
 
 describe('production', () => {
   it('does not start with a password of the seed, nor without an administrator', async () => {
-    const { pool } = three;
+    await using database = await createTestDatabase();
+    const { pool } = database;
     await migrate(pool);
     await assert.rejects(prepararProducao(pool, undefined), /ADMIN_PASSWORD/);
     await assert.rejects(prepararProducao(pool, 'admin123'), /at least 12/);

@@ -66,7 +66,11 @@ export function createClient(
   return client;
 }
 
-const SETTINGS = { statement_timeout: '0', lock_timeout: '0', idle_session_timeout: '0' };
+/**
+ * `synchronous_commit = local`: what the feed writes (heartbeats before PostgreSQL 17, the publication) must be flushed
+ * here, and must not wait for a slow standby.
+ */
+const SETTINGS = { statement_timeout: '0', lock_timeout: '0', idle_session_timeout: '0', synchronous_commit: 'local' };
 
 /** A client is ended politely for so long, then its socket is destroyed. */
 const END_TIMEOUT_MS = 1_000;

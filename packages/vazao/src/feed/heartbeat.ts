@@ -166,8 +166,7 @@ export class Heartbeats {
     if (this.#client) return this.#client;
     const client = createClient(this.#options, {
       applicationName: 'vazao feed (heartbeat)',
-      // Before PostgreSQL 17 a heartbeat is a transaction; it must be flushed, and must not wait for a standby.
-      settings: { synchronous_commit: 'local' },
+      settings: {},
     });
     this.#opening = client;
     try {

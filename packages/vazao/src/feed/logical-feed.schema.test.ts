@@ -225,7 +225,7 @@ describe('without the right to create event triggers', () => {
   const role = `app_${database.name}`;
 
   after(async () => {
-    await restrictedDatabase.pool.query(`drop owned by ${role} cascade`);
+    await restrictedDatabase.pool.query(`drop owned by ${role} cascade; drop role ${role}`);
     await restrictedDatabase[Symbol.asyncDispose]();
   });
 

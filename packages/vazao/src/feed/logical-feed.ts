@@ -15,18 +15,18 @@ import { DDL_PREFIX, PUBLICATION_PREFIX } from './ddl-trigger.ts';
 import { FeedError, toFeedError } from './errors.ts';
 import { type EpochReason, EventMap, type FeedEvents } from './events.ts';
 import type { Feed } from './feed.ts';
-import { HEARTBEAT_PREFIX, Heartbeats } from './heartbeat.ts';
+import type { ReturnedHeartbeat } from './heartbeat.ts';
 import { formatLsn } from './lsn.ts';
 import { type FeedOptions, type ResolvedFeedOptions, resolveFeedOptions } from './options.ts';
-import { decodePgoutput } from './pgoutput.ts';
 import { isHole, type PublicationState } from './publication.ts';
 import { nameOf } from './publication-plan.ts';
 import { RelationRegistry } from './relations.ts';
-import { type SchemaChange, SchemaSync } from './schema-sync.ts';
+import type { SchemaChange } from './schema-sync.ts';
 import { openSession, type Session } from './session.ts';
 import type { FeedState, FeedStatus } from './status.ts';
+import { ChangeStream } from './stream.ts';
 import { Suspects } from './suspects.ts';
-import { type Transaction, TransactionAssembler } from './transaction.ts';
+import type { Transaction } from './transaction.ts';
 import { PositionWaiters } from './waiters.ts';
 import { widenXid } from './xid.ts';
 
@@ -40,21 +40,6 @@ const NUDGE_MS = 10;
 /** Schema changes after which the publication may have lost changes until it is known to be in step again. */
 const PUBLICATION_TAG = /PUBLICATION$/;
 
-/** What belongs to one stream. */
-interface Stream {
-  readonly session: Session;
-  readonly assembler: TransactionAssembler;
-  readonly heartbeats: Heartbeats;
-  readonly schemaSync: SchemaSync;
-  readonly lost: PromiseWithResolvers<Error>;
-  readonly firstHeartbeat: PromiseWithResolvers<void>;
-  /** Beats since the last byte, while a heartbeat was under way. Counted, not timed: a busy event loop is not silence. */
-  silentBeats: number;
-  confirmed: bigint;
-  /** Transactions by which somebody changed a publication; until ours is known to be in step, it may be losing changes. */
-  readonly doubts: Set<bigint>;
-}
-
 class LogicalFeed implements Feed {
   readonly #options: ResolvedFeedOptions;
   readonly #feedId = randomBytes(9).toString('base64url');
@@ -64,11 +49,15 @@ class LogicalFeed implements Feed {
   readonly #waiters: PositionWaiters;
   readonly #closing = new AbortController();
   #state: FeedState = 'stopped';
-  #stream: Stream | undefined;
+  #stream: ChangeStream | undefined;
+  /** Settles when the stream is lost, and when its first heartbeat has returned. */
+  #lost = Promise.withResolvers<Error>();
+  #firstHeartbeat = Promise.withResolvers<void>();
+  /** Transactions by which somebody changed a publication; until ours is known to be in step, it may be losing changes. */
+  readonly #doubts = new Set<bigint>();
   #starting: Promise<void> | undefined;
   #loop: Promise<void> | undefined;
   #ended: Promise<void> | undefined;
-  #ticker: NodeJS.Timeout | undefined;
   #nudge: NodeJS.Timeout | undefined;
   #epoch = 0;
   #position = 0n;
@@ -171,9 +160,9 @@ class LogicalFeed implements Feed {
 
   async #startFirst(): Promise<void> {
     try {
-      const stream = await this.#openStream();
-      await this.#untilFirstHeartbeat(stream);
-      this.#loop = this.#keepStreaming(stream);
+      await this.#openStream();
+      await this.#untilFirstHeartbeat();
+      this.#loop = this.#keepStreaming();
     } catch (error) {
       await this.#closeStream();
       if (this.#state !== 'closed') this.#state = 'stopped';
@@ -183,77 +172,68 @@ class LogicalFeed implements Feed {
     }
   }
 
-  async #untilFirstHeartbeat(stream: Stream): Promise<void> {
+  async #untilFirstHeartbeat(): Promise<void> {
     const { silenceMs } = this.#options;
     const late = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
       const text = `No heartbeat came back within ${silenceMs} ms: do all connections reach the same server?`;
       late.reject(new FeedError('ERR_FEED_HEARTBEAT', `${text} ${this.#lastError?.message ?? ''}`));
     }, silenceMs);
-    const lost = stream.lost.promise.then((error) => Promise.reject(error));
+    const lost = this.#lost.promise.then((error) => Promise.reject(error));
     try {
-      await Promise.race([stream.firstHeartbeat.promise, lost, late.promise]);
+      await Promise.race([this.#firstHeartbeat.promise, lost, late.promise]);
     } finally {
       clearTimeout(timer);
     }
   }
 
   /** Opens one stream after the other, until the feed is closed. */
-  async #keepStreaming(first: Stream): Promise<void> {
-    let stream: Stream | undefined = first;
-    for (let failures = 0; !this.#closing.signal.aborted; ) {
-      if (stream) {
-        await stream.lost.promise;
+  async #keepStreaming(): Promise<void> {
+    const { signal } = this.#closing;
+    for (let failures = 0; !signal.aborted; ) {
+      if (this.#stream) {
+        await this.#lost.promise;
         await this.#closeStream();
-        stream = undefined;
-        continue;
       }
       // Rejects when the feed is closed, which ends the loop.
-      await delay(backoffMs(failures, this.#options), undefined, { signal: this.#closing.signal }).catch(() => {});
-      if (this.#closing.signal.aborted) return;
+      await delay(backoffMs(failures, this.#options), undefined, { signal }).catch(() => {});
+      if (signal.aborted) return;
       try {
-        stream = await this.#openStream();
+        await this.#openStream();
         failures = 0;
       } catch (error) {
         failures++;
+        this.#setState('waiting');
         await this.#closeStream();
         this.#problem(error);
       }
     }
   }
 
-  async #openStream(): Promise<Stream> {
+  async #openStream(): Promise<void> {
     this.#setState('connecting');
     const session = await openSession(this.#options, this.#feedId, this.#closing.signal);
-    const epoch = this.#epoch + 1;
-    const stream: Stream = {
-      session,
-      assembler: new TransactionAssembler(this.#relations, this.#options),
-      // The id is the stream's own: a heartbeat of the stream before must not count for this one.
-      heartbeats: new Heartbeats(
-        this.#options,
-        `${this.#feedId}.${epoch}`,
-        { version: session.serverVersion, fingerprint: session.fingerprint },
-        {
-          problem: (error) => this.#problem(error),
-          schemaChanged: (what) => stream.schemaSync.request({ xids: [], unordered: what === 'schema' }),
-          lag: (lagMs) => {
-            this.#lagMs = lagMs;
-          },
-        },
-      ),
-      schemaSync: new SchemaSync(this.#options, this.#feedId, session.serverVersion, {
-        synced: (state, change) => this.#onSynced(stream, state, change),
-        problem: (error) => this.#problem(error),
-      }),
-      lost: Promise.withResolvers(),
-      firstHeartbeat: Promise.withResolvers(),
-      silentBeats: 0,
-      confirmed: 0n,
-      doubts: new Set(),
+    const context = {
+      options: this.#options,
+      feedId: this.#feedId,
+      epoch: this.#epoch + 1,
+      relations: this.#relations,
     };
+    const stream: ChangeStream = new ChangeStream(session, context, {
+      transaction: (transaction) => this.#deliver(stream, transaction),
+      advanced: (position) => this.#advance(position),
+      heartbeat: (heartbeat) => this.#onHeartbeat(heartbeat),
+      lag: (lagMs) => {
+        this.#lagMs = lagMs;
+      },
+      synced: (state, change) => this.#onSynced(stream, state, change),
+      problem: (error) => this.#problem(error),
+      lost: (error) => this.#onLost(error),
+    });
     this.#stream = stream;
-    this.#relations.reset();
+    this.#lost = Promise.withResolvers();
+    this.#firstHeartbeat = Promise.withResolvers();
+    this.#doubts.clear();
     this.#xidReference = session.snapshot.xmax;
     this.#position = session.consistentPoint;
     this.#suspects.replace(session.snapshot);
@@ -262,48 +242,18 @@ class LogicalFeed implements Feed {
     this.#lastSession = session;
     const sameServer = previous?.systemId === session.systemId && previous.timeline === session.timeline;
     this.#beginEpoch(previous === undefined ? 'start' : sameServer ? 'stream lost' : 'new timeline');
-    await session.connection.stream(
-      session.slot,
-      this.#options.publication,
-      {
-        data: (buffer, offset) => this.#onData(stream, buffer, offset),
-        idle: (position, replyRequested) => this.#onIdle(stream, position, replyRequested),
-      },
-      (error) => this.#onLost(stream, error),
-    );
+    await stream.start();
     this.#closing.signal.throwIfAborted();
     this.#setState('streaming');
-    clearInterval(this.#ticker);
-    this.#ticker = setInterval(() => this.#tick(stream), this.#options.heartbeatMs);
-    stream.heartbeats.beat();
-    return stream;
   }
 
-  #onData(stream: Stream, buffer: Buffer, offset: number): void {
-    stream.silentBeats = 0;
-    const message = decodePgoutput(buffer, offset, stream.assembler.skipsRowsOf);
-    if (message.kind === 'message' && !message.transactional) {
-      this.#advance(message.position);
-      if (message.prefix === HEARTBEAT_PREFIX) this.#onHeartbeat(stream, message.content);
-      return;
-    }
-    const transaction = stream.assembler.apply(message, buffer.length - offset);
-    if (transaction) this.#deliver(stream, transaction);
-  }
-
-  #onIdle(stream: Stream, position: bigint, replyRequested: boolean): void {
-    stream.silentBeats = 0;
-    this.#advance(position);
-    this.#confirm(stream, replyRequested);
-  }
-
-  #deliver(stream: Stream, transaction: Transaction): void {
+  #deliver(stream: ChangeStream, transaction: Transaction): void {
     const xid = widenXid(transaction.xid32, this.#xidReference);
     if (xid > this.#xidReference) this.#xidReference = xid;
     const ddl = transaction.messages.filter((message) => message.prefix === DDL_PREFIX);
     const schemaChanged = ddl.length > 0;
     // Before the listeners see the commit: they may ask isFresh().
-    if (ddl.some((message) => PUBLICATION_TAG.test(message.content))) this.#doubt(stream, xid);
+    if (ddl.some((message) => PUBLICATION_TAG.test(message.content))) this.#doubt(xid);
     if (transaction.changes.length > 0 || schemaChanged) {
       const { position, committedAtMs, changes } = transaction;
       const receivedAtMs = this.#options.clock.wallMs();
@@ -317,58 +267,28 @@ class LogicalFeed implements Feed {
         schemaChanged,
       });
     }
-    this.#advance(transaction.position);
-    for (const { prefix, content } of transaction.messages) {
-      if (prefix === HEARTBEAT_PREFIX) this.#onHeartbeat(stream, content);
-    }
     const byOtherFeed = transaction.messages.some(
       ({ prefix, content }) => prefix === PUBLICATION_PREFIX && !content.startsWith(`${this.#feedId} `),
     );
     if (schemaChanged || byOtherFeed) stream.schemaSync.request({ xids: [xid], unordered: false });
   }
 
-  #onHeartbeat(stream: Stream, content: string): void {
-    const heartbeat = stream.heartbeats.returned(content);
-    if (!heartbeat) return;
+  #onHeartbeat(heartbeat: ReturnedHeartbeat): void {
     const { snapshot, emittedAtMs } = heartbeat;
     if (snapshot.xmax > this.#xidReference) this.#xidReference = snapshot.xmax;
     if (stream.doubts.size === 0)
       this.#freshUntilMs = Math.max(this.#freshUntilMs, emittedAtMs + this.#options.leaseMs);
     this.#suspects.clear(snapshot);
     this.#emit('snapshot', snapshot);
-    stream.firstHeartbeat.resolve();
+    this.#firstHeartbeat.resolve();
   }
 
-  /** Everything before the position has been delivered, and every caller that waited for that is told. */
   #advance(position: bigint): void {
-    if (position <= this.#position) return;
     this.#position = position;
     this.#waiters.pass(position);
   }
 
-  #confirm(stream: Stream, replyRequested: boolean, wantsReply = false): void {
-    if (this.#position <= stream.confirmed && !replyRequested && !wantsReply) return;
-    stream.confirmed = this.#position;
-    stream.session.connection.confirm(this.#position, this.#options.clock.wallMs(), wantsReply);
-  }
-
-  #tick(stream: Stream): void {
-    const { heartbeatMs, silenceMs } = this.#options;
-    if (stream.heartbeats.overdueSinceMs === undefined) stream.silentBeats = 0;
-    else stream.silentBeats++;
-    const silentMs = stream.silentBeats * heartbeatMs;
-    if (silentMs > silenceMs) {
-      const text = `The replication stream was silent for ${silentMs} ms although heartbeats were written.`;
-      stream.session.connection.abort(new FeedError('ERR_FEED_STREAM', text));
-      return;
-    }
-    // The server sends no keepalive while it is busy, so positions are also confirmed in time with the heart. Half-way to
-    // giving up, the server is asked for a word.
-    this.#confirm(stream, false, silentMs > silenceMs / 2);
-    stream.heartbeats.beat();
-  }
-
-  #onSynced(stream: Stream, state: PublicationState, change: SchemaChange): void {
+  #onSynced(stream: ChangeStream, state: PublicationState, change: SchemaChange): void {
     if (this.#stream !== stream) return; // the next stream has made its own
     const before = this.#publication?.published;
     let grown = false;
@@ -381,17 +301,17 @@ class LogicalFeed implements Feed {
     try {
       if (grown || holed || change.unordered) this.#suspects.add(state.snapshot);
       this.#setPublication(state);
-      for (const xid of change.xids) stream.doubts.delete(xid);
+      for (const xid of change.xids) this.#doubts.delete(xid);
       if (holed) this.#beginEpoch('publication changed');
       else if (change.unordered) this.#beginEpoch('schema changed');
       this.#emit('schema');
     } catch (error) {
-      stream.session.connection.abort(toFeedError(error));
+      stream.abort(toFeedError(error));
     }
   }
 
-  #doubt(stream: Stream, xid: bigint): void {
-    stream.doubts.add(xid);
+  #doubt(xid: bigint): void {
+    this.#doubts.add(xid);
     this.#freshUntilMs = Number.NEGATIVE_INFINITY;
   }
 
@@ -406,31 +326,28 @@ class LogicalFeed implements Feed {
     this.#emit('epoch', this.#epoch, reason);
   }
 
-  #onLost(stream: Stream, error: Error): void {
-    if (this.#stream !== stream || this.#state === 'closed') return;
+  #onLost(error: Error): void {
+    if (this.#state === 'closed') return;
     this.#freshUntilMs = Number.NEGATIVE_INFINITY;
     this.#setState('waiting');
     this.#waiters.fail();
-    clearInterval(this.#ticker);
     this.#problem(error);
-    stream.lost.resolve(error);
+    this.#lost.resolve(error);
   }
 
   async #closeStream(): Promise<void> {
-    clearInterval(this.#ticker);
     this.#freshUntilMs = Number.NEGATIVE_INFINITY;
     this.#waiters.fail();
     const stream = this.#stream;
     this.#stream = undefined;
-    if (!stream) return;
-    await Promise.all([stream.heartbeats.stop(), stream.schemaSync.stop(), stream.session.connection.close()]);
+    await stream?.close();
   }
 
   async #end(): Promise<void> {
     this.#state = 'closed';
     this.#closing.abort();
     clearTimeout(this.#nudge);
-    this.#stream?.lost.resolve(new FeedError('ERR_FEED_CLOSED', 'The feed was closed.'));
+    this.#lost.resolve(new FeedError('ERR_FEED_CLOSED', 'The feed was closed.'));
     await this.#closeStream();
     // Its error has gone to the caller of start().
     await this.#starting?.catch(() => {});

@@ -11,6 +11,7 @@ export type {
   Invisibility,
 } from './catalog.ts';
 export type { Change, Relation, Values } from './change.ts';
+export { describeTerm } from './describe.ts';
 export { loadParser } from './parse.ts';
 export type { Grain, Predicate, RangeOperator, ReadSet, Term } from './read-set.ts';
 export type { Refusal, RefusalCode } from './refusal.ts';

@@ -70,7 +70,7 @@ const DATABASE_POOL: Variable<number> = {
   name: 'DATABASE_POOL',
   default: '10',
   allowed: 'a whole number from 2 to 1000',
-  meaning: 'The most connections the server opens for queries. The feed needs two more.',
+  meaning: 'The most connections the server opens for queries. The feed needs three more.',
   parse: (text) => parseWhole(text, 2, 1_000),
 };
 const DATA: Variable<string> = {

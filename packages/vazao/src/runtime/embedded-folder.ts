@@ -43,7 +43,7 @@ export async function readOrCreatePassword(folder: string): Promise<string> {
   if (known !== undefined) return known;
   const password = randomBytes(24).toString('base64url');
   // Written aside and linked: of two starts at once one wins, and nobody reads half a password.
-  const aside = `${file}.${process.pid}`;
+  const aside = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`;
   await writeFile(aside, `${password}\n`, { mode: 0o600 });
   try {
     await link(aside, file);
@@ -112,7 +112,7 @@ export async function initialise(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const folder = dirname(dataFolder);
-  const unfinished = `${dataFolder}.new.${process.pid}`;
+  const unfinished = `${dataFolder}.new.${process.pid}.${randomBytes(4).toString('hex')}`;
   const passwordFile = `${unfinished}.password`;
   await onFiles(folder, async () => {
     await removeUnfinished(dataFolder);
@@ -134,14 +134,16 @@ export async function initialise(
   }
 }
 
-/** Clears what a killed start left behind. */
+/** Clears what killed starts left behind. In a container each start has the same process id: then the time tells. */
 async function removeUnfinished(dataFolder: string): Promise<void> {
   const prefix = `${basename(dataFolder)}.new.`;
   for (const name of await readdir(dirname(dataFolder))) {
-    const pid = name.startsWith(prefix) ? Number.parseInt(name.slice(prefix.length), 10) : Number.NaN;
-    if (pid === process.pid || (pid > 0 && !isAlive(pid))) {
-      await rm(join(dirname(dataFolder), name), { recursive: true, force: true });
-    }
+    if (!name.startsWith(prefix)) continue;
+    const path = join(dirname(dataFolder), name);
+    const pid = Number.parseInt(name.slice(prefix.length), 10);
+    const madeAtMs = (await stat(path).catch(() => undefined))?.birthtimeMs ?? Number.POSITIVE_INFINITY;
+    const isOurs = pid === process.pid && madeAtMs >= performance.timeOrigin;
+    if (!isOurs && (pid === process.pid || !isAlive(pid))) await rm(path, { recursive: true, force: true });
   }
 }
 

@@ -283,7 +283,11 @@ async function readLog(file: string, offset: number): Promise<string> {
 }
 
 function didNotStart(cause: Error, said: string, logFile: string, account: Account | undefined): RuntimeError {
-  const lines = said.trim().split('\n').reverse();
+  // The server's answers to our own attempts to connect are not the reason.
+  const lines = said
+    .split('\n')
+    .filter((text) => !/is starting up|in recovery mode|shutting down/.test(text))
+    .reverse();
   const line = lines.find((text) => /FATAL|PANIC|error while loading|ERROR/.test(text)) ?? cause.message;
   const what = line.replace(/^.*?(FATAL|PANIC|ERROR):\s*/, '');
   const asUser = account ? ` as user ${account.uid}` : '';

@@ -74,7 +74,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     connectionString: database.url,
     max: configuration.databasePoolMax,
     application_name: `vazao ${application.name}`,
-    cache,
+    cache: cache as Cache<unknown>,
     feed,
   });
   db.on('error', () => {}); // an idle connection was lost: the pool opens another when it needs one

@@ -3,7 +3,7 @@ import type pg from 'pg';
 import type { Catalog, CatalogTable } from '../catalog.ts';
 import type { Change, Relation, Values } from '../change.ts';
 import type { Choices } from './choices.fuzz.ts';
-import { insertInto, type Kind, type OracleTable, randomValue, TABLES, VALUES, literal } from './schema.fuzz.ts';
+import { insertInto, type Kind, literal, type OracleTable, randomValue, TABLES, VALUES } from './schema.fuzz.ts';
 
 export interface OracleWrite {
   readonly sql: string;
@@ -11,8 +11,11 @@ export interface OracleWrite {
   readonly kind: 'insert' | 'update' | 'delete' | 'truncate';
 }
 
-export function drawWrite(choices: Choices): OracleWrite {
-  const table = choices.pick(TABLES.filter((table) => table.writable.length > 0));
+/** Mostly to tables that the statement reads: the rest would never change its answer. */
+export function drawWrite(choices: Choices, tables: ReadonlySet<string>): OracleWrite {
+  const all = TABLES.filter((table) => table.writable.length > 0);
+  const read = all.filter((table) => tables.has(table.name));
+  const table = choices.pick(read.length > 0 && !choices.rarely(6) ? read : all);
   const where = drawWhere(table, choices);
   switch (choices.number(8)) {
     case 0:
@@ -21,7 +24,10 @@ export function drawWrite(choices: Choices): OracleWrite {
     case 3: {
       const columns = new Set([choices.pick(table.writable.slice(1)), choices.pick(table.writable.slice(1))]);
       if (choices.rarely(6)) columns.add('id');
-      const sets = [...columns].map((column) => `${column} = ${column === 'id' ? `id + ${choices.pick(['100', '0'])}` : randomValue(table.columns[column] as Kind, choices)}`);
+      const sets = [...columns].map(
+        (column) =>
+          `${column} = ${column === 'id' ? `id + ${choices.pick(['100', '0'])}` : randomValue(table.columns[column] as Kind, choices)}`,
+      );
       return { table, kind: 'update', sql: `update ${table.name} set ${sets.join(', ')}${where}` };
     }
     case 4:
@@ -54,7 +60,12 @@ function drawWhere(table: OracleTable, choices: Choices): string {
 }
 
 /** Runs the write; returns what the feed would say of it. `degrade` blanks values as a feed with less knowledge would. */
-export async function runWrite(client: pg.ClientBase, write: OracleWrite, catalog: Catalog, degrade: 'none' | 'no old row' | 'unknown value'): Promise<Change[]> {
+export async function runWrite(
+  client: pg.ClientBase,
+  write: OracleWrite,
+  catalog: Catalog,
+  degrade: 'none' | 'no old row' | 'unknown value',
+): Promise<Change[]> {
   const root = catalog.tables.find((table) => table.name === write.table.name) as CatalogTable;
   if (write.kind === 'truncate') {
     await client.query(write.sql);
@@ -62,8 +73,12 @@ export async function runWrite(client: pg.ClientBase, write: OracleWrite, catalo
     return affected.map((table) => ({ kind: 'all', relation: relationOf(table) }));
   }
   const names = root.columns.map((column) => column.name);
-  const list = (side: string): string => `${side}.tableoid::int8, ${names.map((name) => `${side}.${name}::text`).join(', ')}`;
-  const { rows } = await client.query<unknown[]>({ text: `${write.sql} returning ${list('old')}, ${list('new')}`, rowMode: 'array' });
+  const list = (side: string): string =>
+    `${side}.tableoid::int8, ${names.map((name) => `${side}.${name}::text`).join(', ')}`;
+  const { rows } = await client.query<unknown[]>({
+    text: `${write.sql} returning ${list('old')}, ${list('new')}`,
+    rowMode: 'array',
+  });
   const width = names.length + 1;
   return rows.flatMap((row): Change[] => {
     const oldTable = findTable(catalog, row[0]);
@@ -75,11 +90,21 @@ export async function runWrite(client: pg.ClientBase, write: OracleWrite, catalo
         if (degrade === 'unknown value' && column === 'k') return undefined;
         return row[from + at] as string | null;
       });
-    const deletion = oldTable && ({ kind: 'delete', relation: relationOf(oldTable), old: valuesOf(oldTable, 1) } as const);
-    const insertion = newTable && ({ kind: 'insert', relation: relationOf(newTable), new: valuesOf(newTable, width + 1) } as const);
+    const deletion =
+      oldTable && ({ kind: 'delete', relation: relationOf(oldTable), old: valuesOf(oldTable, 1) } as const);
+    const insertion =
+      newTable && ({ kind: 'insert', relation: relationOf(newTable), new: valuesOf(newTable, width + 1) } as const);
     // A row that moves to another partition is deleted there and inserted here.
-    if (!deletion || !insertion || oldTable !== newTable) return [deletion, insertion].filter((change) => change !== undefined);
-    return [{ kind: 'update', relation: deletion.relation, old: degrade === 'no old row' ? undefined : deletion.old, new: insertion.new }];
+    if (!deletion || !insertion || oldTable !== newTable)
+      return [deletion, insertion].filter((change) => change !== undefined);
+    return [
+      {
+        kind: 'update',
+        relation: deletion.relation,
+        old: degrade === 'no old row' ? undefined : deletion.old,
+        new: insertion.new,
+      },
+    ];
   });
 }
 

@@ -21,7 +21,19 @@ export const SCHEMA = `
   create view pairs as select p.id, p.k, c.id as cid, c.t from p left join c on c.pid = p.id where p.ok;
   create publication vazao_oracle for table p, c, e, part, base, child;`;
 
-export type Kind = 'int' | 'text' | 'numeric' | 'bool' | 'float' | 'date' | 'mood' | 'timestamptz' | 'timestamp' | 'uuid' | 'ci' | 'char';
+export type Kind =
+  | 'int'
+  | 'text'
+  | 'numeric'
+  | 'bool'
+  | 'float'
+  | 'date'
+  | 'mood'
+  | 'timestamptz'
+  | 'timestamp'
+  | 'uuid'
+  | 'ci'
+  | 'char';
 
 export interface OracleTable {
   readonly name: string;
@@ -30,13 +42,33 @@ export interface OracleTable {
   readonly writable: readonly string[];
 }
 
-const P = { id: 'int', k: 'int', t: 'text', n: 'numeric', ok: 'bool', f: 'float', d: 'date', m: 'mood', g: 'int' } as const;
-const C = { id: 'int', pid: 'int', k: 'int', t: 'text', n: 'numeric', ts: 'timestamptz', u: 'uuid', vg: 'int' } as const;
+const P = {
+  id: 'int',
+  k: 'int',
+  t: 'text',
+  n: 'numeric',
+  ok: 'bool',
+  f: 'float',
+  d: 'date',
+  m: 'mood',
+  g: 'int',
+} as const;
+const C = {
+  id: 'int',
+  pid: 'int',
+  k: 'int',
+  t: 'text',
+  n: 'numeric',
+  ts: 'timestamptz',
+  u: 'uuid',
+  vg: 'int',
+} as const;
 const E = { id: 'int', pid: 'int', cid: 'int', k: 'int', ok: 'bool', ci: 'ci', b: 'char', l: 'timestamp' } as const;
 const PART = { id: 'int', k: 'int', t: 'text', n: 'numeric' } as const;
 const BASE = { id: 'int', k: 'int', t: 'text' } as const;
 
-const without = (columns: object, ...generated: string[]): string[] => Object.keys(columns).filter((name) => !generated.includes(name));
+const without = (columns: object, ...generated: string[]): string[] =>
+  Object.keys(columns).filter((name) => !generated.includes(name));
 
 export const TABLES: readonly OracleTable[] = [
   { name: 'p', columns: P, writable: without(P, 'g') },
@@ -52,16 +84,26 @@ export const TABLES: readonly OracleTable[] = [
 
 /** Values in text form. Several are other names of the same value, which is where comparators go wrong. */
 export const VALUES: Readonly<Record<Kind, readonly string[]>> = {
-  int: ['1', '2', '3', '0', '4'],
-  text: ['a', 'b', 'A', 'a ', '', 'now'],
+  int: ['1', '1', '2', '1', '2', '3', '0'],
+  text: ['a', 'b', 'a', 'A', 'a ', '', 'now'],
   numeric: ['1', '1.0', '1.5', '1.50', '2', '0', '-1.5', '10'],
   bool: ['true', 'f', 'yes', 'off', 't'],
   float: ['1', '1.5', '0', '-0', '0.1', 'NaN', 'Infinity', '1e0'],
   date: ['2024-01-01', '2024-01-02', '2024-01-03', 'infinity'],
   mood: ['sad', 'ok', 'glad'],
-  timestamptz: ['2024-01-01 12:00:00+00', '2024-01-01T09:00:00-03', '2024-01-01 12:00:00.000001+00', '2024-01-02 00:00Z', '2024-01-02'],
+  timestamptz: [
+    '2024-01-01 12:00:00+00',
+    '2024-01-01T09:00:00-03',
+    '2024-01-01 12:00:00.000001+00',
+    '2024-01-02 00:00Z',
+    '2024-01-02',
+  ],
   timestamp: ['2024-01-01 12:00:00', '2024-01-01T12:00', '2024-01-01', '2024-01-02 00:00:00.5'],
-  uuid: ['00000000-0000-0000-0000-00000000000a', '0000000000000000000000000000000A', '{00000000-0000-0000-0000-00000000000b}'],
+  uuid: [
+    '00000000-0000-0000-0000-00000000000a',
+    '0000000000000000000000000000000A',
+    '{00000000-0000-0000-0000-00000000000b}',
+  ],
   ci: ['a', 'A', 'b'],
   char: ['a', 'a  ', 'b'],
 };
@@ -73,16 +115,18 @@ export function literal(value: string): string {
 /** Rows for all tables, so that about half of the joins find a partner. */
 export function createRows(choices: Choices): string[] {
   return TABLES.filter((table) => table.writable.length > 0).flatMap((table) => {
-    const count = 3 + choices.number(4);
+    const count = 4 + choices.number(5);
     return Array.from({ length: count }, (_, at) => insertInto(table, choices, at + 1));
   });
 }
 
 export function insertInto(table: OracleTable, choices: Choices, id: number): string {
-  const values = table.writable.map((column) => (column === 'id' ? String(id) : randomValue(table.columns[column] as Kind, choices)));
+  const values = table.writable.map((column) =>
+    column === 'id' ? String(id) : randomValue(table.columns[column] as Kind, choices),
+  );
   return `insert into ${table.name} (${table.writable.join(', ')}) values (${values.join(', ')})`;
 }
 
 export function randomValue(kind: Kind, choices: Choices): string {
-  return choices.rarely(5) ? 'null' : literal(choices.pick(VALUES[kind]));
+  return choices.rarely(6) ? 'null' : literal(choices.pick(VALUES[kind]));
 }

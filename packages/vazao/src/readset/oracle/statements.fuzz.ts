@@ -20,19 +20,31 @@ interface Relation {
 }
 
 const TYPE_NAMES: Readonly<Record<Kind, string>> = {
-  int: 'int', text: 'text', numeric: 'numeric', bool: 'bool', float: 'float8', date: 'date', mood: 'mood',
-  timestamptz: 'timestamptz', timestamp: 'timestamp', uuid: 'uuid', ci: 'text', char: 'char(3)',
+  int: 'int',
+  text: 'text',
+  numeric: 'numeric',
+  bool: 'bool',
+  float: 'float8',
+  date: 'date',
+  mood: 'mood',
+  timestamptz: 'timestamptz',
+  timestamp: 'timestamp',
+  uuid: 'uuid',
+  ci: 'text',
+  char: 'char(3)',
 };
 
 export function drawStatement(choices: Choices): OracleStatement {
   const parameters: (string | null)[] = [];
   const features = new Set<string>();
   let aliases = 0;
+  const hasBareNames = choices.rarely(4);
   /** CTEs in scope, with their columns. */
   let ctes: { name: string; columns: readonly { name: string; kind: Kind }[] }[] = [];
 
   const parameter = (value: string | null): string => {
-    if (parameters.length > 0 && parameters.includes(value) && choices.rarely(3)) return `$${parameters.indexOf(value) + 1}`;
+    if (parameters.length > 0 && parameters.includes(value) && choices.rarely(3))
+      return `$${parameters.indexOf(value) + 1}`;
     parameters.push(value);
     return `$${parameters.length}`;
   };
@@ -60,7 +72,14 @@ export function drawStatement(choices: Choices): OracleStatement {
   };
 
   const columnOf = (relations: readonly Relation[]): Column => choices.pick(choices.pick(relations).columns);
-  const keyOf = (relation: Relation): Column => choices.pick(relation.columns.filter(({ kind }) => kind === 'int').length > 0 ? relation.columns.filter(({ kind }) => kind === 'int') : relation.columns);
+  const namesOf = (relations: readonly Relation[]): string[] =>
+    relations.flatMap(({ columns }) => columns.map(({ sql }) => sql.split('.').at(-1) as string));
+  const keyOf = (relation: Relation): Column =>
+    choices.pick(
+      relation.columns.filter(({ kind }) => kind === 'int').length > 0
+        ? relation.columns.filter(({ kind }) => kind === 'int')
+        : relation.columns,
+    );
 
   /** A condition on `own`, which may also name `outer`. */
   const condition = (own: readonly Relation[], outer: readonly Relation[], depth: number): string => {
@@ -83,7 +102,14 @@ export function drawStatement(choices: Choices): OracleStatement {
       case 7: {
         const elements = [choices.pick(VALUES[kind]), choices.rarely(4) ? 'NULL' : choices.pick(VALUES[kind])];
         const text = `{${elements.map((element) => (element === 'NULL' ? element : `"${element}"`)).join(',')}}`;
-        return `${sql} = any(${choices.pick([parameter(text), `${literal(text)}`, `${literal(text)}::${TYPE_NAMES[kind]}[]`, `array[${value(kind)}, ${value(kind)}]`, `${parameter(text)}::${TYPE_NAMES[kind]}[]`])})`;
+        const list = choices.pick([
+          () => parameter(text),
+          () => literal(text),
+          () => `${literal(text)}::${TYPE_NAMES[kind]}[]`,
+          () => `array[${value(kind)}, ${value(kind)}]`,
+          () => `${parameter(text)}::${TYPE_NAMES[kind]}[]`,
+        ]);
+        return `${sql} = any(${list()})`;
       }
       case 8:
         return `${sql} ${choices.pick(['<', '<=', '>', '>='])} ${value(kind)}`;
@@ -94,14 +120,18 @@ export function drawStatement(choices: Choices): OracleStatement {
       case 11:
         return `${sql} is not null`;
       case 12:
-        return kind === 'bool' ? choices.pick([sql, `not ${sql}`, `${sql} is true`, `${sql} is not true`, `${sql} is false`]) : `${sql} is distinct from ${value(kind)}`;
+        return kind === 'bool'
+          ? choices.pick([sql, `not ${sql}`, `${sql} is true`, `${sql} is not true`, `${sql} is false`])
+          : `${sql} is distinct from ${value(kind)}`;
       case 13:
         return `(${condition(own, outer, depth)} or ${condition(own, outer, depth)})`;
       case 14:
         return `not (${condition(own, outer, depth)})`;
       case 15: {
         const given = parameter(choices.rarely(2) ? null : choices.pick(VALUES[kind]));
-        return choices.rarely(2) ? `(${given}::${TYPE_NAMES[kind]} is null or ${sql} = ${given})` : `(${given} is null or ${sql} = ${given})`;
+        return choices.rarely(2)
+          ? `(${given}::${TYPE_NAMES[kind]} is null or ${sql} = ${given})`
+          : `(${sql} = ${given} or ${given} is null)`;
       }
       case 16: {
         const other = columnOf(own);
@@ -127,20 +157,27 @@ export function drawStatement(choices: Choices): OracleStatement {
         features.add('sub-select');
         return choices.pick(['exists', 'not exists', 'in', 'not in', '=']) === 'exists' || choices.rarely(2)
           ? `${choices.pick(['exists', 'not exists'])} (${select(depth - 1, [...own, ...outer], 'star')})`
-          : `${sql} ${choices.pick(['in', 'not in', '= any', '= all', '='])} (${select(depth - 1, [...own, ...outer], kind)}${choices.pick(['', ' limit 1']) && ''})`;
+          : `${sql} ${choices.pick(['in', 'not in', '= any', '= all', '='])} (${select(depth - 1, [...own, ...outer], kind)})`;
     }
   };
 
   const conditions = (own: readonly Relation[], outer: readonly Relation[], depth: number): string =>
-    Array.from({ length: 1 + choices.number(3) }, () => condition(own, outer, depth)).join(' and ');
+    Array.from({ length: choices.pick([1, 1, 2, 3]) }, () => condition(own, outer, depth)).join(' and ');
 
   const relationOf = (alias: string, columns: readonly { name: string; kind: Kind }[]): Relation => ({
     alias,
     // A bare name now and then: it may be ambiguous, merged, or another scope's.
-    columns: columns.map(({ name, kind }) => ({ sql: choices.rarely(8) ? name : `${alias}.${name}`, kind })),
+    columns: columns.map(({ name, kind }) => ({
+      sql: hasBareNames && choices.rarely(3) ? name : `${alias}.${name}`,
+      kind,
+    })),
   });
 
-  const entry = (visible: readonly Relation[], outer: readonly Relation[], depth: number): { sql: string; relations: Relation[] } => {
+  const entry = (
+    visible: readonly Relation[],
+    outer: readonly Relation[],
+    depth: number,
+  ): { sql: string; relations: Relation[] } => {
     const alias = `r${++aliases}`;
     const cte = ctes.length > 0 && choices.rarely(3) ? choices.pick(ctes) : undefined;
     if (cte) return { sql: `${cte.name} as ${alias}`, relations: [relationOf(alias, cte.columns)] };
@@ -148,7 +185,15 @@ export function drawStatement(choices: Choices): OracleStatement {
       features.add('sub-select');
       const lateral = choices.rarely(2);
       const body = select(depth - 1, lateral ? [...visible, ...outer] : outer, 'named');
-      return { sql: `${lateral ? 'lateral ' : ''}(${body}) as ${alias}`, relations: [relationOf(alias, [{ name: 'a', kind: 'int' }, { name: 'z', kind: 'int' }])] };
+      return {
+        sql: `${lateral ? 'lateral ' : ''}(${body}) as ${alias}`,
+        relations: [
+          relationOf(alias, [
+            { name: 'a', kind: 'int' },
+            { name: 'z', kind: 'int' },
+          ]),
+        ],
+      };
     }
     const table = choices.pick(TABLES);
     const columns = Object.entries(table.columns).map(([name, kind]) => ({ name, kind }));
@@ -157,25 +202,36 @@ export function drawStatement(choices: Choices): OracleStatement {
       return { sql: `${table.name} as ${alias}(c0, c1)`, relations: [relationOf(alias, renamed)] };
     }
     if (choices.rarely(10)) return { sql: table.name, relations: [relationOf(table.name, columns)] };
-    return { sql: `${choices.rarely(15) ? 'only ' : ''}${table.name} as ${alias}`, relations: [relationOf(alias, columns)] };
+    return {
+      sql: `${choices.rarely(15) ? 'only ' : ''}${table.name} as ${alias}`,
+      relations: [relationOf(alias, columns)],
+    };
   };
 
-  const joined = (visible: readonly Relation[], outer: readonly Relation[], depth: number): { sql: string; relations: Relation[] } => {
+  const joined = (
+    visible: readonly Relation[],
+    outer: readonly Relation[],
+    depth: number,
+  ): { sql: string; relations: Relation[] } => {
     let left = entry(visible, outer, depth);
     const count = choices.pick([0, 0, 1, 1, 2, 3]);
     for (let at = 0; at < count; at++) {
-      const isNested = choices.rarely(5);
-      const right = isNested ? joined([...visible, ...left.relations], outer, 0) : entry([...visible, ...left.relations], outer, depth);
-      const rightSql = isNested ? `(${right.sql})` : right.sql;
+      const tree = choices.rarely(4) ? joined([...visible, ...left.relations], outer, 0) : undefined;
+      const right = tree ?? entry([...visible, ...left.relations], outer, depth);
+      const rightSql = tree && tree.relations.length > 1 ? `(${right.sql})` : right.sql;
       const relations = [...left.relations, ...right.relations];
       const kind = choices.pick(['join', 'left join', 'left join', 'right join', 'full join', 'cross join']);
       features.add(kind === 'join' || kind === 'cross join' ? 'join' : 'outer join');
+      const common = namesOf(left.relations).filter((name) => namesOf(right.relations).includes(name));
       if (kind === 'cross join') left = { sql: `${left.sql} cross join ${rightSql}`, relations };
-      else if (choices.rarely(7)) left = { sql: `${left.sql} ${kind} ${rightSql} using (${choices.pick(['k', 'id', 't', 'pid'])})`, relations };
+      else if (hasBareNames && common.length > 0 && choices.rarely(2))
+        left = { sql: `${left.sql} ${kind} ${rightSql} using (${choices.pick(common)})`, relations };
       else if (choices.rarely(25)) left = { sql: `${left.sql} natural ${kind} ${rightSql}`, relations };
       else {
         const equal = `${keyOf(choices.pick(left.relations)).sql} = ${keyOf(choices.pick(right.relations)).sql}`;
-        const more = choices.rarely(2) ? ` and ${condition(relations, outer, kind === 'full join' ? 0 : Math.min(depth, 1))}` : '';
+        const more = choices.rarely(2)
+          ? ` and ${condition(relations, outer, kind === 'full join' ? 0 : Math.min(depth, 1))}`
+          : '';
         left = { sql: `${left.sql} ${kind} ${rightSql} on ${equal}${more}`, relations };
       }
     }
@@ -194,11 +250,14 @@ export function drawStatement(choices: Choices): OracleStatement {
       relations = [...relations, ...second.relations];
     }
     const where = choices.number(8) === 7 ? '' : ` where ${conditions(relations, outer, depth)}`;
-    if (output === 'star') return `select ${choices.pick(['*', '1', relations[0]?.columns[0]?.sql ?? '1'])} from ${sql}${where}`;
+    if (output === 'star')
+      return `select ${choices.pick(['*', '1', relations[0]?.columns[0]?.sql ?? '1'])} from ${sql}${where}`;
     if (output === 'named') {
       const names = [keyOf(choices.pick(relations)).sql, keyOf(choices.pick([...relations, ...outer])).sql];
-      if (choices.rarely(3)) return `select ${names[0]} as a, count(*)::int as z from ${sql}${where} group by 1`;
-      return `select ${names[0]} as a, ${names[1]} as z from ${sql}${where}`;
+      if (choices.rarely(3)) return `select ${names[0]}::int as a, count(*)::int as z from ${sql}${where} group by 1`;
+      return choices.rarely(2)
+        ? `select ${names[0]} as a, ${names[1]} as z from ${sql}${where}`
+        : `select ${names[0]}::int as a, ${names[1]}::int as z from ${sql}${where}`;
     }
     if (output !== 'any') {
       const fitting = relations.flatMap(({ columns }) => columns).filter(({ kind }) => kind === output);
@@ -247,11 +306,16 @@ export function drawStatement(choices: Choices): OracleStatement {
     const isRecursive = choices.rarely(4);
     for (let at = 0; at <= choices.number(2); at++) {
       // Names of tables, too: within a plain WITH the body still means the table.
-      const name = choices.pick(['q', 'w', 'p', 'c']);
-      const columns = [{ name: 'a', kind: 'int' }, { name: 'z', kind: 'int' }] as const;
+      const name = choices.pick(['q', 'w', 'p', 'c'].filter((name) => !ctes.some((cte) => cte.name === name)));
+      const columns = [
+        { name: 'a', kind: 'int' },
+        { name: 'z', kind: 'int' },
+      ] as const;
       if (isRecursive && at === 0 && (name === 'q' || name === 'w')) {
         const start = select(0, [], 'named');
-        list.push(`${name} as (${start} union select ${name}.a, e.id::int from ${name} join e on e.pid = ${name}.z${choices.rarely(2) ? ` where e.k = ${value('int')}` : ''})`);
+        list.push(
+          `${name} as (${start} union select ${name}.a, e.id::int from ${name} join e on e.pid = ${name}.z${choices.rarely(2) ? ` where e.k = ${value('int')}` : ''})`,
+        );
       } else list.push(`${name} as ${choices.pick(['', 'materialized '])}(${select(1, [], 'named')})`);
       ctes = [...ctes, { name, columns }];
     }
@@ -265,11 +329,23 @@ export function drawStatement(choices: Choices): OracleStatement {
       ['point lookup', 'select * from p where id = $1', [id]],
       ['foreign-key list', 'select id, t, n from c where pid = $1 order by id', [id]],
       ['join on a key', 'select p.t, c.id, c.n from p join c on c.pid = p.id where p.id = $1', [id]],
-      ['left join with aggregate', 'select p.id, p.t, count(c.id), coalesce(sum(c.n), 0) from p left join c on c.pid = p.id where p.id = $1 group by p.id', [id]],
-      ['correlated sub-select', 'select p.t, (select coalesce(sum(n), 0) from c where c.pid = p.id) from p where p.id = $1', [id]],
+      [
+        'left join with aggregate',
+        'select p.id, p.t, count(c.id), coalesce(sum(c.n), 0) from p left join c on c.pid = p.id where p.id = $1 group by p.id',
+        [id],
+      ],
+      [
+        'correlated sub-select',
+        'select p.t, (select coalesce(sum(n), 0) from c where c.pid = p.id) from p where p.id = $1',
+        [id],
+      ],
       ['in list', 'select id, t from p where id = any($1)', [`{${id},7}`]],
       ['range', 'select id, d from p where d >= $1 and d < $2', ['2024-01-02', '2024-01-03']],
-      ['optional filter', 'select id, t from p where ($1::text is null or t = $1) and ok order by id', [choices.pick([null, 'a'])]],
+      [
+        'optional filter',
+        'select id, t from p where ($1::text is null or t = $1) and ok order by id',
+        [choices.pick([null, 'a'])],
+      ],
       ['exists', 'select id from p where id = $1 and exists (select 1 from c where c.pid = p.id and c.k > 1)', [id]],
     ];
     const [kind, sql, given] = choices.pick(shapes);

@@ -1,0 +1,126 @@
+/** What is refused, with which code, and whether it may still run inside a fill. */
+import assert from 'node:assert/strict';
+import { before, test } from 'node:test';
+import { type Analyzer, createAnalyzer } from './analyzer.ts';
+import { EXAMPLE_CATALOG } from './example-catalog.ts';
+import { loadParser } from './parse.ts';
+import type { RefusalCode } from './refusal.ts';
+
+let analyzer: Analyzer;
+before(async () => {
+  await loadParser();
+  analyzer = createAnalyzer(EXAMPLE_CATALOG);
+});
+
+const REFUSED: readonly (readonly [sql: string, code: RefusalCode, pure: boolean])[] = [
+  ['selec 1', 'syntax', false],
+  ['', 'syntax', false],
+  ['-- nothing', 'not-one-statement', false],
+  ['select 1; select 2', 'not-one-statement', false],
+  ['select 1; set search_path = x', 'session-setting', false],
+  ['insert into a values (1)', 'write', false],
+  ['update a set k = 1', 'write', false],
+  ['delete from a', 'write', false],
+  ['merge into a using b on true when matched then delete', 'write', false],
+  ['select * into x from a', 'write', false],
+  ['with q as (delete from a returning *) select * from q', 'write', false],
+  ['begin', 'transaction', false],
+  ['commit', 'transaction', false],
+  ['savepoint x', 'transaction', false],
+  ['set statement_timeout = 1', 'session-setting', false],
+  ['reset all', 'session-setting', false],
+  ['discard all', 'session-setting', false],
+  ['listen x', 'session-setting', false],
+  ["select set_config('a.b', '', false)", 'session-setting', false],
+  ['explain select 1', 'command', false],
+  ['show all', 'command', false],
+  ['call x()', 'command', false],
+  ['do $$ begin end $$', 'command', false],
+  ['create table x (y int)', 'command', false],
+  ['select * from a for update', 'lock', false],
+  ['select * from (select * from a for share) q', 'lock', false],
+  ['select random()', 'volatile-function', false],
+  ["select nextval('x')", 'volatile-function', false],
+  ['select clock_timestamp()', 'volatile-function', false],
+  ["select 1 from a where pg_notify('x', '') is null", 'volatile-function', false],
+  ['select volatile_one()', 'volatile-function', false],
+  ['select volatile_one(k) over () from a', 'volatile-function', false],
+  ['select other.lower(t) from a', 'volatile-function', false],
+  ['select stable_one()', 'function', true],
+  ["select pg_table_size('a')", 'function', true],
+  ['select missing(1)', 'unknown-function', false],
+  ['select (a).volatile_one from a', 'volatile-function', false],
+  ['select a.volatile_one from a', 'unsupported', false],
+  ['select q.volatile_one from (select 1 as x) q', 'unsupported', false],
+  ['select current_user', 'session-function', true],
+  ['select session_user', 'session-function', true],
+  ["select current_setting('x')", 'session-function', true],
+  ['select 1 <=> 2', 'operator', true],
+  ['select 1 from a where 1 @@@ 2', 'operator', false],
+  ['select 1 from missing', 'unknown-table', false],
+  ['select 1 from other.missing', 'unknown-table', false],
+  ['select ctid from a', 'system-column', true],
+  ['select a.xmin from a', 'system-column', true],
+  ['select 1 from a tablesample system (1)', 'sample', true],
+  ['select 1 from a tablesample system (1) repeatable (1)', 'sample', true],
+  ["select 'a'::regclass", 'catalog-cast', true],
+  ['select 1 from pg_class', 'system', true],
+  ['select 1 from pg_catalog.pg_class', 'system', true],
+  ['select 1 from information_schema.tables', 'system', true],
+  ['select 1 from unlogged', 'unlogged', true],
+  ['select 1 from temporary', 'temporary', true],
+  ['select 1 from a where exists (select 1 from "foreign")', 'foreign', true],
+  ['select 1 from materialized_view', 'materialized-view', true],
+  ['select 1 from sequence', 'sequence', true],
+  ['select 1 from row_security', 'row-security', true],
+  ['select 1 from unpublished', 'unpublished', true],
+  ['select 1 from spoilt', 'unlogged', true],
+  ['select 1 from hidden', 'unlogged', true],
+  ['select 1 from endless', 'too-complex', false],
+  ['with recursive a as (select 1), b as (select 1 from unlogged) select 1 from a, b', 'unlogged', true],
+  // In a plain WITH, an item does not see itself.
+  ['with unlogged as (select 1 from unlogged) select 1 from unlogged', 'unlogged', true],
+  [`select ${Array(5_000).fill('1').join('+')}`, 'too-complex', false],
+  [`select ${'('.repeat(9_000)}1${')'.repeat(9_000)}`, 'too-complex', false],
+  [`select '${'x'.repeat(70_000)}'`, 'too-complex', false],
+];
+
+for (const [sql, code, pure] of REFUSED) {
+  test(`${code}: ${sql.slice(0, 80)}`, () => {
+    const template = analyzer.template(sql);
+    assert.equal(template.refusal?.code, code, template.refusal?.detail);
+    assert.equal(template.pure, pure);
+    assert.match(template.refusal?.detail ?? '', /\.$/);
+  });
+}
+
+test('a declared function is trusted', () => {
+  const declared = createAnalyzer(EXAMPLE_CATALOG, { declaredFunctions: ['stable_one', 'public.volatile_one'] });
+  assert.equal(declared.template('select stable_one(), volatile_one()').refusal, undefined);
+});
+
+const TIMES: readonly (readonly [sql: string, usesTime: boolean, parameters?: readonly unknown[]])[] = [
+  ['select now()', true],
+  ['select current_date', true],
+  ['select localtimestamp', true],
+  ['select age(ts) from a', true],
+  ['select age(ts, ts) from a', false],
+  ["select 1 from a where ts > 'today'", true],
+  ["select ' YESTERDAY 12:00'::timestamptz", true],
+  ["select 'knowledge'", false],
+  ["select date_trunc('day', ts), to_char(ts, 'YYYY') from a", false],
+  ['select 1 from clock', true],
+  ['select at from zoned', true],
+  ['select 1 from a where ts > $1', true, ['tomorrow']],
+  ['select 1 from a where ts > $1', false, ['2024-01-01 00:00:00Z']],
+  ['select 1 from a where t = $1', false, ['now']],
+  ['select lower($1)', true, ['{now}']],
+];
+
+for (const [sql, usesTime, parameters = []] of TIMES) {
+  test(`${usesTime ? 'uses' : 'does not use'} the current time: ${sql} ${parameters}`, () => {
+    const template = analyzer.template(sql);
+    assert.equal(template.refusal, undefined);
+    assert.equal(template.bind(parameters).usesTime, usesTime);
+  });
+}

@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { readConfiguration, VARIABLES } from './configuration.ts';
+import { findNearest } from './nearest.ts';
+
+const SECRET = 'x'.repeat(32);
+const read = (variables: Record<string, string>) => readConfiguration('development', variables, '/project');
+
+test('without any variable the defaults hold', () => {
+  assert.deepEqual(read({}), {
+    environment: 'development',
+    host: '127.0.0.1',
+    port: 8080,
+    databaseUrl: undefined,
+    databasePoolMax: 10,
+    dataFolder: '/project/.vazao',
+    secret: undefined,
+    cacheSizeMaxBytes: 256 * 1024 ** 2,
+    logLevel: 'warn',
+    debug: false,
+  });
+});
+
+test('an empty variable counts as absent', () => {
+  assert.deepEqual(read({ PORT: '', DATABASE_URL: ' ', VAZAO_SECRET: '' }), read({}));
+});
+
+test('values are read with their units', () => {
+  const { cacheSizeMaxBytes, port, dataFolder, debug, logLevel } = read({
+    CACHE_SIZE: '1.5GB',
+    PORT: '0',
+    VAZAO_DATA: '/var/lib/vazao',
+    VAZAO_DEBUG: '1',
+    LOG_LEVEL: 'trace',
+  });
+  assert.deepEqual(
+    { cacheSizeMaxBytes, port, dataFolder, debug, logLevel },
+    { cacheSizeMaxBytes: 1.5 * 1024 ** 3, port: 0, dataFolder: '/var/lib/vazao', debug: true, logLevel: 'trace' },
+  );
+});
+
+const REFUSED: readonly [variables: Record<string, string>, message: RegExp][] = [
+  [{ PORT: '70000' }, /^PORT is "70000"; allowed is a whole number from 0 to 65535/],
+  [{ PORT: '80a' }, /^PORT is "80a"/],
+  [{ HOST: 'a b' }, /^HOST is "a b"; allowed is a host name/],
+  [{ CACHE_SIZE: '12 apples' }, /^CACHE_SIZE is "12 apples"; allowed is a size from 1 MB/],
+  [{ CACHE_SIZE: '12' }, /^CACHE_SIZE is "12"/],
+  [{ DATABASE_POOL: '1' }, /^DATABASE_POOL is "1"; allowed is a whole number from 2/],
+  [{ LOG_LEVEL: 'loud' }, /^LOG_LEVEL is "loud"; allowed is `fatal`, `error`/],
+  [{ VAZAO_DEBUG: 'yes' }, /^VAZAO_DEBUG is "yes"; allowed is `0` or `1`/],
+  [{ VAZAO_DATTA: '/x' }, /^VAZAO_DATTA is set, but there is no such variable\. Did you mean VAZAO_DATA\?$/],
+  [{ VAZAO_QUITE_ANOTHER: '1' }, /^VAZAO_QUITE_ANOTHER is set, but there is no such variable\.$/],
+  [{ NODE_ENV: 'production' }, /^NODE_ENV is "production", but `vazao dev` is for development; use `vazao start`/],
+];
+for (const [variables, message] of REFUSED) {
+  test(`refuses ${JSON.stringify(variables)}`, () => {
+    assert.throws(() => read(variables), { code: 'ERR_RUNTIME_CONFIGURATION', message });
+  });
+}
+
+test('never repeats a secret in a message', () => {
+  for (const variables of [{ DATABASE_URL: 'mysql://u:geheim@h/d' }, { VAZAO_SECRET: 'geheim' }]) {
+    assert.throws(
+      () => read(variables),
+      ({ message }: Error) => /^\w+ has a value that is not allowed; /.test(message) && !message.includes('geheim'),
+    );
+  }
+});
+
+test('production needs a secret, and refuses what contradicts it', () => {
+  const start = (variables: Record<string, string>) => readConfiguration('production', variables, '/project');
+  assert.throws(() => start({}), /^RuntimeError: VAZAO_SECRET is not set, and production needs it/);
+  assert.throws(() => start({ NODE_ENV: 'development', VAZAO_SECRET: SECRET }), /`vazao start` is for production/);
+  assert.equal(start({ VAZAO_SECRET: SECRET, NODE_ENV: 'production' }).logLevel, 'info');
+});
+
+test('docs/configuration.md says what the table says', () => {
+  const document = readFileSync(new URL('../../../../docs/configuration.md', import.meta.url), 'utf8');
+  const rows = VARIABLES.map(({ name, default: value, allowed, meaning }) => {
+    const written = value === undefined ? '–' : value.includes('`') ? value : `\`${value}\``;
+    return `| \`${name}\` | ${meaning} | ${written} | ${allowed} |`;
+  });
+  const found = document.split('\n').filter((line) => /^\| `[A-Z_]+` /.test(line));
+  assert.deepEqual(found, rows);
+});
+
+test('the nearest word is found, and only if it is near', () => {
+  assert.equal(findNearest('dve', ['dev', 'start']), 'dev');
+  assert.equal(findNearest('VAZAO_SECERT', ['VAZAO_SECRET', 'VAZAO_DATA']), 'VAZAO_SECRET');
+  assert.equal(findNearest('banana', ['dev', 'start']), undefined);
+});

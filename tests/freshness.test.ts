@@ -1,0 +1,227 @@
+/**
+ * Random readers and writers against one host, and the guarantees of `docs/architecture.md`:
+ *
+ *   - no answer is older than what the feed had delivered when it was asked for;
+ *   - whoever wrote through the application, or waited for the feed, sees it in the next read, and so does everybody else;
+ *   - no reader goes back in time, whatever routes it reads;
+ *   - one answer is one moment: money is moved between accounts, and no answer ever shows another sum.
+ *
+ * Every account carries a version that each change raises, so an answer tells how old it is.
+ */
+import assert from 'node:assert/strict';
+import { Agent, request as httpRequest } from 'node:http';
+import { type TestContext, test } from 'node:test';
+import { parseLsn } from '../packages/vazao/src/feed/index.ts';
+import { createTestDatabase } from '../packages/vazao/src/testing/database.ts';
+import { createForeignPool, createTestPlatform } from '../packages/vazao/src/testing/platform.ts';
+import { createRandom } from '../packages/vazao/src/testing/random.ts';
+import { startTcpProxy } from '../packages/vazao/src/testing/tcp-proxy.ts';
+
+const READS = Number(process.env.VAZAO_FRESHNESS_READS ?? 100_000);
+/** The second run has a feed that is slow, so that what must wait for it is seen to wait. */
+const READS_SLOW = READS / 5;
+const FEED_DELAY_MS = 15;
+const READERS = 24;
+const ACCOUNTS = 40;
+const GROUPS = 8;
+const START = 1_000;
+const TOTAL = ACCOUNTS * START;
+
+interface Account {
+  readonly id: number;
+  readonly saldo: number;
+  readonly versao: number;
+}
+
+const TRANSFER = `update contas set versao = versao + 1, saldo = saldo + case id when $1 then -$3::int else $3::int end where id in ($1, $2)`;
+
+test(`${READS} random reads are never older than promised`, { timeout: 280_000 }, (context) =>
+  readAndWrite(context, READS, 0),
+);
+
+test(`nor are ${READS_SLOW} when changes arrive ${FEED_DELAY_MS} ms late`, { timeout: 280_000 }, (context) =>
+  readAndWrite(context, READS_SLOW, FEED_DELAY_MS),
+);
+
+async function readAndWrite(context: TestContext, readsWanted: number, feedDelayMs: number): Promise<void> {
+  const random = createRandom(context);
+  await using database = await createTestDatabase();
+  await using proxy = await startTcpProxy(database.url);
+  await using platform = await createTestPlatform(database, {
+    schema: `
+      create table contas (id int primary key, grupo int not null, saldo int not null, versao int not null default 1);
+      create index on contas (grupo);
+      insert into contas select n, n % ${GROUPS}, ${START}, 1 from generate_series(0, ${ACCOUNTS - 1}) n;`,
+    // Small enough that entries are evicted too.
+    cacheBytes: 90_000,
+    feed: { connection: proxy.through(database.url) },
+  });
+  proxy.delay(feedDelayMs);
+  const { app, db, feed } = platform;
+  const foreign = createForeignPool(database);
+  const cached = { config: { cache: true } } as const;
+
+  app.get<{ Params: { id: string } }>(
+    '/contas/:id',
+    cached,
+    async ({ params }) => (await db.query('select id, saldo, versao from contas where id = $1', [params.id])).rows,
+  );
+  app.get<{ Params: { grupo: string } }>(
+    '/grupos/:grupo',
+    cached,
+    async ({ params }) =>
+      (await db.query('select id, saldo, versao from contas where grupo = $1', [params.grupo])).rows,
+  );
+  app.get<{ Querystring: { ids: string } }>(
+    '/algumas',
+    cached,
+    async ({ query }) =>
+      (await db.query('select id, saldo, versao from contas where id = any($1)', [query.ids.split(',')])).rows,
+  );
+  app.get('/todas', cached, async () => {
+    // Two statements, one moment: half of the accounts each.
+    const low = await db.query('select id, saldo, versao from contas where id < $1', [ACCOUNTS / 2]);
+    const high = await db.query('select id, saldo, versao from contas where id >= $1', [ACCOUNTS / 2]);
+    return [...low.rows, ...high.rows];
+  });
+  app.post<{ Params: { from: string; to: string } }>('/transferir/:from/:to', async ({ params }) => {
+    const client = await db.connect();
+    try {
+      await client.query('begin');
+      await client.query(TRANSFER, [params.from, params.to, 1]);
+      const { rows } = await client.query('select id, versao from contas where id = any($1)', [
+        [params.from, params.to],
+      ]);
+      await client.query('commit');
+      return rows;
+    } finally {
+      client.release();
+    }
+  });
+  const origin = new URL(await platform.listen());
+  const agent = new Agent({ keepAlive: true, maxSockets: READERS * 2 });
+  const ask = (method: string, path: string): Promise<{ rows: Account[]; status: string }> =>
+    new Promise((resolve, reject) => {
+      const outgoing = httpRequest({ agent, host: origin.hostname, port: origin.port, method, path }, (response) => {
+        let body = '';
+        response.setEncoding('utf8');
+        response.on('data', (chunk) => {
+          body += chunk;
+        });
+        response.on('end', () => {
+          if (response.statusCode !== 200) reject(new Error(`${path}: ${response.statusCode} ${body}`));
+          else resolve({ rows: JSON.parse(body), status: String(response.headers['cache-status'] ?? '') });
+        });
+      });
+      outgoing.on('error', reject);
+      outgoing.end();
+    });
+
+  // What every reader must see from now on, by account: delivered by the feed, or acknowledged to a writer.
+  const promised = new Array<number>(ACCOUNTS).fill(1);
+  const promise = (id: number, version: number): void => {
+    if (version > (promised[id] as number)) promised[id] = version;
+  };
+  feed.on('commit', ({ changes }) => {
+    for (const change of changes) {
+      if (change.kind !== 'update') continue;
+      const column = (name: string): number => Number(change.new[change.relation.columns.indexOf(name)]);
+      promise(column('id'), column('versao'));
+    }
+  });
+
+  let reads = 0;
+  const outcomes = new Map<string, number>();
+  const isDone = (): boolean => reads >= readsWanted;
+
+  const reader = async (): Promise<void> => {
+    const seen = new Array<number>(ACCOUNTS).fill(0);
+    while (!isDone()) {
+      const kind = random.integer(20);
+      const path =
+        kind === 0
+          ? '/todas'
+          : kind < 5
+            ? `/grupos/${random.integer(GROUPS)}`
+            : kind < 8
+              ? `/algumas?ids=${random.integer(ACCOUNTS)},${random.integer(ACCOUNTS)}`
+              : `/contas/${random.integer(ACCOUNTS)}`;
+      const floor = promised.slice();
+      const { rows, status } = await ask('GET', path);
+      reads++;
+      const outcome = status.replace(/lag=[\d.]+ms/, 'lag');
+      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+      for (const { id, versao } of rows) {
+        assert.ok(
+          versao >= (floor[id] as number),
+          `${path} (${status}): account ${id} has version ${versao}, promised was ${floor[id]}`,
+        );
+        assert.ok(
+          versao >= (seen[id] as number),
+          `${path} (${status}): account ${id} has version ${versao}, this reader had seen ${seen[id]}`,
+        );
+        seen[id] = versao;
+      }
+      if (path === '/todas') {
+        const sum = rows.reduce((total, { saldo }) => total + saldo, 0);
+        assert.equal(sum, TOTAL, `one answer shows two moments: the accounts hold ${sum}`);
+      }
+    }
+  };
+
+  const pair = (): [number, number] => {
+    const from = random.integer(ACCOUNTS);
+    return [from, (from + 1 + random.integer(ACCOUNTS - 1)) % ACCOUNTS];
+  };
+  let writes = 0;
+  const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, random.integer(8)));
+  const ownWriter = async (): Promise<void> => {
+    while (!isDone()) {
+      const [from, to] = pair();
+      const { rows } = await ask('POST', `/transferir/${from}/${to}`);
+      for (const { id, versao } of rows) promise(id, versao); // acknowledged: everybody sees it from here on
+      writes++;
+      await pause();
+    }
+  };
+  const foreignWriter = async (): Promise<void> => {
+    while (!isDone()) {
+      if (random.integer(10) === 0) {
+        await foreign.query('update contas set versao = versao + 1 where grupo = $1', [random.integer(GROUPS)]);
+      } else {
+        const [from, to] = pair();
+        await foreign.query(TRANSFER, [from, to, 1 + random.integer(5)]);
+      }
+      writes++;
+      await pause();
+      if (random.integer(20) === 0) {
+        const { rows } = await foreign.query(
+          'select pg_current_wal_flush_lsn()::text as position, json_object_agg(id, versao) as versions from contas',
+        );
+        assert.ok(await feed.waitFor(parseLsn(rows[0].position), 10_000), 'the feed passed the writes within 10 s');
+        for (const [id, version] of Object.entries(rows[0].versions)) promise(Number(id), Number(version));
+      }
+    }
+  };
+
+  try {
+    await Promise.all([
+      ...Array.from({ length: READERS }, reader),
+      ownWriter(),
+      ownWriter(),
+      foreignWriter(),
+      foreignWriter(),
+    ]);
+  } finally {
+    agent.destroy();
+    await foreign.end();
+  }
+  const hits = [...outcomes]
+    .filter(([outcome]) => outcome.includes('; hit'))
+    .reduce((sum, [, count]) => sum + count, 0);
+  context.diagnostic(
+    `${reads} reads, ${((100 * hits) / reads).toFixed(1)} % hits, ${writes} writes, ${JSON.stringify(platform.cache.figures())}`,
+  );
+  for (const [outcome, count] of outcomes) context.diagnostic(`${count} × ${outcome}`);
+  assert.ok(hits > reads / 10, 'the cache was at work');
+}
