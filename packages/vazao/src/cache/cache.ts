@@ -135,6 +135,11 @@ export class Cache<V> {
     return this.#fills.has(key);
   }
 
+  /** How many wait for the running fill of the key. */
+  waiting(key: string): number {
+    return this.#fills.get(key)?.waiting ?? 0;
+  }
+
   /** Ends a fill with its value: stores it if it is still the truth, and gives it to those who may have it. */
   complete(fill: Fill<V>, options: CompleteOptions<V>): Completed<V> {
     this.#fills.delete(fill.key);

@@ -50,12 +50,16 @@ async function ask(origin: string, path: string): Promise<Explanation> {
 }
 
 /** For people. */
-export function formatExplanation({ url, route, cached, feed, entries }: Explanation): string {
-  const lines = [`${url}`];
-  if (route === undefined) lines.push('  no route: there is nothing to cache');
-  else if (!cached) lines.push('  not cached: the route does not say `config: { cache: true }`');
-  else if (entries.length === 0)
+export function formatExplanation({ url, lastAnswer, feed, entries }: Explanation): string {
+  const lines = [lastAnswer?.route ? `${url}  (route ${lastAnswer.route})` : url];
+  if (!lastAnswer && entries.length === 0) {
     lines.push('  nothing is known of this URL yet: ask for it once (`curl`), then explain it');
+  }
+  if (lastAnswer && !lastAnswer.route) lines.push('  no route: there is nothing to cache');
+  else if (lastAnswer?.notStored) {
+    lines.push(`  the last answer was not kept: ${lastAnswer.notStored.detail} (${lastAnswer.notStored.code})`);
+    for (const statement of lastAnswer.statements) lines.push(...formatStatement(statement));
+  }
   if (!feed.fresh) {
     lines.push('  the feed is behind: every read goes to the database until it has caught up (`vazao doctor`)');
   }

@@ -158,9 +158,11 @@ export class ReplicationConnection {
    * it has dropped the slot. When it does not answer in time the socket is destroyed; the server notices that, later.
    */
   async close(): Promise<void> {
-    if (this.#fail) {
+    if (this.#fail && this.#streaming) {
       this.#fail = undefined;
       await finishCopy(this.#client);
+    } else if (this.#fail) {
+      this.#fail(new FeedError('ERR_FEED_CLOSED', 'The feed was closed.'));
     }
     await endClient(this.#client);
   }

@@ -44,6 +44,7 @@ export class ChangeStream {
   #ticker: NodeJS.Timeout | undefined;
   #position: bigint;
   #confirmed = 0n;
+  #closed = false;
   /** Beats since the last byte while a heartbeat was overdue. Counted, not timed: a busy event loop is not silence. */
   #silentBeats = 0;
 
@@ -83,6 +84,7 @@ export class ChangeStream {
         this.#handler.lost(error);
       },
     );
+    if (this.#closed) throw new FeedError('ERR_FEED_CLOSED', 'The feed was closed.');
     this.#ticker = setInterval(() => this.#tick(), this.#options.heartbeatMs);
     this.heartbeats.beat();
   }
@@ -93,6 +95,7 @@ export class ChangeStream {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     clearInterval(this.#ticker);
     await Promise.all([this.heartbeats.stop(), this.schemaSync.stop(), this.session.connection.close()]);
   }

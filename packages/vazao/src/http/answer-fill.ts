@@ -11,6 +11,7 @@ import type { KnownIdentity } from './identities.ts';
 import { type CacheValue, type Found, growTree, type HttpCache } from './lookup.ts';
 import { Observation } from './observation.ts';
 import type { PluginFeed } from './options.ts';
+import type { RecentAnswers } from './recent-answers.ts';
 import { STATE } from './request-state.ts';
 import type { ResolvedRouteCacheOptions } from './route-options.ts';
 import { createStoredResponse, type StoredResponse, writeStoredResponse } from './stored-response.ts';
@@ -24,6 +25,8 @@ export interface FillSettings {
   /** How long an answer waits until the feed has reached its snapshot. */
   readonly feedWaitMaxMs: number;
   readonly identityHeaders: readonly string[];
+  /** Where to tell what became of the fill. */
+  readonly recent: RecentAnswers | undefined;
 }
 
 /** Statuses that RFC 9111 lets a cache keep without being told, of those that a GET of ours may have. */
@@ -143,6 +146,13 @@ export class AnswerFill {
       staleForMs: Math.max(this.#options.staleForMs, this.#options.staleIfErrorMs),
     });
     if (!completed.stored) this.#noteBypass(key, completed.why);
+    this.#settings.recent?.record(this.#request.originalUrl, {
+      route: this.#request.routeOptions.url,
+      cached: true,
+      at: Date.now(),
+      notStored: completed.stored ? undefined : completed.why,
+      statements: this.#fill.statements,
+    });
     if (captured.status >= 500 && this.#writeStale(previous)) return;
     const why = completed.stored ? undefined : completed.why;
     const status = missStatus(this.#found.path.length > 0, why ? { notStored: why.code } : 'stored');

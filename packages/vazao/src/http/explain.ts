@@ -1,8 +1,9 @@
 /** Answers "why is this cached, or not; what is it made of; what ended it?" */
 import type { FastifyInstance } from 'fastify';
-import type { Drop, Entry } from '../cache/index.ts';
+import type { Drop, Entry, StatementRecord } from '../cache/index.ts';
 import { formatLsn } from '../feed/index.ts';
 import type { CacheValue, HttpCache } from './lookup.ts';
+import type { RecentAnswers } from './recent-answers.ts';
 
 export interface ExplainedStatement {
   readonly text: string;
@@ -36,6 +37,18 @@ export interface ExplainedEntry {
   readonly lastDrop: ExplainedDrop | undefined;
 }
 
+export interface ExplainedAnswer {
+  /** Pattern of the route; undefined when the URL led to none. */
+  readonly route: string | undefined;
+  /** The route says `config.cache`. */
+  readonly cached: boolean;
+  /** ISO 8601. */
+  readonly at: string;
+  /** Why the answer was not kept; undefined when it was. */
+  readonly notStored: { readonly code: string; readonly detail: string } | undefined;
+  readonly statements: readonly ExplainedStatement[];
+}
+
 export interface ExplainedDrop {
   readonly reason: Drop['reason'];
   /** ISO 8601. */
@@ -49,10 +62,8 @@ export interface ExplainedDrop {
 
 export interface Explanation {
   readonly url: string;
-  /** Undefined when the URL leads to no route. */
-  readonly route: string | undefined;
-  /** The route says `config.cache`. */
-  readonly cached: boolean;
+  /** The last time that the URL was computed; undefined when it has not been, lately. */
+  readonly lastAnswer: ExplainedAnswer | undefined;
   readonly feed: { readonly fresh: boolean; readonly position: string };
   /** One for each combination of facets that the cache knows. */
   readonly entries: readonly ExplainedEntry[];
@@ -68,7 +79,7 @@ export function explainUrl(cache: HttpCache, url: string): ExplainedEntry[] {
   return keys.map((key) => explainKey(cache, key)).filter((entry) => entry !== undefined);
 }
 
-export function registerExplain(app: FastifyInstance, cache: HttpCache): void {
+export function registerExplain(app: FastifyInstance, cache: HttpCache, recent: RecentAnswers): void {
   app.get<{ Querystring: { url?: string } }>(
     '/.vazao/explain',
     { schema: { hide: true } as object },
@@ -85,11 +96,14 @@ export function registerExplain(app: FastifyInstance, cache: HttpCache): void {
           detail: 'Name a path: /.vazao/explain?url=/path?query',
         });
       }
-      const found = app.findRoute({ method: 'GET', url: url.split('?')[0] as string });
+      const last = recent.find(url);
       const explanation: Explanation = {
         url,
-        route: found ? url : undefined,
-        cached: true,
+        lastAnswer: last && {
+          ...last,
+          at: new Date(last.at).toISOString(),
+          statements: last.statements.map(explainStatement),
+        },
         feed: { fresh: cache.isFresh(), position: formatLsn(cache.feed.position) },
         entries: explainUrl(cache, url),
       };
@@ -133,7 +147,7 @@ function stateOf(cache: HttpCache, entry: Entry<CacheValue>): ExplainedEntry['st
   return cache.isFresh() ? 'fresh' : 'unsure';
 }
 
-function explainStatement(statement: Entry<CacheValue>['statements'][number]): ExplainedStatement {
+function explainStatement(statement: StatementRecord): ExplainedStatement {
   return {
     text: statement.text,
     durationMs: statement.durationMs,

@@ -1,6 +1,6 @@
 /** Cached routes for Fastify. */
 export { HttpError, type HttpErrorCode } from './errors.ts';
-export type { ExplainedDrop, ExplainedEntry, ExplainedStatement, Explanation } from './explain.ts';
+export type { ExplainedAnswer, ExplainedDrop, ExplainedEntry, ExplainedStatement, Explanation } from './explain.ts';
 export type { CacheValue, HttpCache } from './lookup.ts';
 export type { Duration, Identify, Identity, PluginFeed, RouteCacheOptions } from './options.ts';
 export { type PluginOptions, vazaoPlugin } from './plugin.ts';

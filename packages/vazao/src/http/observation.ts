@@ -23,6 +23,7 @@ export class Observation {
   /** How often the whole cookie header was read; see `#watchCookies`. */
   #cookieReads = 0;
   #sending = false;
+  #destroying = false;
 
   /** @param onUnkeyed - called when something was read that makes the answer uncacheable */
   constructor(request: FastifyRequest, caller: KnownIdentity, onUnkeyed: (code: string, detail: string) => void) {
@@ -36,7 +37,7 @@ export class Observation {
       Object.defineProperty(this.#raw, name, {
         configurable: true,
         get: () => {
-          if (!this.#sending) {
+          if (!this.#sending && !this.#destroying) {
             this.#onUnkeyed(
               'raw-request',
               `The handler, or a hook, read \`${name}\` of the raw request (as request.ip does), which no key can hold.`,
@@ -46,6 +47,7 @@ export class Observation {
         },
       });
     }
+    this.#ignoreDestroy();
     if (request.server.hasPlugin('@fastify/cookie')) this.#watchCookies(request);
   }
 
@@ -69,6 +71,7 @@ export class Observation {
     this.#sending = true;
     // The headers are an accessor of Node's prototype; the others were plain properties, which ours have replaced.
     delete (this.#raw as Partial<IncomingMessage>).headers;
+    delete (this.#raw as Partial<IncomingMessage>)._destroy;
     for (const name of UNKEYED) {
       Object.defineProperty(this.#raw, name, {
         configurable: true,
@@ -77,6 +80,20 @@ export class Observation {
         value: this.#raw[name],
       });
     }
+  }
+
+  /** When the client goes away Node itself looks at the socket, in here; the handler may go on, and others wait for it. */
+  #ignoreDestroy(): void {
+    const raw = this.#raw;
+    const destroy = raw._destroy;
+    raw._destroy = (error, callback) => {
+      this.#destroying = true;
+      try {
+        destroy.call(raw, error, callback);
+      } finally {
+        this.#destroying = false;
+      }
+    };
   }
 
   #read(facet: Facet): void {

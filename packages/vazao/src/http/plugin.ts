@@ -19,6 +19,7 @@ import { Identities, type KnownIdentity } from './identities.ts';
 import { type HttpCache, walk } from './lookup.ts';
 import type { Identify, PluginFeed } from './options.ts';
 import { POSITION_HEADER, positionCookie, readPositionToken, writePositionToken } from './position-token.ts';
+import { RecentAnswers } from './recent-answers.ts';
 import { ROUTE, STATE } from './request-state.ts';
 import { type ResolvedRouteCacheOptions, resolveRouteCacheOptions } from './route-options.ts';
 import { writeStoredResponse } from './stored-response.ts';
@@ -52,6 +53,8 @@ class VazaoPlugin {
   readonly #settings: FillSettings;
   readonly #writeWaitMaxMs: number;
   readonly #readWaitMaxMs: number;
+  /** Undefined unless answers are to be explained. */
+  readonly #recent: RecentAnswers | undefined;
   #hasConstraints = false;
 
   constructor(options: PluginOptions) {
@@ -61,12 +64,14 @@ class VazaoPlugin {
     this.#hitStatus = new HitStatus(() => options.feed.lagMs);
     this.#writeWaitMaxMs = options.writeWaitMaxMs ?? 1_000;
     this.#readWaitMaxMs = options.readWaitMaxMs ?? 100;
+    this.#recent = options.explain ? new RecentAnswers() : undefined;
     this.#settings = {
       cache: options.cache,
       db: options.db,
       bodyMaxBytes: options.bodyMaxBytes ?? 1024 * 1024,
       fillMaxMs: options.fillMaxMs ?? 30_000,
       feed: options.feed,
+      recent: this.#recent,
       feedWaitMaxMs: this.#readWaitMaxMs,
       identityHeaders: options.identify?.headers ?? [],
     };
@@ -104,7 +109,7 @@ class VazaoPlugin {
       }
       done();
     });
-    if (this.#options.explain) registerExplain(app, this.#cache);
+    if (this.#recent) registerExplain(app, this.#cache, this.#recent);
   }
 
   #onRoute(route: RouteOptions): void {
@@ -198,6 +203,7 @@ class VazaoPlugin {
   #onSend(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
     const state = request[STATE];
     state?.observation?.startSending();
+    if (this.#recent && !state?.observation) this.#recordUncached(this.#recent, request, reply);
     const position = state?.context.position ?? 0n;
     if (position === 0n) {
       done();
@@ -211,6 +217,22 @@ class VazaoPlugin {
     void passed.then((hasPassed) => {
       if (!hasPassed) reply.header('set-cookie', positionCookie(position));
       done();
+    });
+  }
+
+  /** What a fill does not tell of: routes that are not cached, and requests that passed by. */
+  #recordUncached(recent: RecentAnswers, request: FastifyRequest, reply: FastifyReply): void {
+    const cached = request.routeOptions.config?.[ROUTE] !== undefined;
+    const status = String(reply.getHeader('cache-status') ?? '');
+    const notStored = cached
+      ? { code: 'bypass', detail: status }
+      : { code: 'route', detail: 'The route does not say `config: { cache: true }`.' };
+    recent.record(request.originalUrl, {
+      route: request.routeOptions.url,
+      cached,
+      at: Date.now(),
+      notStored,
+      statements: [],
     });
   }
 

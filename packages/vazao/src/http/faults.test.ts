@@ -1,0 +1,246 @@
+/** Cached routes when the feed or the database is away, slow, or back. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createTestDatabase } from '../testing/database.ts';
+import { createTestPlatform, type TestPlatform } from '../testing/platform.ts';
+import { startTcpProxy } from '../testing/tcp-proxy.ts';
+
+const SCHEMA = `create table itens (id int primary key, nome text not null);
+  insert into itens select n, 'item ' || n from generate_series(1, 20) n;`;
+
+function route(
+  platform: TestPlatform,
+  path: string,
+  cache: object | true,
+  work: () => Promise<void> = async () => {},
+): void {
+  platform.app.get<{ Params: { id: string } }>(`${path}/:id`, { config: { cache } }, async ({ params }) => {
+    await work();
+    return (await platform.db.query('select nome from itens where id = $1', [params.id])).rows[0];
+  });
+}
+
+async function until(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  while (!(await isTrue())) {
+    assert.ok(Date.now() < deadline, `${what} within 10 s`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+test('while the feed is away nothing is answered from the cache; when it is back everything is computed anew', async () => {
+  await using database = await createTestDatabase();
+  await using proxy = await startTcpProxy(database.url);
+  await using platform = await createTestPlatform(database, {
+    schema: SCHEMA,
+    feed: { connection: proxy.through(database.url) },
+  });
+  route(platform, '/itens', true);
+  await platform.listen();
+  await platform.get('/itens/1');
+  assert.match((await platform.get('/itens/1')).cacheStatus, /; hit;/);
+
+  proxy.cut();
+  await until('the feed is not fresh', () => !platform.feed.isFresh());
+  await database.pool.query(`update itens set nome = 'sem feed' where id = 1`);
+  const away = await platform.get('/itens/1');
+  assert.match(away.text, /sem feed/);
+  assert.equal(away.cacheStatus, 'vazao; fwd=uri-miss; detail="not stored: not-fresh"');
+  // Many at once still cost few computations.
+  const before = platform.cache.figures().notStored;
+  const answers = await Promise.all(Array.from({ length: 40 }, () => platform.get('/itens/2')));
+  assert.ok(answers.every(({ status }) => status === 200));
+  assert.ok(platform.cache.figures().notStored - before <= 5, 'computations were shared');
+
+  proxy.resume();
+  await until('caching is back', async () => (await platform.get('/itens/1')).cacheStatus.includes('; hit;'));
+  assert.match((await platform.get('/itens/1')).text, /sem feed/);
+});
+
+test('a feed that hangs lets its lease run out', async () => {
+  await using database = await createTestDatabase();
+  await using proxy = await startTcpProxy(database.url);
+  await using platform = await createTestPlatform(database, {
+    schema: SCHEMA,
+    feed: { connection: proxy.through(database.url), heartbeatMs: 50, leaseMs: 300 },
+  });
+  route(platform, '/itens', true);
+  await platform.listen();
+  await platform.get('/itens/1');
+  proxy.pause();
+  await database.pool.query(`update itens set nome = 'parado' where id = 1`);
+  await until('the lease runs out', () => !platform.feed.isFresh());
+  assert.match((await platform.get('/itens/1')).text, /parado/);
+  proxy.resume();
+  await until('caching is back', async () => (await platform.get('/itens/1')).cacheStatus.includes('; hit;'));
+});
+
+test('staleFor: while one recomputes, the others get the old answer, and then the new one', async () => {
+  await using database = await createTestDatabase();
+  await using platform = await createTestPlatform(database, { schema: SCHEMA });
+  let gate = Promise.resolve();
+  route(platform, '/itens', { staleFor: '10s' }, () => gate);
+  await platform.listen();
+  await platform.get('/itens/1');
+  const opened = Promise.withResolvers<void>();
+  gate = opened.promise;
+  await database.pool.query(`update itens set nome = 'novo' where id = 1`);
+  await platform.settled();
+  const leader = platform.get('/itens/1');
+  await until('one recomputes', () => platform.cache.isFilling('/itens/1'));
+  const stale = await platform.get('/itens/1');
+  assert.match(stale.text, /item 1/);
+  assert.match(stale.cacheStatus, /^vazao; hit; ttl=-\d+; detail="stale, refreshing"$/);
+  opened.resolve();
+  assert.match((await leader).text, /novo/);
+  assert.match((await platform.get('/itens/1')).text, /novo/);
+});
+
+test('without staleFor the others wait for the new answer', async () => {
+  await using database = await createTestDatabase();
+  await using platform = await createTestPlatform(database, { schema: SCHEMA });
+  let gate = Promise.resolve();
+  route(platform, '/itens', true, () => gate);
+  await platform.listen();
+  await platform.get('/itens/1');
+  const opened = Promise.withResolvers<void>();
+  gate = opened.promise;
+  await database.pool.query(`update itens set nome = 'novo' where id = 1`);
+  await platform.settled();
+  const both = [platform.get('/itens/1'), platform.get('/itens/1')];
+  await until('one recomputes', () => platform.cache.isFilling('/itens/1'));
+  opened.resolve();
+  for (const { text } of await Promise.all(both)) assert.match(text, /novo/);
+});
+
+test('staleIfError: a failing recomputation is answered with the old answer, for as long as the route allows', async () => {
+  await using database = await createTestDatabase();
+  await using platform = await createTestPlatform(database, { schema: SCHEMA });
+  let fails = false;
+  const work = async (): Promise<void> => {
+    if (fails) throw new Error('away');
+  };
+  route(platform, '/itens', { staleIfError: '1h' }, work);
+  route(platform, '/sem', true, work);
+  await platform.listen();
+  await platform.get('/itens/1');
+  await platform.get('/sem/1');
+  fails = true;
+  await database.pool.query(`update itens set nome = 'novo' where id = 1`);
+  await platform.settled();
+  const old = await platform.get('/itens/1');
+  assert.equal(old.status, 200);
+  assert.match(old.text, /item 1/);
+  assert.match(old.cacheStatus, /^vazao; hit; fwd=stale; ttl=-\d+; detail="stale-if-error"$/);
+  assert.equal((await platform.get('/sem/1')).status, 500);
+  fails = false;
+  assert.match((await platform.get('/itens/1')).text, /novo/);
+});
+
+test('a write whose wait runs out is answered all the same, with a token that makes the next read current', async () => {
+  await using database = await createTestDatabase();
+  await using proxy = await startTcpProxy(database.url);
+  await using platform = await createTestPlatform(database, {
+    schema: SCHEMA,
+    feed: { connection: proxy.through(database.url), leaseMs: 60_000, silenceMs: 60_000 },
+    plugin: { writeWaitMaxMs: 50, readWaitMaxMs: 20 },
+  });
+  route(platform, '/itens', true);
+  platform.app.post('/itens/1', async () => {
+    await platform.db.query(`update itens set nome = 'escrito' where id = 1`);
+    return { ok: true };
+  });
+  const origin = await platform.listen();
+  await platform.get('/itens/1');
+  proxy.pause();
+  const response = await fetch(`${origin}/itens/1`, { method: 'POST' });
+  assert.equal(response.status, 200);
+  const cookie = (response.headers.get('set-cookie') ?? '').split(';')[0] as string;
+  const position = response.headers.get('vazao-position') as string;
+  assert.match(cookie, /^vazao-position=/);
+  assert.match((await platform.get('/itens/1')).text, /item 1/, 'without the token: as old as the feed');
+  for (const headers of [{ cookie }, { 'vazao-position': position }] as Record<string, string>[]) {
+    const read = await platform.get('/itens/1', headers);
+    assert.match(read.text, /escrito/);
+    assert.equal(read.cacheStatus, 'vazao; fwd=bypass; detail="position"');
+  }
+  proxy.resume();
+  await until('the feed catches up', async () => (await platform.get('/itens/1')).text.includes('escrito'));
+  await platform.get('/itens/1', { cookie });
+  assert.match((await platform.get('/itens/1', { cookie })).cacheStatus, /; hit;/);
+});
+
+test('requests that wait for a computation that fails share its failure, and no later one does', async () => {
+  await using database = await createTestDatabase();
+  await using platform = await createTestPlatform(database, { schema: SCHEMA });
+  let calls = 0;
+  const opened = Promise.withResolvers<void>();
+  platform.app.get('/quebra', { config: { cache: true } }, async () => {
+    calls++;
+    await platform.db.query('select 1 from itens where id = 1');
+    await opened.promise;
+    throw new Error('quebrou');
+  });
+  await platform.listen();
+  const answers = Array.from({ length: 10 }, () => platform.get('/quebra'));
+  await until('all wait', () => platform.cache.figures().fillsRunning === 1 && calls === 1);
+  await until('all have arrived', () => platform.cache.waiting('/quebra') === 9);
+  opened.resolve();
+  for (const { status } of await Promise.all(answers)) assert.equal(status, 500);
+  assert.equal(calls, 1);
+  assert.equal((await platform.get('/quebra')).status, 500);
+  assert.equal(calls, 2);
+});
+
+test('an answer that outgrows the limit passes through whole, and is not stored', async () => {
+  await using database = await createTestDatabase();
+  await using platform = await createTestPlatform(database, { schema: SCHEMA, plugin: { bodyMaxBytes: 1_000 } });
+  platform.app.get('/grande', { config: { cache: true } }, async () => {
+    await platform.db.query('select 1 from itens where id = 1');
+    return 'x'.repeat(5_000);
+  });
+  platform.app.get('/fluxo', { config: { cache: true } }, async (_request, reply) => {
+    await platform.db.query('select 1 from itens where id = 1');
+    const { Readable } = await import('node:stream');
+    return reply.type('text/plain').send(Readable.from(Array.from({ length: 20 }, (_, n) => `${n}`.padEnd(100, '.'))));
+  });
+  platform.app.get('/fluxo-pequeno', { config: { cache: true } }, async (_request, reply) => {
+    await platform.db.query('select 1 from itens where id = 1');
+    const { Readable } = await import('node:stream');
+    return reply.type('text/plain').send(Readable.from(['a', 'b', 'ç']));
+  });
+  await platform.listen();
+  for (let n = 0; n < 2; n++) {
+    const big = await platform.get('/grande');
+    assert.equal(big.text, 'x'.repeat(5_000));
+    assert.match(big.cacheStatus, /too-large/);
+    const stream = await platform.get('/fluxo');
+    assert.equal(stream.text, Array.from({ length: 20 }, (_, k) => `${k}`.padEnd(100, '.')).join(''));
+  }
+  assert.equal((await platform.get('/fluxo-pequeno')).text, 'abç');
+  const again = await platform.get('/fluxo-pequeno');
+  assert.equal(again.text, 'abç');
+  assert.match(again.cacheStatus, /; hit;/);
+});
+
+test('the answer of a client that went away is still there for those who wait', async () => {
+  await using database = await createTestDatabase();
+  await using platform = await createTestPlatform(database, { schema: SCHEMA });
+  const opened = Promise.withResolvers<void>();
+  let calls = 0;
+  route(platform, '/itens', true, async () => {
+    calls++;
+    await opened.promise;
+  });
+  const origin = await platform.listen();
+  const leaving = new AbortController();
+  const first = fetch(`${origin}/itens/3`, { signal: leaving.signal }).catch(() => 'gone');
+  await until('the first computes', () => calls === 1);
+  const second = platform.get('/itens/3');
+  await until('the second waits', () => platform.cache.waiting('/itens/3') === 1);
+  leaving.abort();
+  assert.equal(await first, 'gone');
+  opened.resolve();
+  assert.match((await second).text, /item 3/);
+  assert.equal(calls, 1);
+});
