@@ -7,7 +7,7 @@
  */
 import pg from 'pg';
 import { createFeed } from '../packages/vazao/src/feed/index.ts';
-import { startTestServer } from '../packages/vazao/src/testing/database.ts';
+import { startTestServer } from '../packages/vazao/src/testing/server.ts';
 
 const updates = Number(process.argv[2] ?? 5_000);
 const server = await startTestServer();
@@ -47,7 +47,9 @@ const freshNs = ((performance.now() - startedAt) * 1e6) / reads;
 const show = (name: string, values: number[]): void => {
   const sorted = values.toSorted((a, b) => a - b);
   const at = (share: number): string => (sorted[Math.floor(share * (sorted.length - 1))] ?? 0).toFixed(3);
-  console.log(`${name.padEnd(34)} median ${at(0.5)} ms   p99 ${at(0.99)} ms   max ${at(1)} ms   (${values.length} updates)`);
+  console.log(
+    `${name.padEnd(34)} median ${at(0.5)} ms   p99 ${at(0.99)} ms   max ${at(1)} ms   (${values.length} updates)`,
+  );
 };
 show('commit returned → event', delays);
 show('commit by the server’s clock → event', serverDelays.slice(-updates));

@@ -276,8 +276,7 @@ class LogicalFeed implements Feed {
   #onHeartbeat(heartbeat: ReturnedHeartbeat): void {
     const { snapshot, emittedAtMs } = heartbeat;
     if (snapshot.xmax > this.#xidReference) this.#xidReference = snapshot.xmax;
-    if (this.#doubts.size === 0)
-      this.#freshUntilMs = Math.max(this.#freshUntilMs, emittedAtMs + this.#options.leaseMs);
+    if (this.#doubts.size === 0) this.#freshUntilMs = Math.max(this.#freshUntilMs, emittedAtMs + this.#options.leaseMs);
     this.#suspects.clear(snapshot);
     this.#emit('snapshot', snapshot);
     this.#firstHeartbeat.resolve();

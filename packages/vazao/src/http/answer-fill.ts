@@ -160,7 +160,7 @@ export class AnswerFill {
     if (why && !PASSING_REASONS.has(why.code)) this.#capture.passThrough(captured, { 'cache-status': status });
     else if (why?.code === 'failed' || why?.code === 'status')
       this.#capture.passThrough(captured, { 'cache-status': status });
-    else writeStoredResponse(stored, this.#request.raw, this.#reply.raw, status);
+    else this.#write(stored, status);
   }
 
   /** Finds reasons in the response itself why it may not be kept. */
@@ -181,8 +181,13 @@ export class AnswerFill {
     if (previous?.value.kind !== 'response') return false;
     const staleMs = cache.staleMs(previous);
     if (staleMs > this.#options.staleIfErrorMs) return false;
-    writeStoredResponse(previous.value, this.#request.raw, this.#reply.raw, staleStatus(staleMs, 'error'));
+    this.#write(previous.value, staleStatus(staleMs, 'error'));
     return true;
+  }
+
+  #write(stored: StoredResponse, status: string): void {
+    const { method, headers } = this.#request.raw;
+    writeStoredResponse(stored, method, headers['if-none-match'], this.#reply.raw, status);
   }
 
   #noteBypass(key: string, why: NotStored): void {

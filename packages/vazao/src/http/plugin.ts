@@ -166,7 +166,7 @@ class VazaoPlugin {
     const baseKey = this.#baseKey(request);
     const write = (stored: Parameters<typeof writeStoredResponse>[0], status: string): void => {
       reply.hijack();
-      writeStoredResponse(stored, request.raw, reply.raw, status);
+      writeStoredResponse(stored, request.method, request.raw.headers['if-none-match'], reply.raw, status);
     };
     for (let looks = 0; looks < LOOKS_MAX; looks++) {
       const found = walk(cache, baseKey, request.raw, caller);

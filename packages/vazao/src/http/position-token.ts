@@ -17,6 +17,11 @@ export function readPositionToken(headers: IncomingHttpHeaders): bigint | undefi
   return parseLsn(text.replace('-', '/'));
 }
 
+/** Whether to look closer. */
+export function mayHavePositionToken(header: string | undefined, cookies: string | undefined): boolean {
+  return header !== undefined || (cookies?.includes(COOKIE) ?? false);
+}
+
 export function writePositionToken(position: bigint): string {
   return formatLsn(position);
 }

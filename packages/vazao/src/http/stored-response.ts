@@ -1,6 +1,6 @@
 /** An answer as it is kept: everything that goes over the wire, ready to be written. */
 import { hash } from 'node:crypto';
-import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from 'node:http';
+import type { OutgoingHttpHeader, ServerResponse } from 'node:http';
 import { type FacetValue, varyOf } from './facets.ts';
 
 export interface StoredResponse {
@@ -79,25 +79,24 @@ export function createStoredResponse(
   return { kind: 'response', status, body, etag, head, headNotModified, facets, bytes: body.length + headBytes };
 }
 
-/** Writes the answer, or a 304 when the client has it. Returns the status written. */
+/** Writes the answer, or a 304 when the client has it. @param condition - the `If-None-Match` field of the request */
 export function writeStoredResponse(
   stored: StoredResponse,
-  request: IncomingMessage,
+  method: string | undefined,
+  condition: string | undefined,
   response: ServerResponse,
   cacheStatus: string,
-): number {
-  const condition = request.headers['if-none-match'];
+): void {
   if (condition !== undefined && stored.status === 200 && matchesEtag(condition, stored.etag)) {
     stored.headNotModified[stored.headNotModified.length - 1] = cacheStatus;
     response.writeHead(304, stored.headNotModified);
     response.end();
-    return 304;
+    return;
   }
   stored.head[stored.head.length - 1] = cacheStatus;
   response.writeHead(stored.status, stored.head);
-  if (request.method === 'HEAD') response.end();
+  if (method === 'HEAD') response.end();
   else response.end(stored.body);
-  return stored.status;
 }
 
 /** Weak comparison (RFC 9110, 13.1.2). */
