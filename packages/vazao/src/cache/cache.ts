@@ -7,8 +7,9 @@
 import { LRUCache } from 'lru-cache';
 import { type Commit, type Snapshot, sees } from '../feed/index.ts';
 import { type Change, type Term, touches } from '../readset/index.ts';
-import { type Drop, type Entry, entrySizeBytes } from './entry.ts';
-import { Fill, type FillOutcome, type NotStored, SHARED_WITH_ALL, SHARED_WITH_EARLY } from './fill.ts';
+import { type Drop, describeRow } from './drop.ts';
+import { type Entry, entrySizeBytes } from './entry.ts';
+import { Fill, type FillOutcome, findSharedUntil, type NotStored, SHARED_WITH_ALL } from './fill.ts';
 import {
   type CacheFeed,
   type CacheOptions,
@@ -142,13 +143,15 @@ export class Cache<V> {
 
   /** Ends a fill with its value: stores it if it is still the truth, and gives it to those who may have it. */
   complete(fill: Fill<V>, options: CompleteOptions<V>): Completed<V> {
-    this.#fills.delete(fill.key);
+    // Given up before: another may lead the fill of this key by now, and nobody waits for this one.
+    if (this.#fills.get(fill.key) === fill) this.#fills.delete(fill.key);
+    else fill.abandon('given-up', 'The computation had been given up before it ended.');
     const outdatedAt = fill.snapshot ? this.#firstUnseenTouch(fill, fill.snapshot) : SHARED_WITH_ALL;
     const why = this.#whyNotStored(fill, options, outdatedAt);
     if (why) {
       this.#counters.notStored++;
-      const sharing = SHARING[why.code];
-      fill.settle(sharing ? options.value : undefined, sharing?.(outdatedAt) ?? 0);
+      const sharedUntil = findSharedUntil(why, outdatedAt);
+      fill.settle(sharedUntil === undefined ? undefined : options.value, sharedUntil ?? 0);
       return { stored: false, why };
     }
     const now = this.now();
@@ -158,7 +161,8 @@ export class Cache<V> {
       terms: fill.terms,
       sizeBytes: entrySizeBytes(options.key, options.valueBytes, fill.terms),
       snapshot: fill.snapshot,
-      expiresAtMs: options.ttlMs === undefined ? Number.POSITIVE_INFINITY : now + options.ttlMs,
+      // Its clock was read when the computation began, or later.
+      expiresAtMs: options.ttlMs === undefined ? Number.POSITIVE_INFINITY : fill.start.atMs + options.ttlMs,
       createdAtMs: now,
       fillMs: now - fill.start.atMs,
       staleForMs: options.staleForMs ?? 0,
@@ -214,7 +218,9 @@ export class Cache<V> {
     const at = Date.now();
     let remembered = 0;
     for (const entry of [...this.#entries.values()]) {
-      if (entry.terms.length === 0) continue; // read no row: nothing that happened to the database concerns it
+      // What ran no statement stays: nothing that happened to the database concerns it. What read no row goes: it may have
+      // called a function that the schema now defines otherwise.
+      if (!entry.snapshot || entry.staleSinceMs !== Number.POSITIVE_INFINITY) continue;
       this.#counters.dropped++;
       if (remembered++ < DROPS_REMEMBERED_MAX) this.#drops.set(entry.key, { key: entry.key, reason, at, position });
       this.#retire(entry);
@@ -269,13 +275,6 @@ export class Cache<V> {
     }
     if (!this.isFresh())
       return { code: 'not-fresh', detail: 'The feed has not spoken within its lease, so nothing is stored.' };
-    if (fill.usesTime && options.ttlMs === undefined) {
-      return {
-        code: 'time',
-        detail:
-          'A statement depends on the current time. Name a `ttl` for the route to say how old its answer may get.',
-      };
-    }
     const { snapshot } = fill;
     if (!snapshot && fill.statements.length > 0) {
       return { code: 'unfinished', detail: 'The answer was sent before its statements had begun.' };
@@ -298,6 +297,14 @@ export class Cache<V> {
     }
     if (outdatedAt !== SHARED_WITH_ALL) {
       return { code: 'changed', detail: 'A row that the answer was computed from changed meanwhile.' };
+    }
+    // Last of all: who may share an answer that is not stored is known only when all that came before is.
+    if (fill.usesTime && options.ttlMs === undefined) {
+      return {
+        code: 'time',
+        detail:
+          'A statement depends on the current time. Name a `ttl` for the route to say how old its answer may get.',
+      };
     }
     return undefined;
   }
@@ -324,6 +331,7 @@ export class Cache<V> {
       return;
     }
     for (const change of commit.changes) {
+      let row: Drop['row'];
       const lineage = this.#lineage(change.relation.oid);
       if (!lineage) {
         // A table that the catalog did not have when it was loaded: it may be a new part of any other.
@@ -331,12 +339,15 @@ export class Cache<V> {
         return;
       }
       for (const oid of lineage) {
-        this.#index.match(oid, change, (entry, term) => this.#drop(entry, term, change, commit));
+        this.#index.match(oid, change, (entry, term) => {
+          row ??= describeRow(change);
+          this.#drop(entry, term, change, row, commit);
+        });
       }
     }
   }
 
-  #drop(entry: Entry<V>, term: Term, change: Change, commit: Commit): void {
+  #drop(entry: Entry<V>, term: Term, change: Change, row: Drop['row'], commit: Commit): void {
     if (entry.snapshot && sees(entry.snapshot, commit.xid)) return; // computed after that commit
     if (this.#entries.peek(entry.key) !== entry || entry.staleSinceMs !== Number.POSITIVE_INFINITY) return;
     this.#counters.dropped++;
@@ -347,7 +358,7 @@ export class Cache<V> {
       at,
       table: `${term.table.schema}.${term.table.name}`,
       change: change.kind,
-      row: describeRow(change),
+      row,
       position: commit.position,
       msAfterCommit: at - commit.committedAtMs,
     });
@@ -366,36 +377,11 @@ export class Cache<V> {
   }
 
   #observe(snapshot: Snapshot): void {
-    this.#lastFreshAtMs = this.now();
+    // A feed that speaks and is in doubt (of its publication, say) proves nothing.
+    if (this.isFresh()) this.#lastFreshAtMs = this.now();
     this.#recent.observe(snapshot);
     let neededAfter = this.#recent.seenUpTo;
     for (const fill of this.#fills.values()) neededAfter = Math.min(neededAfter, fill.start.neededAfter);
     this.#recent.prune(neededAfter);
   }
-}
-
-/**
- * Who of the waiters may have an answer that is not stored, by the reason. Where a reason is absent nobody may: the
- * computation may have had effects, or answers, that each caller must have for itself.
- */
-const SHARING: Readonly<Record<string, (outdatedAt: number) => number>> = {
-  changed: (outdatedAt) => outdatedAt,
-  time: (outdatedAt) => outdatedAt,
-  failed: () => SHARED_WITH_ALL,
-  epoch: () => SHARED_WITH_EARLY,
-  'not-fresh': () => SHARED_WITH_EARLY,
-  suspect: () => SHARED_WITH_EARLY,
-  'too-long': () => SHARED_WITH_EARLY,
-  'feed-behind': () => SHARED_WITH_EARLY,
-};
-
-function describeRow(change: Change): Record<string, string | null> | undefined {
-  if (change.kind === 'all') return undefined;
-  const values = change.kind === 'delete' ? change.old : change.new;
-  const row: Record<string, string | null> = {};
-  for (const [position, name] of change.relation.columns.entries()) {
-    const value = values[position];
-    if (value !== undefined) row[name] = value;
-  }
-  return row;
 }

@@ -31,22 +31,6 @@ export interface Entry<V> {
   readonly statements: readonly StatementRecord[];
 }
 
-/** Why and when an entry was dropped. */
-export interface Drop {
-  readonly key: string;
-  readonly reason: 'change' | 'schema' | 'epoch' | 'purge' | 'unknown-table';
-  /** Date.now() of the drop. */
-  readonly at: number;
-  readonly table?: string | undefined;
-  readonly change?: 'insert' | 'update' | 'delete' | 'all' | undefined;
-  /** The changed row, as far as it is known: column → value. */
-  readonly row?: Readonly<Record<string, string | null>> | undefined;
-  /** LSN of the commit. */
-  readonly position?: bigint | undefined;
-  /** From the writer's commit to the drop, by the clocks of server and process. */
-  readonly msAfterCommit?: number | undefined;
-}
-
 /*
  * What an entry costs beside its key's and value's own bytes, measured with `node --expose-gc bench/memory.ts`:
  * the Entry object, its slots in the LRU's arrays and map, and per term the Term object and its place in the index.

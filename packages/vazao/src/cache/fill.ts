@@ -35,6 +35,14 @@ export interface FillStart {
   readonly suspects: ReadonlySet<bigint>;
 }
 
+/**
+ * Before which sequence a waiter must have asked to share an answer that is not stored, by the reason. Where a reason is
+ * absent nobody may: the computation may have had effects, or answers, that each caller must have for itself.
+ */
+export function findSharedUntil(why: NotStored, outdatedAt: number): number | undefined {
+  return why.code === 'changed' ? outdatedAt : SHARED_UNTIL[why.code];
+}
+
 interface Waiter<V> {
   /** Last sequence delivered when it asked; −1 when the fill's snapshot had not been asked for yet. */
   readonly sequence: number;
@@ -44,6 +52,16 @@ interface Waiter<V> {
 /** `outdatedAt` for an answer that nobody may share but those who asked before its snapshot was taken. */
 export const SHARED_WITH_EARLY = 0;
 export const SHARED_WITH_ALL: number = Number.POSITIVE_INFINITY;
+
+const SHARED_UNTIL: Readonly<Record<string, number>> = {
+  time: SHARED_WITH_ALL,
+  failed: SHARED_WITH_ALL,
+  epoch: SHARED_WITH_EARLY,
+  'not-fresh': SHARED_WITH_EARLY,
+  suspect: SHARED_WITH_EARLY,
+  'too-long': SHARED_WITH_EARLY,
+  'feed-behind': SHARED_WITH_EARLY,
+};
 
 export class Fill<V> {
   readonly key: string;

@@ -15,7 +15,9 @@ export interface CacheOptions {
 
 export const SIZE_MAX_BYTES_DEFAULT: number = 256 * 1024 * 1024;
 export const RECENT_COMMITS_MAX_DEFAULT = 10_000;
-/** Changed rows remembered with the recent commits; bounds their memory where commits are large. */
-export const RECENT_ROWS_MAX = 200_000;
+/** What the recent commits may take together, by the estimate of `recent-commits.ts`; counts where rows or commits are large. */
+export const RECENT_BYTES_MAX: number = 64 * 1024 * 1024;
 /** What the cache remembers of dropped entries, to explain them. */
 export const DROPS_REMEMBERED_MAX = 1_000;
+/** Characters of a changed value that are remembered with a drop. */
+export const DROP_VALUE_MAX = 100;

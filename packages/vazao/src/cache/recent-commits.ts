@@ -18,24 +18,27 @@
  * `seenUpTo` is moved on by snapshots from the heartbeats: all commits up to it are seen by one of them, hence by each
  * snapshot taken later, hence by each fill that begins later. So a fill needs only what came after the `seenUpTo` of its
  * beginning, and what all running fills have behind them can go. Where the bound forces a commit out earlier, the fills
- * that would have needed it are not stored.
+ * that would have needed it are not stored, and `seenUpTo` stands still until a snapshot sees it.
  */
 import { type Commit, type Snapshot, sees } from '../feed/index.ts';
-import { RECENT_ROWS_MAX } from './options.ts';
+import type { Values } from '../readset/index.ts';
+import { RECENT_BYTES_MAX } from './options.ts';
 
 export class RecentCommits {
   /** In order of `sequence`; the live part starts at `#start`. */
-  #commits: Commit[] = [];
+  #commits: (Commit | undefined)[] = [];
   #start = 0;
-  #rows = 0;
+  #bytes = 0;
   #seenUpTo = 0;
   #forgottenUpTo = 0;
+  /** Transactions whose commits were forced out before a snapshot was known to see them. */
+  #forgottenUnseen: bigint[] = [];
   readonly #commitsMax: number;
-  readonly #rowsMax: number;
+  readonly #bytesMax: number;
 
-  constructor(commitsMax: number, rowsMax: number = RECENT_ROWS_MAX) {
+  constructor(commitsMax: number, bytesMax: number = RECENT_BYTES_MAX) {
     this.#commitsMax = commitsMax;
-    this.#rowsMax = rowsMax;
+    this.#bytesMax = bytesMax;
   }
 
   get size(): number {
@@ -49,12 +52,14 @@ export class RecentCommits {
 
   add(commit: Commit): void {
     this.#commits.push(commit);
-    this.#rows += commit.changes.length;
-    while (this.size > this.#commitsMax || (this.#rows > this.#rowsMax && this.size > 0)) this.#forgetOldest();
+    this.#bytes += sizeOf(commit);
+    while (this.size > this.#commitsMax || (this.#bytes > this.#bytesMax && this.size > 0)) this.#forgetOldest();
   }
 
   /** Learns from a snapshot what all later snapshots see. */
   observe(snapshot: Snapshot): void {
+    this.#forgottenUnseen = this.#forgottenUnseen.filter((xid) => !sees(snapshot, xid));
+    if (this.#forgottenUnseen.length > 0) return;
     for (let i = this.#start; i < this.#commits.length; i++) {
       const commit = this.#commits[i] as Commit;
       if (commit.sequence <= this.#seenUpTo) continue;
@@ -85,11 +90,34 @@ export class RecentCommits {
   #forgetOldest(): void {
     const commit = this.#commits[this.#start] as Commit;
     this.#forgottenUpTo = commit.sequence;
-    this.#rows -= commit.changes.length;
+    if (commit.sequence > this.#seenUpTo) this.#forgottenUnseen.push(commit.xid);
+    this.#commits[this.#start] = undefined;
+    this.#bytes -= sizeOf(commit);
     this.#start++;
     if (this.#start > 1_024 && this.#start * 2 > this.#commits.length) {
       this.#commits = this.#commits.slice(this.#start);
       this.#start = 0;
     }
   }
+}
+
+const COMMIT_BYTES = 300;
+const ROW_BYTES = 100;
+const VALUE_BYTES = 32;
+
+/** About what a commit takes. Each value counts as a string of its own, of one byte a character. */
+function sizeOf(commit: Commit): number {
+  let size = COMMIT_BYTES;
+  for (const change of commit.changes) {
+    size += ROW_BYTES;
+    if ('new' in change) size += sizeOfRow(change.new);
+    if ('old' in change && change.old) size += sizeOfRow(change.old);
+  }
+  return size;
+}
+
+function sizeOfRow(row: Values): number {
+  let size = 0;
+  for (const value of row) if (value != null) size += VALUE_BYTES + value.length;
+  return size;
 }

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, suite, test } from 'node:test';
+import { after, afterEach, beforeEach, suite, test } from 'node:test';
 import pg from 'pg';
 import { runCommand, writeApplication } from '../testing/cli.ts';
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts';
@@ -16,13 +16,11 @@ suite('a start that fails', { timeout: 120_000 }, () => {
   let database: TestDatabase;
   let count = 0;
 
-  before(async () => {
+  beforeEach(async () => {
     database = await createTestDatabase();
   });
-  after(async () => {
-    await database[Symbol.asyncDispose]();
-    rmSync(base, { recursive: true, force: true });
-  });
+  afterEach(() => database[Symbol.asyncDispose]());
+  after(() => rmSync(base, { recursive: true, force: true }));
 
   const failsWith = async (
     message: RegExp,
@@ -32,8 +30,10 @@ suite('a start that fails', { timeout: 120_000 }, () => {
   ): Promise<void> => {
     count += 1;
     const own = { PORT: '0', VAZAO_DATA: join(base, `data-${count}`), ...env };
-    const { ended, output } = runCommand(words, own, base);
-    assert.equal(await ended, code, output.stderr);
+    const { child, ended, output } = runCommand(words, own, base);
+    const giveUp = setTimeout(() => child.kill('SIGKILL'), 20_000);
+    assert.equal(await ended, code, output.stderr + output.stdout);
+    clearTimeout(giveUp);
     assert.match(output.stderr, message);
     const lines = output.stderr
       .trim()
@@ -185,8 +185,8 @@ suite('a start that fails', { timeout: 120_000 }, () => {
 
   test('explaining without a server', () =>
     failsWith(
-      /^vazao: No server answers at http:\/\/127\.0\.0\.1:1 \(connect ECONNREFUSED.*\)\. Start one with `vazao dev <app>`/,
-      { PORT: '1' },
+      /^vazao: No server answers at http:\/\/127\.0\.0\.1:65533 \(connect ECONNREFUSED.*\)\. Start one with `vazao dev <app>`/,
+      { PORT: '65533' },
       ['explain', '/'],
     ));
 

@@ -36,7 +36,7 @@ suite('vazao dev', { timeout: 120_000 }, () => {
       assert.ok(!JSON.stringify(health).includes('public.a'), 'no names of tables');
       const explained = runCommand(['explain', `${url}/count`], {}, base);
       assert.equal(await explained.ended, 0, explained.output.stderr);
-      assert.match(explained.output.stdout, /^\/count\n/);
+      assert.match(explained.output.stdout, /^\/count\b.*\n\n  cached, and exactly/);
       await stop(run, signal);
     }
   });

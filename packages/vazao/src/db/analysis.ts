@@ -7,6 +7,7 @@ import type { Cache } from '../cache/index.ts';
 import { type Feed, parseSnapshot, sees } from '../feed/index.ts';
 import { type Analyzer, createAnalyzer, loadParser } from '../readset/index.ts';
 import type { PooledClient } from './fill-session.ts';
+import { HeldClient } from './held-client.ts';
 import { loadCatalog } from './load-catalog.ts';
 
 /** What a statement may do: nothing but read, write, begin or end a transaction, change the session, or who knows. */
@@ -23,11 +24,14 @@ export class Analysis {
   /** All settings of a session, compared when a client may have changed some. */
   allSettings = '';
   #analyzer: Analyzer | undefined;
-  #schemaXid = 0n;
-  #loading: Promise<void> | undefined;
-  #again = false;
+  /** Changes of the schema that the catalog, when it was last read, might not have shown. */
+  #schemaXids: ReadonlySet<bigint> = new Set();
+  /** Grows with each change: a catalog that was read under another is thrown away. */
+  #version = 0;
+  /** The catalog is being read, by whom, until it is that of the present version. */
+  #isLoading = false;
   #loaded = false;
-  #closed = false;
+  readonly #closing = new AbortController();
   readonly #connect: () => Promise<PooledClient>;
   readonly #cache: Cache<unknown>;
   readonly #publication: string;
@@ -38,8 +42,8 @@ export class Analysis {
     this.#publication = publication;
     feed.on('commit', (commit) => {
       if (!commit.schemaChanged) return;
-      this.#analyzer = undefined;
-      this.#schemaXid = commit.xid;
+      this.#schemaXids = new Set([...this.#schemaXids, commit.xid]);
+      this.#forget();
     });
     feed.on('schema', () => this.#reload());
     feed.on('epoch', () => this.#reload());
@@ -66,73 +70,94 @@ export class Analysis {
     }
   }
 
-  /** Reads the catalog; needed once before anything is cached. */
+  /** Reads the catalog; needed once before anything is cached. Throws when the database can't be asked. */
   async load(): Promise<void> {
     await loadParser();
-    await this.#loadOnce();
     this.#loaded = true;
+    this.#isLoading = true;
+    try {
+      await this.#loadUntilDone((error) => error instanceof OutdatedCatalog);
+    } finally {
+      this.#isLoading = false;
+    }
   }
 
   close(): void {
-    this.#closed = true;
+    this.#closing.abort();
+    this.#forget();
+  }
+
+  #forget(): void {
+    this.#version++;
     this.#analyzer = undefined;
   }
 
   #reload(): void {
-    this.#analyzer = undefined;
-    if (!this.#loaded) return;
-    if (this.#loading) {
-      this.#again = true;
-      return;
-    }
-    this.#loading = this.#loadUntilDone().finally(() => {
-      this.#loading = undefined;
-    });
+    this.#forget();
+    if (!this.#loaded || this.#isLoading) return;
+    this.#isLoading = true;
+    void this.#loadUntilDone(() => true);
   }
 
-  async #loadUntilDone(): Promise<void> {
-    for (let attempt = 0; !this.#closed; attempt++) {
-      this.#again = false;
+  /**
+   * Clears `#isLoading` in the same step in which it finds the catalog to be the present one: a change that comes between
+   * the two would find nobody to read it again. Never rejects where everything may be retried.
+   */
+  async #loadUntilDone(mayRetry: (error: unknown) => boolean): Promise<void> {
+    const { signal } = this.#closing;
+    for (let attempt = 0; !signal.aborted; attempt++) {
       try {
         await this.#loadOnce();
-        if (!this.#again) return;
-      } catch {
-        // The database is away, or the change of the schema is not visible yet. Nothing is cached until it is.
-        await delay(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)], undefined, { ref: false });
+        return;
+      } catch (error) {
+        if (!mayRetry(error)) throw error;
       }
+      // The database is away, or a change of the schema is not visible yet. Nothing is cached until it is.
+      const delayMs = RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)];
+      await delay(delayMs, undefined, { ref: false, signal }).catch(() => {}); // rejects when closed, which ends the loop
     }
   }
 
   async #loadOnce(): Promise<void> {
-    const schemaXid = this.#schemaXid;
-    const client = await this.#connect();
+    const version = this.#version;
+    const schemaXids = this.#schemaXids;
+    const held = new HeldClient(await this.#connect());
+    const { client } = held;
     try {
       // The feed may tell of a commit before new snapshots see it: an older catalog would be taken for the new one.
       const { rows } = await client.send('select pg_current_snapshot()::text as snapshot');
-      if (schemaXid > 0n && !sees(parseSnapshot(rows[0].snapshot), schemaXid))
-        throw new Error('The change of the schema is not visible yet.');
+      const snapshot = parseSnapshot(rows[0].snapshot);
+      if (![...schemaXids].every((xid) => sees(snapshot, xid))) throw new OutdatedCatalog();
       const settings = await client.send(`select ${QUICK_SETTINGS_SQL} as quick, (${ALL_SETTINGS_SQL}) as "all"`);
       const catalog = await loadCatalog(client as never, { publication: this.#publication });
-      if (this.#again || this.#schemaXid !== schemaXid || this.#closed)
-        throw new Error('The schema changed while it was read.');
+      if (this.#version !== version) throw new OutdatedCatalog();
       this.quickSettings = settings.rows[0].quick;
       this.allSettings = settings.rows[0].all;
+      this.#schemaXids = new Set();
       const lineages = new Map(catalog.tables.map((table) => [table.oid, [table.oid, ...table.ancestors]]));
       this.#cache.setLineage((oid) => lineages.get(oid));
       this.#analyzer = createAnalyzer(catalog);
-      client.release();
+      this.#isLoading = false;
     } catch (error) {
-      client.release(true);
+      held.release(!(error instanceof OutdatedCatalog));
       throw error;
     }
+    held.release();
   }
 }
+
+/** The schema changed while it was read, or the change is not visible to new snapshots yet. */
+class OutdatedCatalog extends Error {}
 
 /** What changes the meaning of a statement most easily, and costs nothing to ask. */
 export const QUICK_SETTINGS_SQL = `concat_ws('|', current_user, current_setting('search_path'), current_setting('TimeZone'),
   current_setting('DateStyle'), pg_my_temp_schema())`;
 
-/** A fingerprint of everything a session can set; about 1 ms. */
-export const ALL_SETTINGS_SQL = `select md5(string_agg(name || '=' || setting, ',' order by name)) from pg_settings
-  where context in ('user', 'superuser') and name not in ('application_name', 'idle_in_transaction_session_timeout', 'idle_session_timeout',
+/**
+ * A fingerprint of what the session has set for itself; about 1 ms. Not of what it was given by the server's configuration:
+ * `ALTER SYSTEM SET work_mem` would make all later sessions look changed, and end the caching until the next start.
+ */
+export const ALL_SETTINGS_SQL = `select coalesce(md5(string_agg(name || '=' || setting, ',' order by name)), '') as settings from pg_settings
+  where context in ('user', 'superuser') and setting is distinct from reset_val
+    and name not in ('application_name', 'idle_in_transaction_session_timeout', 'idle_session_timeout',
     'lock_timeout', 'statement_timeout', 'transaction_deferrable', 'transaction_isolation', 'transaction_read_only', 'transaction_timeout')`;

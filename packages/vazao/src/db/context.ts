@@ -25,12 +25,24 @@ export function runInContext<T>(context: WorkContext, work: () => T): T {
   return storage.run(context, work);
 }
 
+/** Runs `work` in no context: for what outlives the work that starts it, as a connection does. */
+export function runWithoutContext<T>(work: () => T): T {
+  return storage.exit(work);
+}
+
 /**
  * Runs `work` and tells where the log stood after its last write, or 0 when it wrote nothing. Wait for it with
  * `feed.waitFor(position)` to be sure that no cache of this host answers with anything older.
+ *
+ * Inside a cached handler the work stays in the care of the fill, and a request's own position counts these writes too.
  */
 export async function trackWrites<T>(work: () => Promise<T>): Promise<{ result: T; position: bigint }> {
-  const context: WorkContext = { fill: undefined, position: 0n };
-  const result = await runInContext(context, work);
-  return { result, position: context.position };
+  const outer = currentContext();
+  const context: WorkContext = { fill: outer?.fill, position: 0n };
+  try {
+    const result = await runInContext(context, work);
+    return { result, position: context.position };
+  } finally {
+    if (outer && context.position > outer.position) outer.position = context.position;
+  }
 }

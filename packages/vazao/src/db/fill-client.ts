@@ -4,8 +4,12 @@
  * can't do, and for a real connection from then on.
  */
 import { EventEmitter } from 'node:events';
+import pg from 'pg';
 import type { FillSession, PooledClient } from './fill-session.ts';
-import { answer, readStatement, type Statement } from './statement.ts';
+import { answer, isSubmittable, readStatement, type Statement } from './statement.ts';
+
+/** What the real connection tells, its listeners hear. */
+const FORWARDED_EVENTS = ['error', 'end', 'notice', 'notification'] as const;
 
 export class FillClient extends EventEmitter {
   readonly #session: FillSession;
@@ -21,18 +25,20 @@ export class FillClient extends EventEmitter {
 
   query(...args: unknown[]): unknown {
     if (this.#released) throw new Error('Client was released to the pool and is not queryable.');
-    const statement = readStatement(args);
-    if (!statement) {
+    const [first] = args;
+    if (first == null) throw new TypeError('Client was passed a null or undefined query');
+    if (isSubmittable(first)) {
       this.#session.leave(
         'cursor',
         'A cursor or stream was opened: its rows are read after the statement, outside the fill.',
       );
-      void this.#connectReal().then(
+      this.#connectReal().then(
         (client) => client.query(...args),
-        (error) => this.emit('error', error),
+        (error) => first.handleError?.(error),
       );
-      return args[0];
+      return first;
     }
+    const statement = readStatement(args);
     const result = this.#real ? undefined : this.#session.query(statement);
     return answer(result ?? this.#queryReal(statement), statement.callback);
   }
@@ -41,10 +47,33 @@ export class FillClient extends EventEmitter {
     if (this.#released) throw new Error('Release called on client which has already been released to the pool.');
     this.#released = true;
     this.#real?.then(
-      (client) => client.release(error),
-      () => {},
+      (client) => {
+        for (const event of FORWARDED_EVENTS) client.removeListener(event, this.#forwards[event]);
+        client.release(error);
+      },
+      () => {}, // whoever asked it something has been told
     );
   }
+
+  escapeIdentifier(text: string): string {
+    return pg.escapeIdentifier(text);
+  }
+
+  escapeLiteral(text: string): string {
+    return pg.escapeLiteral(text);
+  }
+
+  readonly getTypeParser: typeof pg.types.getTypeParser = pg.types.getTypeParser;
+
+  readonly #forwards = Object.fromEntries(
+    FORWARDED_EVENTS.map((event) => [
+      event,
+      (...args: unknown[]): void => {
+        // An error without a listener would end the process; the statement that met it has been told.
+        if (event !== 'error' || this.listenerCount('error') > 0) this.emit(event, ...args);
+      },
+    ]),
+  ) as Record<(typeof FORWARDED_EVENTS)[number], (...args: unknown[]) => void>;
 
   async #queryReal(statement: Statement): Promise<unknown> {
     const client = await this.#connectReal();
@@ -52,7 +81,10 @@ export class FillClient extends EventEmitter {
   }
 
   #connectReal(): Promise<PooledClient> {
-    this.#real ??= this.#connectPlain();
+    this.#real ??= this.#connectPlain().then((client) => {
+      for (const event of FORWARDED_EVENTS) client.on(event, this.#forwards[event]);
+      return client;
+    });
     return this.#real;
   }
 }

@@ -13,6 +13,7 @@ import type { Fill } from '../cache/index.ts';
 import { parseLsn, parseSnapshot } from '../feed/index.ts';
 import { ALL_SETTINGS_SQL, type Analysis, QUICK_SETTINGS_SQL } from './analysis.ts';
 import { COMMITTED_POSITION_SQL } from './committed-position.ts';
+import { HeldClient } from './held-client.ts';
 import type { Statement } from './statement.ts';
 import type { TrackedClient } from './tracked-client.ts';
 
@@ -34,7 +35,9 @@ const IN_FAILED_TRANSACTION = '25P02';
 export class FillSession {
   readonly fill: Fill<unknown>;
   readonly #pool: FillPool;
-  #client: Promise<PooledClient> | undefined;
+  #held: Promise<HeldClient> | undefined;
+  /** What the pool's own option says of pipelining. */
+  #pipelineBefore = false;
   #state: 'open' | 'left' | 'closed' = 'open';
 
   constructor(fill: Fill<unknown>, pool: FillPool) {
@@ -50,6 +53,10 @@ export class FillSession {
   /** Runs a statement for the fill; undefined when it isn't one for it: the caller sends it elsewhere. */
   query(statement: Statement): Promise<pg.QueryResult> | undefined {
     if (!this.isOpen) return undefined;
+    if ((statement.config as { rows?: unknown }).rows) {
+      this.leave('cursor', 'The statement is read in portions (`rows`), which pg refuses on a pipelined connection.');
+      return undefined;
+    }
     const template = this.#pool.analysis.analyzer?.template(statement.text);
     if (!template) {
       this.leave('catalog', 'The schema is being read, after a start or a change.');
@@ -86,77 +93,95 @@ export class FillSession {
 
   async #run(statement: Statement, record: { durationMs: number; rows: number }): Promise<pg.QueryResult> {
     const startedAt = performance.now();
+    let held: HeldClient | undefined;
     try {
-      this.#client ??= this.#open();
-      const client = await this.#client;
-      const result = await client.send(statement.config);
+      this.#held ??= this.#open();
+      held = await this.#held;
+      const result = await held.client.send(statement.config);
       record.durationMs = performance.now() - startedAt;
       record.rows = result.rowCount ?? 0;
       return result;
     } catch (error) {
-      const isConsequence = (error as { code?: string }).code === IN_FAILED_TRANSACTION;
-      this.leave('statement-failed', `A statement failed: ${(error as Error).message}`);
+      const { code, message } = error as { code?: string; message: string };
+      this.leave('statement-failed', `A statement failed: ${message}`);
+      // Each on a connection of its own, the failure of another statement would not have concerned this one, nor would a
+      // connection that broke while it was idle. What has a SQLSTATE is the statement's own failure.
+      const isConsequence = code === IN_FAILED_TRANSACTION || (held?.isBroken && !isSqlState(code));
       if (!isConsequence) throw error;
-      // Outside a transaction the failure of another statement would not have concerned this one.
-      const client = await this.#pool.connectPlain();
-      try {
-        return await client.send(statement.config);
-      } finally {
-        client.release();
-      }
+      return this.#runPlain(statement);
     }
   }
 
-  async #open(): Promise<PooledClient> {
-    const client = await this.#pool.connectPlain();
-    const { analysis } = this.#pool;
+  /** As if the route were not cached. Only for what is proven to read, so that a second run does no harm. */
+  async #runPlain(statement: Statement): Promise<pg.QueryResult> {
+    const held = new HeldClient(await this.#pool.connectPlain());
     try {
-      if (client.sessionUnsure) {
-        const { rows } = await client.send(`${ALL_SETTINGS_SQL}`);
-        if (Object.values(rows[0])[0] === analysis.allSettings) client.sessionUnsure = false;
-        else
-          this.fill.abandon(
-            'session-state',
-            'The session has other settings than its pool had when the schema was read (SET, set_config).',
-          );
-      }
+      return await held.client.send(statement.config);
+    } finally {
+      held.release();
+    }
+  }
+
+  async #open(): Promise<HeldClient> {
+    const client = await this.#pool.connectPlain();
+    const held = new HeldClient(client, (error) =>
+      this.leave('connection-lost', `The connection broke between two statements: ${error.message}`),
+    );
+    this.#pipelineBefore = client.pipeline;
+    try {
+      if (client.sessionUnsure) await this.#compareSettings(client);
       client.pipeline = true;
       this.fill.open();
-      void client.send(BEGIN_SQL).then(
-        (results) => {
-          const [row] = (results as unknown as pg.QueryResult[])[1]?.rows ?? [];
-          this.fill.begin(parseSnapshot(row.snapshot), parseLsn(row.position));
-          if (row.settings !== analysis.quickSettings) {
-            this.fill.abandon(
-              'session-state',
-              'The session has another user, search_path, time zone or date style than its pool had when the schema was read, or temporary tables.',
-            );
-          }
-        },
+      client.send(BEGIN_SQL).then(
+        (results) => this.#begun((results as unknown as pg.QueryResult[])[1]?.rows[0]),
         (error: Error) =>
           this.fill.abandon('statement-failed', `The transaction could not be opened: ${error.message}`),
       );
-      return client;
+      return held;
     } catch (error) {
-      client.release(true);
+      held.release(true);
       throw error;
     }
   }
 
+  async #compareSettings(client: PooledClient): Promise<void> {
+    const { rows } = await client.send(ALL_SETTINGS_SQL);
+    if (rows[0]?.settings === this.#pool.analysis.allSettings) client.sessionUnsure = false;
+    else
+      this.fill.abandon(
+        'session-state',
+        'The session has other settings than its pool had when the schema was read (SET, set_config).',
+      );
+  }
+
+  #begun(row: { snapshot: string; position: string; settings: string }): void {
+    this.fill.begin(parseSnapshot(row.snapshot), parseLsn(row.position));
+    if (row.settings === this.#pool.analysis.quickSettings) return;
+    this.fill.abandon(
+      'session-state',
+      'The session has another user, search_path, time zone or date style than its pool had when the schema was read, or temporary tables.',
+    );
+  }
+
   async #end(): Promise<void> {
-    let client: PooledClient;
+    let held: HeldClient;
     try {
-      if (!this.#client) return;
-      client = await this.#client;
+      if (!this.#held) return;
+      held = await this.#held;
     } catch {
       return; // never opened: whoever sent the statement has been told
     }
     try {
-      await client.send('commit');
-      client.pipeline = false;
-      client.release();
+      await held.client.send('commit');
     } catch (error) {
-      client.release(error as Error);
+      held.release(error as Error);
+      return;
     }
+    held.client.pipeline = this.#pipelineBefore;
+    held.release();
   }
+}
+
+function isSqlState(code: string | undefined): boolean {
+  return code !== undefined && /^[0-9A-Z]{5}$/.test(code);
 }

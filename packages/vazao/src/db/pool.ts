@@ -6,7 +6,7 @@ import { AsyncResource } from 'node:async_hooks';
 import pg from 'pg';
 import type { Cache } from '../cache/index.ts';
 import { Analysis, type AnalysisFeed } from './analysis.ts';
-import { currentContext } from './context.ts';
+import { currentContext, runWithoutContext } from './context.ts';
 import { FillClient } from './fill-client.ts';
 import { FillSession, type PooledClient } from './fill-session.ts';
 import { TrackedClient } from './tracked-client.ts';
@@ -65,12 +65,14 @@ export class Pool extends pg.Pool {
     if (session?.isOpen) {
       const client = new FillClient(session, () => this.#connectPlain()) as unknown as pg.PoolClient;
       if (!callback) return Promise.resolve(client);
-      callback(undefined, client, (error) => client.release(error as Error));
+      // Never before `connect` returns: pg's own does not either.
+      process.nextTick(callback, undefined, client, (error: unknown) => client.release(error as Error));
       return undefined;
     }
-    if (!callback) return super.connect();
+    if (!callback) return this.#connectPlain() as unknown as Promise<pg.PoolClient>;
     // pg calls back in the context of whoever returned the connection.
-    super.connect(AsyncResource.bind(callback));
+    const bound = AsyncResource.bind(callback);
+    runWithoutContext(() => super.connect(bound));
     return undefined;
   }
 
@@ -83,7 +85,8 @@ export class Pool extends pg.Pool {
     return undefined;
   }
 
+  /** A connection outlives the work that it is opened for, and what it emits belongs to nobody's. */
   #connectPlain(): Promise<PooledClient> {
-    return super.connect() as unknown as Promise<PooledClient>;
+    return runWithoutContext(() => super.connect()) as unknown as Promise<PooledClient>;
   }
 }

@@ -13,22 +13,57 @@ export interface Statement {
   readonly callback: QueryCallback | undefined;
 }
 
-/** Reads the arguments of `query()`; undefined for objects that submit themselves (cursors, streams, `pg.Query`). */
-export function readStatement(args: readonly unknown[]): Statement | undefined {
+/**
+ * What pg looks at in a query's config. Copied by name: a template object has its `text` and `values` as getters, of its
+ * class or private, which neither a spread nor a derived object would carry.
+ */
+const FIELDS = ['text', 'values', 'name', 'types', 'rowMode', 'rows', 'queryMode', 'binary', 'portal', 'query_timeout'];
+
+/** The text of what is given to `query()`; undefined for objects that submit themselves, and where pg will complain. */
+export function readText(first: unknown): string | undefined {
+  if (typeof first === 'string') return first;
+  if (isSubmittable(first)) return undefined;
+  const text = (first as { text?: unknown } | null | undefined)?.text;
+  return typeof text === 'string' ? text : undefined;
+}
+
+/** Cursors, streams and `pg.Query` bring their own way to be sent and answered. */
+export function isSubmittable(first: unknown): first is { submit: unknown; handleError?: (error: Error) => void } {
+  return typeof (first as { submit?: unknown } | null | undefined)?.submit === 'function';
+}
+
+/**
+ * Reads the arguments of `query()`. What pg would refuse (values that are no array, or can't be converted, or no text at
+ * all) is passed on as it is, to be refused by pg in its own words; its text is then empty, which nobody takes for a read.
+ */
+export function readStatement(args: readonly unknown[]): Statement {
   const [first, second, third] = args;
-  if (typeof first !== 'string' && (typeof first !== 'object' || first === null || 'submit' in first)) return undefined;
-  const config: QueryConfig & { callback?: QueryCallback } =
-    typeof first === 'string' ? { text: first } : { ...(first as QueryConfig) };
-  const callback = [second, third, config.callback].find((candidate) => typeof candidate === 'function') as
-    | QueryCallback
-    | undefined;
-  delete config.callback;
-  const given = Array.isArray(second) ? second : (config.values ?? []);
-  // Converted once: the read set and the server must see the same values, whatever the caller does to the array meanwhile.
-  const values = given.map((value: unknown) => pgUtils.prepareValue(value));
-  if (values.length > 0) config.values = values;
-  else delete config.values;
-  return { text: config.text, values, config, callback };
+  const config = copyConfig(first);
+  const callback = [second, third, (first as { callback?: unknown }).callback].find(
+    (candidate) => typeof candidate === 'function',
+  ) as QueryCallback | undefined;
+  if (second && typeof second !== 'function') config.values = second as unknown[];
+  let { text } = config;
+  let values: readonly unknown[] = [];
+  try {
+    // Converted once: the read set and the server must see the same values, whatever the caller does to the array meanwhile.
+    values = (config.values ?? []).map((value: unknown) => pgUtils.prepareValue(value));
+    if (values.length > 0) config.values = values as unknown[];
+    else delete config.values;
+  } catch {
+    text = '';
+  }
+  return { text: typeof text === 'string' ? text : '', values, config, callback };
+}
+
+function copyConfig(first: unknown): QueryConfig {
+  if (typeof first === 'string') return { text: first };
+  const config: Record<string, unknown> = {};
+  for (const field of FIELDS) {
+    const value = (first as Record<string, unknown>)[field];
+    if (value !== undefined) config[field] = value;
+  }
+  return config as unknown as QueryConfig;
 }
 
 /** Answers the way the caller asked to be answered. A callback that throws is a bug of the caller's, and surfaces as one. */

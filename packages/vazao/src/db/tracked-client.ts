@@ -1,13 +1,20 @@
 /**
  * A `pg.Client` that knows what its statements may have done: written something, or changed the session. After a write
  * has been committed it asks, on the same connection, where the log stands.
+ *
+ *   nothing written ──write or unknown──► written ──idle again──► position asked, nothing written
+ *                                            └──rolled back, or failed──► nothing written
+ *
+ * A statement of unknown effect (several in one text, CALL, DO) may commit and go on, and COMMIT may begin the next
+ * transaction (AND CHAIN). What such a one leaves open is not forgotten by a ROLLBACK that comes later.
  */
+import { AsyncResource } from 'node:async_hooks';
 import pg from 'pg';
 import { parseLsn } from '../feed/index.ts';
-import type { Analysis } from './analysis.ts';
-import { COMMITTED_POSITION_SQL } from './committed-position.ts';
+import type { Analysis, Effect } from './analysis.ts';
+import { COMMITTED_POSITION_SQL, INSERTED_POSITION_SQL } from './committed-position.ts';
 import { currentContext, type WorkContext } from './context.ts';
-import { answer, readStatement, type Statement } from './statement.ts';
+import { answer, readStatement, readText, type Statement } from './statement.ts';
 
 type Result = pg.QueryResult & { position?: bigint };
 
@@ -28,6 +35,10 @@ export class TrackedClient extends BaseClient {
   readonly #analysis: Analysis | undefined;
   /** A statement since the last idle moment may have written. */
   #wrote = false;
+  /** What was written may be committed although the connection is in a transaction. */
+  #mayHaveCommitted = false;
+  /** `synchronous_commit` may have been off for what was written, so that it is visible before it is flushed. */
+  #mayBeUnflushed = false;
   /** A statement may have changed settings of the session since they were last compared. */
   sessionUnsure = true;
 
@@ -37,14 +48,18 @@ export class TrackedClient extends BaseClient {
   }
 
   override query(...args: unknown[]): unknown {
-    const statement = readStatement(args);
-    const effect = statement && this.#analysis ? this.#analysis.effectOf(statement.text) : 'unknown';
+    const text = readText(args[0]);
+    const effect = text !== undefined && this.#analysis ? this.#analysis.effectOf(text) : 'unknown';
     if (effect === 'session' || effect === 'unknown') this.sessionUnsure = true;
     const context = currentContext();
-    if (!context || !statement) return super.query(...args);
+    if (!context) return super.query(...args);
     if (effect !== 'read' && effect !== 'transaction') this.#wrote = true;
-    if (!this.#wrote) return super.query(...args);
-    return answer(this.#queryAndAskPosition(statement, context), statement.callback);
+    // pg calls back in the context of the socket: in that of whoever opened the connection, or in none.
+    const bound = args.map((arg) => (typeof arg === 'function' ? AsyncResource.bind(arg as () => void) : arg));
+    // What submits itself (COPY by a stream, a cursor) ends as it likes: its position is asked for with the next statement.
+    if (text === undefined || !this.#wrote) return super.query(...bound);
+    const statement = readStatement(args);
+    return answer(this.#queryAndAskPosition(statement, effect, context), statement.callback);
   }
 
   /** Sends without looking at what it does: for statements that were looked at before. */
@@ -52,15 +67,49 @@ export class TrackedClient extends BaseClient {
     return super.query(config) as Promise<Result>;
   }
 
-  async #queryAndAskPosition(statement: Statement, context: WorkContext): Promise<Result> {
-    const result = await this.send(statement.config);
-    if (!this.#wrote || this.getTransactionStatus() !== 'I') return result;
-    this.#wrote = false;
-    if (result.command === 'ROLLBACK') return result;
-    const { rows } = await this.send(`select ${COMMITTED_POSITION_SQL} as position`);
-    const position = parseLsn(rows[0].position);
-    if (position > context.position) context.position = position;
-    result.position = position;
+  async #queryAndAskPosition(statement: Statement, effect: Effect, context: WorkContext): Promise<Result> {
+    if (effect === 'session' || effect === 'unknown') this.#mayBeUnflushed = true;
+    let result: Result;
+    try {
+      result = await this.send(statement.config);
+    } catch (error) {
+      // A failed write wrote nothing. Of several statements in one text, those before the failed one may be committed.
+      if (this.getTransactionStatus() === 'I') {
+        if (effect === 'unknown' || this.#mayHaveCommitted) await this.#askPosition(context);
+        else this.#forget();
+      }
+      throw error;
+    }
+    if (this.getTransactionStatus() !== 'I') {
+      if (effect === 'transaction' || effect === 'unknown') this.#mayHaveCommitted = true;
+      return result;
+    }
+    if (result.command === 'ROLLBACK' && !this.#mayHaveCommitted) {
+      this.#forget();
+      return result;
+    }
+    const position = await this.#askPosition(context);
+    if (position !== undefined) result.position = position;
     return result;
+  }
+
+  async #askPosition(context: WorkContext): Promise<bigint | undefined> {
+    const sql = this.#mayBeUnflushed ? INSERTED_POSITION_SQL : COMMITTED_POSITION_SQL;
+    this.#forget();
+    try {
+      const { rows } = await this.send(`select ${sql} as position`);
+      const position = parseLsn(rows[0].position);
+      if (position > context.position) context.position = position;
+      return position;
+    } catch {
+      // The connection broke after the write was committed. The caller must not be told that the write failed.
+      return undefined;
+    }
+  }
+
+  #forget(): void {
+    this.#wrote = false;
+    this.#mayHaveCommitted = false;
+    this.#mayBeUnflushed = false;
   }
 }

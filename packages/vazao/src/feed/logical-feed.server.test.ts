@@ -65,7 +65,7 @@ test('a restart of the server is a gap, and the feed comes back by itself', asyn
     await recorder.feed.start();
     const { port } = server;
     await server.stop();
-    assert.equal(recorder.feed.isFresh(), false);
+    await until(() => !recorder.feed.isFresh(), 'not fresh');
     await until(() => recorder.problems.some((problem) => problem.code === 'ERR_FEED_CONNECTION'), 'attempts');
     const again = await startEmbeddedPostgres({ folder, port });
     const other = new pg.Pool({ connectionString: again.url('postgres') });

@@ -107,8 +107,9 @@ class LogicalFeed implements Feed {
   }
 
   async start(): Promise<void> {
-    if (this.#state !== 'stopped')
+    if (this.#state !== 'stopped') {
       throw new FeedError('ERR_FEED_CLOSED', `A feed starts once; this one is ${this.#state}.`);
+    }
     this.#starting = this.#startFirst();
     await this.#starting;
   }
@@ -190,17 +191,21 @@ class LogicalFeed implements Feed {
   /** Opens one stream after the other, until the feed is closed. */
   async #keepStreaming(): Promise<void> {
     const { signal } = this.#closing;
+    const { clock, reconnectMaxMs } = this.#options;
+    let openedAtMs = clock.monotonicMs();
     for (let failures = 0; !signal.aborted; ) {
       if (this.#stream) {
         await this.#lost.promise;
         await this.#closeStream();
+        // A stream that opens and breaks at once (a listener that throws at every commit) is a failure too.
+        failures = clock.monotonicMs() - openedAtMs < reconnectMaxMs ? failures + 1 : 0;
       }
       // Rejects when the feed is closed, which ends the loop.
       await delay(backoffMs(failures, this.#options), undefined, { signal }).catch(() => {});
       if (signal.aborted) return;
       try {
         await this.#openStream();
-        failures = 0;
+        openedAtMs = clock.monotonicMs();
       } catch (error) {
         failures++;
         this.#setState('waiting');

@@ -6,7 +6,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Entry, Fill, NotStored } from '../cache/index.ts';
 import { type FillSession, type Pool, runInContext } from '../db/index.ts';
 import { bypassStatus, missStatus, staleStatus } from './cache-status.ts';
-import { Capture, type CapturedResponse } from './capture.ts';
+import { Capture } from './capture.ts';
 import type { KnownIdentity } from './identities.ts';
 import { type CacheValue, type Found, growTree, type HttpCache } from './lookup.ts';
 import { Observation } from './observation.ts';
@@ -14,7 +14,12 @@ import type { PluginFeed } from './options.ts';
 import type { RecentAnswers } from './recent-answers.ts';
 import { STATE } from './request-state.ts';
 import type { ResolvedRouteCacheOptions } from './route-options.ts';
-import { createStoredResponse, type StoredResponse, writeStoredResponse } from './stored-response.ts';
+import {
+  type CapturedResponse,
+  createStoredResponse,
+  type StoredResponse,
+  writeStoredResponse,
+} from './stored-response.ts';
 
 export interface FillSettings {
   readonly cache: HttpCache;
@@ -126,16 +131,21 @@ export class AnswerFill {
     });
   }
 
+  /** A defect of ours must cost the caching of an answer, and neither the answer nor those who wait for it. */
   #settle(captured: CapturedResponse): void {
+    try {
+      this.#keepAndWrite(captured);
+    } catch (error) {
+      this.#request.log.error(error, 'the answer could not be cached');
+      this.#settings.cache.fail(this.#fill);
+      if (!this.#reply.raw.headersSent) this.#capture.passThrough(captured, { 'cache-status': bypassStatus('defect') });
+    }
+  }
+
+  #keepAndWrite(captured: CapturedResponse): void {
     const { cache } = this.#settings;
     const facets = [...new Map([...this.#found.path, ...this.#observation.facets])];
-    const stored = createStoredResponse(
-      captured.status,
-      captured.headers,
-      captured.body,
-      facets,
-      this.#settings.identityHeaders,
-    );
+    const stored = createStoredResponse(captured, facets, this.#settings.identityHeaders, this.#observation.requestId);
     const key = growTree(cache, this.#baseKey, facets);
     const previous = this.#found.entry;
     const completed = cache.complete(this.#fill, {
@@ -164,8 +174,12 @@ export class AnswerFill {
   }
 
   /** Finds reasons in the response itself why it may not be kept. */
-  #judge({ status, headers }: CapturedResponse): void {
+  #judge({ status, headers, body }: CapturedResponse): void {
     const fill = this.#fill;
+    const { requestId } = this.#observation;
+    if (requestId !== undefined && body.includes(requestId)) {
+      fill.abandon('request-id', 'The answer holds the id of the request.');
+    }
     if (headers['set-cookie'] !== undefined)
       fill.abandon('set-cookie', 'The answer sets a cookie, which is for one client.');
     const cacheControl = String(headers['cache-control'] ?? '').toLowerCase();

@@ -5,14 +5,7 @@
  * answer, or the response as it is. A response that grows beyond the limit, or that is flushed early, passes through.
  */
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import type { CapturedHeaders } from './stored-response.ts';
-
-export interface CapturedResponse {
-  readonly status: number;
-  /** Lower-case names. */
-  readonly headers: CapturedHeaders;
-  readonly body: Buffer;
-}
+import type { CapturedHeaders, CapturedResponse } from './stored-response.ts';
 
 export interface CaptureListener {
   /** The response is complete. Must write it: with {@link Capture.passThrough}, or by itself. */

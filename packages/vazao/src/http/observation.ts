@@ -20,8 +20,10 @@ export class Observation {
   readonly #facets = new Map<Facet, string>();
   readonly #onUnkeyed: (code: string, detail: string) => void;
   readonly #raw: IncomingMessage;
+  readonly #replaced: [name: string, own: PropertyDescriptor | undefined][] = [];
   /** How often the whole cookie header was read; see `#watchCookies`. */
   #cookieReads = 0;
+  #requestId: string | undefined;
   #sending = false;
   #destroying = false;
 
@@ -31,11 +33,10 @@ export class Observation {
     this.#headers = request.raw.headers;
     this.#caller = caller;
     this.#onUnkeyed = onUnkeyed;
-    Object.defineProperty(this.#raw, 'headers', { configurable: true, get: () => this.#watchedHeaders() });
+    this.#replace('headers', { get: () => this.#watchedHeaders() });
     for (const name of UNKEYED) {
       const value = this.#raw[name];
-      Object.defineProperty(this.#raw, name, {
-        configurable: true,
+      this.#replace(name, {
         get: () => {
           if (!this.#sending && !this.#destroying) {
             this.#onUnkeyed(
@@ -48,12 +49,18 @@ export class Observation {
       });
     }
     this.#ignoreDestroy();
+    this.#watchId(request);
     if (request.server.hasPlugin('@fastify/cookie')) this.#watchCookies(request);
   }
 
   /** What was read, in the order of its first reading. */
   get facets(): FacetValue[] {
     return [...this.#facets];
+  }
+
+  /** The request's id, if it was read. An answer that holds it is for this request alone. */
+  get requestId(): string | undefined {
+    return this.#requestId;
   }
 
   /** Called by the accessor of `request.user`. */
@@ -69,31 +76,46 @@ export class Observation {
   /** Gives the request its own properties back. */
   end(): void {
     this.#sending = true;
-    // The headers are an accessor of Node's prototype; the others were plain properties, which ours have replaced.
-    delete (this.#raw as Partial<IncomingMessage>).headers;
-    delete (this.#raw as Partial<IncomingMessage>)._destroy;
-    for (const name of UNKEYED) {
-      Object.defineProperty(this.#raw, name, {
-        configurable: true,
-        enumerable: true,
-        writable: true,
-        value: this.#raw[name],
-      });
+    for (const [name, own] of this.#replaced) {
+      if (own) Object.defineProperty(this.#raw, name, own);
+      else delete (this.#raw as unknown as Record<string, unknown>)[name];
     }
+  }
+
+  /** The id is of one request, and may come from a header of its client. Reading it is common (logs); sending it is not. */
+  #watchId(request: FastifyRequest): void {
+    const { id } = request;
+    Object.defineProperty(request, 'id', {
+      configurable: true,
+      enumerable: true,
+      get: () => {
+        this.#requestId = String(id);
+        return id;
+      },
+    });
   }
 
   /** When the client goes away Node itself looks at the socket, in here; the handler may go on, and others wait for it. */
   #ignoreDestroy(): void {
     const raw = this.#raw;
     const destroy = raw._destroy;
-    raw._destroy = (error, callback) => {
-      this.#destroying = true;
-      try {
-        destroy.call(raw, error, callback);
-      } finally {
-        this.#destroying = false;
-      }
-    };
+    this.#replace('_destroy', {
+      writable: true,
+      value: (...args: Parameters<typeof destroy>) => {
+        this.#destroying = true;
+        try {
+          destroy.apply(raw, args);
+        } finally {
+          this.#destroying = false;
+        }
+      },
+    });
+  }
+
+  /** Puts a property of our own before the request's, which may be its own or its prototype's. */
+  #replace(name: string, descriptor: PropertyDescriptor): void {
+    this.#replaced.push([name, Object.getOwnPropertyDescriptor(this.#raw, name)]);
+    Object.defineProperty(this.#raw, name, { ...descriptor, configurable: true });
   }
 
   #read(facet: Facet): void {

@@ -18,7 +18,7 @@ import { installHitListener } from './hit-listener.ts';
 import { Identities, type KnownIdentity } from './identities.ts';
 import { type HttpCache, walk } from './lookup.ts';
 import type { Identify, PluginFeed } from './options.ts';
-import { POSITION_HEADER, positionCookie, readPositionToken, writePositionToken } from './position-token.ts';
+import { formatPositionToken, POSITION_HEADER, positionCookie, readPositionToken } from './position-token.ts';
 import { RecentAnswers } from './recent-answers.ts';
 import { ROUTE, STATE } from './request-state.ts';
 import { type ResolvedRouteCacheOptions, resolveRouteCacheOptions } from './route-options.ts';
@@ -56,6 +56,8 @@ class VazaoPlugin {
   /** Undefined unless answers are to be explained. */
   readonly #recent: RecentAnswers | undefined;
   #hasConstraints = false;
+  /** The application has a `rewriteUrl`, which may read anything of the request unseen. */
+  #rewritesUrls = false;
 
   constructor(options: PluginOptions) {
     this.#options = options;
@@ -79,6 +81,7 @@ class VazaoPlugin {
 
   register(app: FastifyInstance): void {
     assertFirst(app);
+    this.#rewritesUrls = internal(app, 'fastify.options')?.rewriteUrl != null;
     app.decorateRequest(STATE, null);
     if (this.#options.identify) {
       app.decorateRequest('user', {
@@ -99,7 +102,7 @@ class VazaoPlugin {
     });
     app.addHook('onReady', (done) => {
       // Which route a URL leads to depends on headers then, and only the router can tell.
-      if (!this.#hasConstraints) {
+      if (!this.#hasConstraints && !this.#rewritesUrls) {
         installHitListener(app.server, {
           cache: this.#cache,
           identities: this.#identities,
@@ -157,7 +160,7 @@ class VazaoPlugin {
       reply.header('cache-status', bypassStatus(reason));
       proceed();
     };
-    if (request.originalUrl !== request.url) return bypass('rewritten-url');
+    if (this.#rewritesUrls) return bypass('rewrite-url');
     const token = readPositionToken(request.raw.headers);
     if (token !== undefined && !(await this.#options.feed.waitFor(token, this.#readWaitMaxMs)))
       return bypass('position');
@@ -209,7 +212,7 @@ class VazaoPlugin {
       done();
       return;
     }
-    reply.header(POSITION_HEADER, writePositionToken(position));
+    reply.header(POSITION_HEADER, formatPositionToken(position));
     // Without a fresh feed nothing is answered from the cache, so there is nothing to wait for but the token's sake.
     const passed = this.#options.feed.isFresh()
       ? this.#options.feed.waitFor(position, this.#writeWaitMaxMs)
@@ -246,10 +249,7 @@ class VazaoPlugin {
 
 /** The hooks registered before ours would read the request unseen. */
 function assertFirst(app: FastifyInstance): void {
-  const symbol = Object.getOwnPropertySymbols(app).find(({ description }) => description === 'fastify.hooks');
-  const hooks =
-    symbol &&
-    ((app as unknown as Record<symbol, Record<string, unknown>>)[symbol] as Record<string, unknown> | undefined);
+  const hooks = internal(app, 'fastify.hooks');
   const earlier = ['onRequest', 'preParsing', 'preValidation', 'preHandler', 'onSend'].filter((name) => {
     const registered = hooks?.[name];
     return Array.isArray(registered) && registered.length > 0;
@@ -260,6 +260,12 @@ function assertFirst(app: FastifyInstance): void {
       `Register the vazao plugin before all others: there are ${earlier.join(' and ')} hooks already, and what they read of a request could not become part of its key.`,
     );
   }
+}
+
+/** What Fastify keeps of its own set-up under a symbol. Without it (another Fastify) the caller's check passes. */
+function internal(app: FastifyInstance, name: string): Record<string, unknown> | undefined {
+  const symbol = Object.getOwnPropertySymbols(app).find(({ description }) => description === name);
+  return symbol && (app as unknown as Record<symbol, Record<string, unknown> | undefined>)[symbol];
 }
 
 async function within<T>(promise: Promise<T>, timeoutMs: number): Promise<T | undefined> {

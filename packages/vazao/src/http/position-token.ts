@@ -22,7 +22,7 @@ export function mayHavePositionToken(header: string | undefined, cookies: string
   return header !== undefined || (cookies?.includes(COOKIE) ?? false);
 }
 
-export function writePositionToken(position: bigint): string {
+export function formatPositionToken(position: bigint): string {
   return formatLsn(position);
 }
 

@@ -32,20 +32,30 @@ const ON_NOT_MODIFIED = new Set(['cache-control', 'content-location', 'etag', 'e
 
 export type CapturedHeaders = Readonly<Record<string, OutgoingHttpHeader | undefined>>;
 
-/** Makes the stored form. `headers` has lower-case names. */
+/** A response as it left the application. */
+export interface CapturedResponse {
+  readonly status: number;
+  /** Lower-case names. */
+  readonly headers: CapturedHeaders;
+  readonly body: Buffer;
+}
+
+/**
+ * Makes the stored form.
+ * @param requestId - a field with this value belongs to the request that made the answer, and is left out
+ */
 export function createStoredResponse(
-  status: number,
-  headers: CapturedHeaders,
-  body: Buffer,
+  { status, headers, body }: CapturedResponse,
   facets: readonly FacetValue[],
   identityHeaders: readonly string[],
+  requestId: string | undefined,
 ): StoredResponse {
   const head: string[] = [];
   let etag = '';
   let cacheControl = false;
   const vary = new Set<string>();
   for (const [name, value] of Object.entries(headers)) {
-    if (value === undefined || NOT_STORED.has(name)) continue;
+    if (value === undefined || value === requestId || NOT_STORED.has(name)) continue;
     if (name === 'vary') {
       for (const field of String(value).split(',')) vary.add(field.trim().toLowerCase());
       continue;

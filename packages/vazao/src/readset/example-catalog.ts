@@ -10,21 +10,39 @@ function table(name: string, columns: string, more: Partial<CatalogTable> = {}):
     return { name, type, deterministic: !flags.includes('insensitive'), generated: flags.includes('generated') };
   });
   const [key] = list;
-  return { oid: nextOid++, schema: 'public', name, kind: 'table', columns: list, definition: undefined, invisible: undefined, uniqueKeys: key ? [[key.name]] : [], ancestors: [], ...more };
+  return {
+    oid: nextOid++,
+    schema: 'public',
+    name,
+    kind: 'table',
+    columns: list,
+    definition: undefined,
+    invisible: undefined,
+    uniqueKeys: key ? [[key.name]] : [],
+    ancestors: [],
+    ...more,
+  };
 }
 
-const view = (name: string, columns: string, definition: string): CatalogTable => table(name, columns, { kind: 'view', definition, uniqueKeys: [] });
+const view = (name: string, columns: string, definition: string): CatalogTable =>
+  table(name, columns, { kind: 'view', definition, uniqueKeys: [] });
 
 const parent = table('parent', 'id int4, k int4');
 const spoilt = table('spoilt', 'id int4, k int4');
 
-const functions = (volatility: CatalogFunction['volatility'], names: string, schema = 'pg_catalog'): CatalogFunction[] =>
-  names.split(' ').map((name) => ({ schema, name, volatility, kind: 'function' }));
+const functions = (
+  volatility: CatalogFunction['volatility'],
+  names: string,
+  schema = 'pg_catalog',
+): CatalogFunction[] => names.split(' ').map((name) => ({ schema, name, volatility, kind: 'function' }));
 
 export const EXAMPLE_CATALOG: Catalog = {
   searchPath: ['pg_catalog', 'public'],
   tables: [
-    table('a', 'id int4, k int4, t text, n numeric, f float8, ok bool, d date, ts timestamptz, l timestamp, u uuid, m enum, g int4 generated, ci text insensitive, b bpchar, j jsonb'),
+    table(
+      'a',
+      'id int4, k int4, t text, n numeric, f float8, ok bool, d date, ts timestamptz, l timestamp, u uuid, m enum, g int4 generated, ci text insensitive, b bpchar, j jsonb',
+    ),
     table('b', 'id int8, aid int4, k int4, t varchar, n numeric, f float8'),
     table('c', 'id int4, bid int4, z int4, t text'),
     table('a', 'id int4, only_other int4', { schema: 'other' }),
@@ -33,7 +51,9 @@ export const EXAMPLE_CATALOG: Catalog = {
     spoilt,
     table('spoilt_child', 'id int4, k int4', { ancestors: [spoilt.oid], invisible: 'unlogged' }),
     table('zoned', 'id int4, at timetz'),
-    ...(['unlogged', 'temporary', 'foreign', 'materialized-view', 'sequence', 'row-security', 'unpublished'] as const).map((invisible) => table(invisible.replace('-', '_'), 'id int4', { invisible })),
+    ...(
+      ['unlogged', 'temporary', 'foreign', 'materialized-view', 'sequence', 'row-security', 'unpublished'] as const
+    ).map((invisible) => table(invisible.replace('-', '_'), 'id int4', { invisible })),
     view('v', 'id int4, total int8', 'SELECT a.id, count(*) AS total FROM public.a WHERE a.k = 1 GROUP BY a.id'),
     view('vv', 'id int4', 'SELECT v.id FROM public.v JOIN public.b ON b.aid = 3'),
     view('hidden', 'id int4', 'SELECT id FROM public.unlogged'),
@@ -42,7 +62,10 @@ export const EXAMPLE_CATALOG: Catalog = {
   ],
   functions: [
     ...functions('immutable', 'count sum min max lower upper coalesce abs json_typeof generate_series substring'),
-    ...functions('stable', 'now age current_setting timezone to_char date_trunc concat generate_series json_agg pg_table_size extract row_to_json'),
+    ...functions(
+      'stable',
+      'now age current_setting timezone to_char date_trunc concat generate_series json_agg pg_table_size extract row_to_json',
+    ),
     ...functions('immutable', 'age timezone'),
     ...functions('volatile', 'random nextval set_config clock_timestamp pg_notify'),
     ...functions('immutable', 'pure_one', 'public'),

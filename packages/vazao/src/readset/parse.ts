@@ -6,7 +6,7 @@ import type { Finding, RefusalCode } from './refusal.ts';
 /** Longer statements are not analysed: parsing alone would take tens of milliseconds. */
 export const STATEMENT_BYTES_MAX: number = 64 * 1024;
 /** An operator chain of this length is a tree of this depth, and the parser's own recursion would reach its stack's end. */
-const OPERATORS_MAX = 2_000;
+const OPERATORS_MAX = 2_500;
 
 let loading: Promise<void> | undefined;
 
@@ -28,10 +28,9 @@ export function parseStatement(text: string): Parsed {
       `The statement is longer than ${STATEMENT_BYTES_MAX / 1024} KiB; pass long lists as an array parameter.`,
     );
   }
-  if (
-    (text.match(/[-+*/<>=~!@#%^&|?]+|::|\b(?:union|except|intersect|join|collate|is|not|at)\b/gi)?.length ?? 0) >
-    OPERATORS_MAX
-  ) {
+  // Each character, since `+-+-1` is four operators. Those within string literals count too: it is a bound, not a measure.
+  const operators = text.match(/[-+*/<>=~!@#%^&|?]|::|\b(?:union|except|intersect|join|collate|is|not|at)\b/gi);
+  if (operators && operators.length > OPERATORS_MAX) {
     return refuse(
       'too-complex',
       `The statement has more than ${OPERATORS_MAX} operators; pass long lists as an array parameter.`,
@@ -41,7 +40,9 @@ export function parseStatement(text: string): Parsed {
   try {
     result = parseSync(text);
   } catch (error) {
-    return refuse('syntax', `PostgreSQL's parser says: ${error instanceof Error ? error.message : String(error)}.`);
+    const message = error instanceof Error ? error.message : String(error);
+    if (/memory exhausted|stack/.test(message)) return refuse('too-complex', 'The statement is nested too deeply.');
+    return refuse('syntax', `PostgreSQL's parser says: ${message.replace(/\.$/, '')}.`);
   }
   const statements = isTree(result) ? asList(result.stmts) : [];
   const kinds = statements.map((statement) =>

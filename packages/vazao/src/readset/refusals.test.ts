@@ -81,14 +81,15 @@ const REFUSED: readonly (readonly [sql: string, code: RefusalCode, pure: boolean
   // In a plain WITH, an item does not see itself.
   ['with unlogged as (select 1 from unlogged) select 1 from unlogged', 'unlogged', true],
   [`select ${Array(5_000).fill('1').join('+')}`, 'too-complex', false],
-  [`select ${'('.repeat(9_000)}1${')'.repeat(9_000)}`, 'too-complex', false],
+  [`select ${'(select '.repeat(1_000)}1${')'.repeat(1_000)}`, 'too-complex', false],
+  [`select ${'(select '.repeat(5_000)}1${')'.repeat(5_000)}`, 'too-complex', false],
   [`select '${'x'.repeat(70_000)}'`, 'too-complex', false],
 ];
 
 for (const [sql, code, pure] of REFUSED) {
   test(`${code}: ${sql.slice(0, 80)}`, () => {
     const template = analyzer.template(sql);
-    assert.equal(template.refusal?.code, code, template.refusal?.detail);
+    assert.equal(template.refusal?.code, code);
     assert.equal(template.pure, pure);
     assert.match(template.refusal?.detail ?? '', /\.$/);
   });

@@ -27,7 +27,12 @@ export function describeError(error: unknown): string {
   const message = error instanceof Error ? error.message || error.name : String(error);
   // A refused connection to a name with several addresses arrives as an AggregateError with an empty message.
   if (error instanceof AggregateError && error.message === '') return error.errors.map(describeError).join('; ');
-  return message.replaceAll(/\s*\n\s*/g, ' ').trim();
+  // Some libraries put a stack into the message.
+  const lines = message.split('\n').filter((line) => !/^\s+at /.test(line));
+  return lines
+    .map((line) => line.trim())
+    .join(' ')
+    .trim();
 }
 
 /** The `code` of an error of Node (`ENOENT`) or PostgreSQL (`28P01`). */

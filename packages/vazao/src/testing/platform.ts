@@ -1,5 +1,5 @@
 /** Feed, cache, pool and a listening Fastify on a test database: everything that runs in production, in one process. */
-import Fastify, { type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
 import pg from 'pg';
 import { Cache } from '../cache/index.ts';
 import { Pool } from '../db/index.ts';
@@ -32,6 +32,7 @@ export interface TestPlatformOptions {
   readonly plugin?: Partial<PluginOptions> | undefined;
   readonly feed?: Partial<FeedOptions> | undefined;
   readonly cacheBytes?: number | undefined;
+  readonly fastify?: FastifyServerOptions | undefined;
 }
 
 export async function createTestPlatform(database: TestDatabase, options: TestPlatformOptions): Promise<TestPlatform> {
@@ -52,7 +53,7 @@ export async function createTestPlatform(database: TestDatabase, options: TestPl
   db.on('error', () => {});
   await feed.start();
   await db.prepare();
-  const app = Fastify();
+  const app = Fastify(options.fastify ?? {});
   await app.register(vazaoPlugin, { cache, feed, db, ...options.plugin });
   let origin = '';
   return {

@@ -263,7 +263,11 @@ export function drawStatement(choices: Choices): OracleStatement {
       const fitting = relations.flatMap(({ columns }) => columns).filter(({ kind }) => kind === output);
       return `select ${fitting.length > 0 ? choices.pick(fitting).sql : `null::${TYPE_NAMES[output]}`} from ${sql}${where}`;
     }
-    const grouped = columnOf(relations);
+    // Of equal values that look different (1 and 1.0), the one that stands for the group is anybody's guess.
+    const groupable = relations
+      .flatMap(({ columns }) => columns)
+      .filter(({ kind }) => !['numeric', 'float', 'ci'].includes(kind));
+    const grouped = choices.pick(groupable);
     switch (choices.number(12)) {
       case 0:
       case 1:
@@ -352,7 +356,57 @@ export function drawStatement(choices: Choices): OracleStatement {
     return { kind, sql, parameters: given };
   };
 
-  if (choices.rarely(8)) return common();
+  /** Shapes whose traps chance alone seldom meets. */
+  const trap = (): OracleStatement => {
+    const [one, two] = [choices.pick(VALUES.int), choices.pick(VALUES.int)];
+    const shapes: readonly [string, (string | null)[]][] = [
+      ['select g from p where id = $1', [one]],
+      ['select vg from c where pid = $1', [one]],
+      ['select id from p where g = 2', []],
+      ['select c.id from c join p on c.vg = p.g where p.g = $1', ['2']],
+      ['select id from p where n = $1 and k = $1::int', ['1.0']],
+      ['select id from p where (n = $1 or ok) and k = $1::int', [choices.pick(['1.6', '1.5', '0.6'])]],
+      ['select id from p where (f = $1 or ok) and n = $1', ['1.5']],
+      ['select count(*) from p left join c on c.pid = p.id where c.id is null', []],
+      ['select p.id from p left join c on c.pid = p.id and c.k = $1 where c.k is null', [one]],
+      ['select p.id from p right join c on c.pid = p.id where p.k is null and c.k = $1', [one]],
+      ['select id from e where b = $1', ['a']],
+      ['select id from e where ci = $1', ['a']],
+      ['select k, count(*) from p group by k having k = $1', [one]],
+      ['select sum(k) from p having bool_or(ok)', []],
+      ['select grouping(k), k, count(*) from p group by rollup (k) having k is null', []],
+      ['with p as (select * from p where k = $1) select * from p', [one]],
+      ['with recursive p as (select 1 as id) select * from p, c where c.pid = p.id', []],
+      ['select c.id from c where c.ts = $1', ['2024-01-01 12:00:00+00']],
+      ['select c.id from c where c.ts >= $1', ['2024-01-02']],
+      ['select p.id, q.s from p, lateral (select sum(c.n) as s from c where c.pid = p.k) q where p.id = $1', [one]],
+      ['select k from p full join c using (k) where k = $1', [one]],
+      ['select k from p left join c using (k) where c.k = $1', [one]],
+      ['select p.id from p where id = $1 and not exists (select 1 from c where c.pid = p.id and c.k = $2)', [one, two]],
+      ['select p.id from p where p.id in (select pid from c where k = $1) and p.k = $2', [one, two]],
+      [
+        'select a.id, b.id, c.id from p a left join (c b join e on e.cid = b.id) on b.pid = a.id left join c on c.pid = e.pid where a.id = $1',
+        [one],
+      ],
+      [
+        'select a.id, b.id from p a full join (c b left join e on e.cid = b.id and e.k = $2) on b.pid = a.id where a.id = $1 or b.id = $1',
+        [one, two],
+      ],
+      [
+        'select x.id, (select count(*) from c full join e on c.pid = x.id and e.k = x.k) from p x where x.id = $1',
+        [one],
+      ],
+      ['select id from part where k = $1', [one]],
+      ['select t from base where id = $1', [one]],
+      ['select k from totals where pid = $1', [one]],
+    ];
+    const [sql, given] = choices.pick(shapes);
+    return { kind: 'traps', sql, parameters: given };
+  };
+
+  const shape = choices.number(8);
+  if (shape === 7) return common();
+  if (shape === 6) return trap();
   const prefix = withCte();
   let sql = select(2, [], choices.rarely(8) ? 'named' : 'any');
   if (choices.rarely(12)) {

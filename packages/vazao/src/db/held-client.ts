@@ -1,0 +1,31 @@
+/**
+ * A connection held for some statements of our own. When it breaks, pg tells the statement that runs and then emits
+ * `error`, which ends the process where nobody listens: a pool listens only while a connection is idle.
+ */
+import type { PooledClient } from './fill-session.ts';
+
+export class HeldClient {
+  readonly client: PooledClient;
+  readonly #onBroken: (error: Error) => void;
+  #isBroken = false;
+
+  constructor(client: PooledClient, onBroken: (error: Error) => void = () => {}) {
+    this.client = client;
+    this.#onBroken = onBroken;
+    client.on('error', this.#listener);
+  }
+
+  get isBroken(): boolean {
+    return this.#isBroken;
+  }
+
+  release(error?: boolean | Error): void {
+    this.client.release(error); // the pool listens again from here on
+    this.client.removeListener('error', this.#listener);
+  }
+
+  readonly #listener = (error: Error): void => {
+    this.#isBroken = true;
+    this.#onBroken(error);
+  };
+}

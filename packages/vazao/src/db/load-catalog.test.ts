@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createTestDatabase } from '../testing/database.ts';
+import { loadCatalog } from './load-catalog.ts';
+
+test('the catalog says what can be followed, and what each column is', async () => {
+  await using database = await createTestDatabase();
+  const client = await database.client();
+  await client.query(`
+    create schema shop;
+    create type shop.mood as enum ('sad', 'glad');
+    create domain shop.email as text check (value <> '');
+    create domain shop.work_email as shop.email;
+    create type shop.pair as (a int, b int);
+    create collation shop.loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+    create table shop.item (id int primary key, code text unique, mood shop.mood, email shop.work_email, pair shop.pair,
+      loose text collate shop.loose, dropped int, tags text[], double int generated always as (id * 2) stored);
+    alter table shop.item drop column dropped;
+    create unique index on shop.item (lower(code));
+    create table shop.sale (id int, day date, primary key (day, id)) partition by range (day);
+    create table shop.sale_2024 partition of shop.sale for values from ('2024-01-01') to ('2025-01-01') partition by range (day);
+    create table shop.sale_january partition of shop.sale_2024 for values from ('2024-01-01') to ('2024-02-01');
+    create table shop.parent (id int); create table shop.child (x int) inherits (shop.parent);
+    create table shop.filtered (id int primary key); create table shop.narrow (id int primary key, x int);
+    create table shop.outside (id int);
+    create table shop.secret (id int); alter table shop.secret enable row level security;
+    create unlogged table shop.quick (id int);
+    create materialized view shop.summary as select 1 as one;
+    create sequence shop.counter;
+    create view shop.items as select id, count(*) over () as n from shop.item;
+    create function shop.next_day(date) returns date language sql stable as 'select $1 + 1';
+    create function shop.step(int, int) returns int language sql volatile as 'select $1';
+    create aggregate shop.last_one(int) (sfunc = shop.step, stype = int);
+    create function shop.same(int, int) returns bool language sql immutable as 'select true';
+    create operator shop.=== (function = shop.same, leftarg = int, rightarg = int);
+    create publication feed for table shop.item, shop.sale, shop.parent, shop.secret, shop.filtered where (id > 1), shop.narrow (id);
+    set search_path = shop, public;`);
+  const catalog = await loadCatalog(client, { publication: 'feed' });
+
+  assert.deepEqual(catalog.searchPath, ['pg_catalog', 'shop', 'public']);
+  const { rows } = await client.query('show search_path');
+  assert.equal(rows[0].search_path, 'shop, public', 'the session keeps its path');
+
+  const table = (name: string) => catalog.tables.find((table) => table.name === name) ?? assert.fail(`no ${name}`);
+  assert.deepEqual(
+    Object.fromEntries(
+      catalog.tables
+        .filter(({ kind }) => kind === 'table')
+        .map(({ name, invisible }) => [name, invisible ?? 'visible']),
+    ),
+    {
+      item: 'visible',
+      sale: 'visible',
+      sale_2024: 'visible',
+      sale_january: 'visible',
+      parent: 'visible',
+      child: 'visible',
+      filtered: 'unpublished',
+      narrow: 'unpublished',
+      outside: 'unpublished',
+      secret: 'row-security',
+      quick: 'unlogged',
+      summary: 'materialized-view',
+      counter: 'sequence',
+    },
+  );
+  assert.deepEqual(
+    table('item').columns.map(({ name, type, deterministic, generated }) => [name, type, deterministic, generated]),
+    [
+      ['id', 'int4', true, false],
+      ['code', 'text', true, false],
+      ['mood', 'enum', true, false],
+      ['email', 'text', true, false],
+      ['pair', 'other', true, false],
+      ['loose', 'text', false, false],
+      ['tags', '_text', true, false],
+      ['double', 'int4', true, true],
+    ],
+  );
+  assert.deepEqual(table('item').uniqueKeys, [['id'], ['code']]);
+  assert.deepEqual(table('sale').uniqueKeys, [['id', 'day']]);
+  assert.deepEqual(new Set(table('sale_january').ancestors), new Set([table('sale').oid, table('sale_2024').oid]));
+  assert.deepEqual(table('child').ancestors, [table('parent').oid]);
+  assert.match(table('items').definition ?? '', /FROM shop\.item/);
+
+  const volatility = (schema: string, name: string) =>
+    catalog.functions
+      .filter((entry) => entry.schema === schema && entry.name === name)
+      .map((entry) => entry.volatility);
+  assert.deepEqual(volatility('shop', 'next_day'), ['stable']);
+  assert.deepEqual(volatility('shop', 'last_one'), ['volatile'], 'an aggregate is as volatile as its parts');
+  assert.deepEqual(volatility('pg_catalog', 'lower'), ['immutable']);
+  assert.deepEqual(new Set(volatility('pg_catalog', 'age')), new Set(['immutable', 'stable']));
+  assert.deepEqual(
+    catalog.operators.filter(({ schema }) => schema === 'shop'),
+    [{ schema: 'shop', name: '===', volatility: 'immutable', onBuiltinTypes: true }],
+  );
+  assert.deepEqual(new Map(catalog.types.map(({ name, base }) => [name, base])).get('work_email'), 'text');
+});
+
+test('without the publication nothing can be followed; one that leaves out deletes follows nothing', async () => {
+  await using database = await createTestDatabase();
+  const client = await database.client();
+  await client.query(
+    `create table t (id int); create publication half for table t with (publish = 'insert, update'); create publication everything for all tables; create publication by_schema for tables in schema public`,
+  );
+  const invisible = async (publication: string) => (await loadCatalog(client, { publication })).tables[0]?.invisible;
+  assert.equal(await invisible('missing'), 'unpublished');
+  assert.equal(await invisible('half'), 'unpublished');
+  assert.equal(await invisible('everything'), undefined);
+  assert.equal(await invisible('by_schema'), undefined);
+});

@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseArrayLiteral } from './array-literal.ts';
+import { canonical, compareCanonical } from './canonical.ts';
+
+const EQUAL: readonly (readonly [type: string, ...texts: string[]])[] = [
+  ['numeric', '1', '1.0', '+1', '01.00', '10e-1', '0.1e1', ' 1 '],
+  ['numeric', '0', '-0', '0.000', '0e5'],
+  ['numeric', '-1.5', '-01.50', '-15e-1'],
+  ['int8', '9007199254740993', '9007199254740993.0'],
+  ['float8', '0', '-0', '0.0'],
+  ['float8', '0.1', '1e-1', '0.1000'],
+  ['bool', 't', 'TRUE', 'yes', 'on', '1', 'tr'],
+  ['bool', 'f', 'false', 'off', 'n', '0'],
+  ['uuid', '0000000000000000000000000000000A', '{00000000-0000-0000-0000-00000000000a}'],
+  [
+    'timestamptz',
+    '2024-01-01 00:00:00+00',
+    '2023-12-31T21:00:00-03:00',
+    '2024-01-01 05:30:00.000+05:30',
+    '2024-01-01T00:00Z',
+  ],
+  ['timestamp', '2024-01-01', '2024-01-01 00:00', '2024-01-01T00:00:00.000000'],
+];
+
+test('other names of the same value have one form', () => {
+  for (const [type, first = '', ...others] of EQUAL) {
+    assert.notEqual(canonical(type, first), undefined);
+    for (const other of others) assert.equal(canonical(type, other), canonical(type, first), `${type} ${other}`);
+  }
+});
+
+test('other values have other forms', () => {
+  assert.notEqual(canonical('int8', '9007199254740993'), canonical('int8', '9007199254740992'));
+  assert.notEqual(canonical('text', 'a'), canonical('text', 'a '));
+  assert.notEqual(
+    canonical('timestamptz', '2024-01-01 00:00:00.000001+00'),
+    canonical('timestamptz', '2024-01-01 00:00:00+00'),
+  );
+});
+
+test("what can't be told is not guessed", () => {
+  const unknown: readonly (readonly [string, string])[] = [
+    ['numeric', 'NaN'],
+    ['numeric', '1e99999'],
+    ['int4', '0x10'],
+    ['int4', '1_000'],
+    ['int4', ''],
+    ['bool', 'o'],
+    ['bool', ''],
+    ['uuid', 'x'],
+    ['date', '1/2/2024'],
+    ['date', 'today'],
+    ['date', 'infinity'],
+    ['timestamptz', '2024-01-01 00:00:00'],
+    ['timestamp', '2024-01-01 00:00:00+00'],
+    ['timestamp', '2024-01-01 24:00:00'],
+    ['float4', '1'],
+    ['bpchar', 'a'],
+    ['citext', 'a'],
+    ['other', 'a'],
+    ['constructor', 'a'],
+  ];
+  for (const [type, text] of unknown) assert.equal(canonical(type, text), undefined, `${type} ${text}`);
+});
+
+test('canonical forms are ordered as the values are', () => {
+  const rising: readonly (readonly [string, ...string[]])[] = [
+    ['numeric', '-10', '-9.5', '-9', '0', '0.05', '0.5', '0.51', '9', '10', '100.01'],
+    ['float8', '-Infinity', '-1', '0', '1e-3', '2', '10', 'Infinity', 'NaN'],
+    ['timestamptz', '2024-01-01 00:00:00+01', '2024-01-01 00:00:00+00', '2024-01-01 00:00:00.5+00'],
+    ['date', '0900-01-01', '2023-12-31', '2024-01-01'],
+  ];
+  for (const [type, ...texts] of rising) {
+    const forms = texts.map((text) => canonical(type, text) ?? assert.fail(text));
+    for (const [i, left] of forms.entries()) {
+      for (const [j, right] of forms.entries())
+        assert.equal(Math.sign(compareCanonical(type, left, right)), Math.sign(i - j), `${left} ${right}`);
+    }
+  }
+});
+
+test('array literals', () => {
+  assert.deepEqual(parseArrayLiteral('{}'), []);
+  assert.deepEqual(parseArrayLiteral(' { 1 , NULL,"NULL" ,"a,\\"b\\\\" } '), ['1', null, 'NULL', 'a,"b\\']);
+  assert.deepEqual(parseArrayLiteral('{a b}'), ['a b']);
+  assert.deepEqual(parseArrayLiteral('{""}'), ['']);
+  for (const text of ['', '1', '{', '{1', '{1,}', '{,1}', '{{1},{2}}', '[0:1]={1,2}', '{"a}', '{1} 2', '{a\\,b}'])
+    assert.equal(parseArrayLiteral(text), undefined, text);
+});
