@@ -55,9 +55,9 @@ function drive(port: number, request: Buffer, endsAt: number, latencies: number[
     };
     socket.on('connect', send);
     socket.on('error', reject);
-    socket.on('data', (chunk) => {
+    socket.on('data', (chunk: Buffer) => {
       if (missing === undefined) {
-        head += chunk.latin1Slice(0, chunk.length);
+        head += chunk.toString('latin1');
         const end = head.indexOf('\r\n\r\n');
         if (end < 0) return;
         if (!/^HTTP\/1\.1 (200|304)/.test(head)) {

@@ -1,4 +1,4 @@
-/** Rule by rule: a statement, and the read set that it must have. `docs/read-sets.md` explains the rules. */
+/** Rule by rule: a statement, and the read set that it must have. */
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { type Analyzer, createAnalyzer } from './analyzer.ts';
