@@ -40,8 +40,11 @@ if [ ! -f "$installed" ] || [ package-lock.json -nt "$installed" ]; then
   command -v node >/dev/null 2>&1 || fail "there is no Node here. Install it with npm (https://nodejs.org), and start again."
   command -v npm >/dev/null 2>&1 || fail "there is no npm here. Install it (https://nodejs.org brings it along), and start again."
   echo "Installing what package-lock.json names (once; about a minute) …" >&2
-  npm ci --no-audit --no-fund --loglevel=error >&2 ||
-    fail "npm ci failed; its message is above. Check the connection to the npm registry, and start again."
+  # Not `npm ci`: it wants the binaries of every platform in the lock file. The versions are those of the lock file all
+  # the same, and --no-save leaves it as it is.
+  npm install --no-save --no-audit --no-fund --loglevel=error >&2 ||
+    fail "npm install failed; its message is above. Check the connection to the npm registry, and start again."
+  touch "$installed"
 fi
 
 node=$root/node_modules/.bin/node

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, suite, test } from 'node:test';
-import { type CommandRun, watch } from '../packages/vazao/src/testing/cli.ts';
+import { type CommandRun, listProcesses, watch } from '../packages/vazao/src/testing/cli.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const LIST = '/api/campanhas/listar/';
@@ -77,10 +77,4 @@ async function get(url: string): Promise<{ cacheStatus: string; body: unknown }>
   const response = await fetch(url + LIST);
   assert.equal(response.status, 200);
   return { cacheStatus: response.headers.get('cache-status') ?? '', body: await response.json() };
-}
-
-/** Processes that have to do with the folder. */
-function listProcesses(folder: string): string[] {
-  const processes = execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).split('\n');
-  return processes.filter((line) => line.includes(folder));
 }

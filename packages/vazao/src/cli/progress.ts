@@ -28,7 +28,7 @@ export function createProgressLine(stream: NodeJS.WriteStream): ProgressLine {
     const now = performance.now();
     if (label === '') return;
     if (stream.isTTY) {
-      stream.write(`\r\x1b[2K… ${text().slice(0, Math.max(10, (stream.columns ?? 80) - 3))}`);
+      stream.write(`\r\x1b[2K… ${text().slice(0, Math.max(10, (stream.columns || 80) - 3))}`);
       drawn = true;
     } else if (now - startedAt >= SHOWN_AFTER_MS && now - shownAt >= REPEATED_AFTER_MS) {
       stream.write(`… ${text()}\n`);

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type CommandRun, runCommand, writeApplication } from '../testing/cli.ts';
+import { type CommandRun, listProcesses, runCommand, writeApplication } from '../testing/cli.ts';
 
 const STOP_MAX_MS = 2_000;
 
@@ -36,7 +35,7 @@ suite('vazao dev', { timeout: 120_000 }, () => {
       assert.ok(!JSON.stringify(health).includes('public.a'), 'no names of tables');
       const explained = runCommand(['explain', `${url}/count`], {}, base);
       assert.equal(await explained.ended, 0, explained.output.stderr);
-      assert.match(explained.output.stdout, /^\/count\b.*\n\n  cached, and exactly/);
+      assert.match(explained.output.stdout, /^\/count\b.*\n\n {2}cached, and exactly/);
       await stop(run, signal);
     }
   });
@@ -161,8 +160,7 @@ async function count(url: string): Promise<number> {
 }
 
 function listServers(folder: string): string[] {
-  const processes = execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).split('\n');
-  return processes.filter((line) => line.includes(`postgres -D ${folder}/`));
+  return listProcesses(`postgres -D ${folder}/`);
 }
 
 async function untilNoServer(folder: string): Promise<void> {

@@ -61,9 +61,21 @@ export function giveTo(account: Account | undefined, file: string): void {
   if (account && lstatSync(file).isFile()) chownSync(file, account.uid, account.gid);
 }
 
+/**
+ * `access(2)`, by which PostgreSQL looks for its own programs, sets capabilities aside for a user other than root, unless
+ * `no_setuid_fixup` is on. The program that is run then still has only what is named here.
+ */
 function grant(user: { uid: number; gid: number }, capability: string): string[] {
   const sets = ['inh', 'ambient'].map((set) => `--${set}-caps=-all,+${capability}`);
-  return ['setpriv', `--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups', ...sets, '--'];
+  return [
+    'setpriv',
+    `--reuid=${user.uid}`,
+    `--regid=${user.gid}`,
+    '--clear-groups',
+    '--securebits=+no_setuid_fixup',
+    ...sets,
+    '--',
+  ];
 }
 
 function canReach(account: Account, folder: string, binary: string): boolean {

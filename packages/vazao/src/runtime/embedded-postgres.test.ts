@@ -217,7 +217,7 @@ suite('embedded PostgreSQL', { timeout: 120_000 }, () => {
   test('as another user it says whose the folder is', { skip: !asRoot }, async () => {
     const folder = copy();
     const program = `import(${JSON.stringify(new URL('./embedded-postgres.ts', import.meta.url).href)})
-      .then((it) => it.startEmbeddedPostgres({ folder: ${JSON.stringify(folder)} })).catch((error) => console.log(error.message))`;
+      .then((it) => it.startEmbeddedPostgres({ folder: ${JSON.stringify(folder)} })).catch((error) => process.stdout.write(error.message))`;
     // 12345 owns nothing; the way to the folder is open to it.
     chmodSync(base, 0o755);
     const child = spawn(process.execPath, ['-e', program], {

@@ -1,6 +1,6 @@
 /** Runs the real command line in a process of its own. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 
@@ -41,6 +41,25 @@ export function watch(child: ChildProcess): CommandRun {
     });
   });
   return { child, output, ended, url };
+}
+
+/** Command lines of all processes that contain the text. Slim containers have no `ps`. */
+export function listProcesses(text: string): string[] {
+  const lines =
+    process.platform === 'linux'
+      ? readdirSync('/proc')
+          .filter((name) => /^\d+$/.test(name))
+          .map(readCommandLine)
+      : execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).split('\n');
+  return lines.filter((line) => line.includes(text));
+}
+
+function readCommandLine(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+  } catch {
+    return ''; // it has ended meanwhile
+  }
 }
 
 /** Writes a small application to a folder, and returns the path of its module. `extra` is code in the object. */

@@ -73,11 +73,11 @@ export async function runWrite(
     return affected.map((table) => ({ kind: 'all', relation: relationOf(table) }));
   }
   const names = root.columns.map((column) => column.name);
-  const list = (side: string): string =>
-    `${side}.tableoid::int8, ${names.map((name) => `${side}.${name}::text`).join(', ')}`;
+  const list = (side: string): string => `${side}.tableoid::int8, ${names.map((name) => `${side}.${name}`).join(', ')}`;
   const { rows } = await client.query<unknown[]>({
     text: `${write.sql} returning ${list('old')}, ${list('new')}`,
     rowMode: 'array',
+    types: RAW,
   });
   const width = names.length + 1;
   return rows.flatMap((row): Change[] => {
@@ -107,6 +107,9 @@ export async function runWrite(
     ];
   });
 }
+
+/** Values as the output functions print them, which is what the feed carries; a cast to text trims char(n). */
+const RAW = { getTypeParser: () => (text: string) => text };
 
 function findTable(catalog: Catalog, oid: unknown): CatalogTable | undefined {
   return oid === null || oid === undefined ? undefined : catalog.tables.find((table) => table.oid === Number(oid));

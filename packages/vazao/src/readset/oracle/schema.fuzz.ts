@@ -7,7 +7,7 @@ export const SCHEMA = `
   create collation insensitive (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
   create table p (id int primary key, k int, t text, n numeric, ok bool, f float8, d date, m mood,
     g int generated always as (k * 2) stored);
-  create table c (id int primary key, pid small, k int, t varchar, n numeric(6, 2), ts timestamptz, u uuid,
+  create table c (id int primary key, pid small, k int, t varchar, n numeric, ts timestamptz, u uuid,
     vg int generated always as (k + 1) virtual);
   create table e (id bigint primary key, pid bigint, cid int, k int2, ok bool, ci text collate insensitive, b char(3), l timestamp);
   create table part (id int, k int, t text, n numeric) partition by list (k);
@@ -86,9 +86,9 @@ export const TABLES: readonly OracleTable[] = [
 export const VALUES: Readonly<Record<Kind, readonly string[]>> = {
   int: ['1', '1', '2', '1', '2', '3', '0'],
   text: ['a', 'b', 'a', 'A', 'a ', '', 'now'],
-  numeric: ['1', '1.0', '1.5', '1.50', '2', '0', '-1.5', '10'],
+  numeric: ['1', '1.0', '0.1', '1.5', '1.50', '0.10000000000000000000001', '2', '0', '-1.5', '10'],
   bool: ['true', 'f', 'yes', 'off', 't'],
-  float: ['1', '1.5', '0', '-0', '0.1', 'NaN', 'Infinity', '1e0'],
+  float: ['1', '1.5', '0', '-0', '0.1', '0.10000000000000000000001', 'NaN', 'Infinity', '1e0'],
   date: ['2024-01-01', '2024-01-02', '2024-01-03', 'infinity'],
   mood: ['sad', 'ok', 'glad'],
   timestamptz: [
@@ -96,6 +96,7 @@ export const VALUES: Readonly<Record<Kind, readonly string[]>> = {
     '2024-01-01T09:00:00-03',
     '2024-01-01 12:00:00.000001+00',
     '2024-01-02 00:00Z',
+    '2024-01-02 03:00:00+00',
     '2024-01-02',
   ],
   timestamp: ['2024-01-01 12:00:00', '2024-01-01T12:00', '2024-01-01', '2024-01-02 00:00:00.5'],
