@@ -3,17 +3,22 @@
  *
  *   oid 16402 ─┬─ by column ── "campanha_id" ─┬─ "7"  → { term of entry A, term of entry B }
  *              │                              └─ "12" → { term of entry C }
- *              └─ scan ─────── { terms without an equality: looked at for each change of the table }
+ *              ├─ by range ─── "criado_em" ── [2026-11-01, ∞) → term of entry D
+ *              └─ scan ─────── { terms with neither: looked at for each change of the table }
  *
- * A term stands under one column only, the most selective that it pins. A change looks up its old and its new value in
- * each column that has terms, so its cost depends on how many columns are indexed, not on how many entries there are.
+ * A term stands under one column only: the most selective that it pins, else one that it bounds. A change looks up its old
+ * and its new value in each column that has terms, so its cost depends on how many columns are indexed and on how many
+ * terms it touches, not on how many entries there are.
  */
-import { type Change, canonical, type Relation, type Term, touches } from '../readset/index.ts';
+import { type Change, canonical, orderKey, type Relation, type Term, touches } from '../readset/index.ts';
 import type { Entry } from './entry.ts';
+import { type Interval, RangeIndex } from './range-index.ts';
 
 interface IndexedTerm<V> {
   readonly entry: Entry<V>;
   readonly term: Term;
+  /** Where it stands, if by a range. */
+  range: { readonly column: string; readonly interval: Interval<IndexedTerm<V>> } | undefined;
 }
 
 interface ColumnIndex<V> {
@@ -22,8 +27,14 @@ interface ColumnIndex<V> {
   readonly byValue: Map<string, Set<IndexedTerm<V>>>;
 }
 
+interface RangeColumn<V> {
+  readonly type: string;
+  readonly ranges: RangeIndex<IndexedTerm<V>>;
+}
+
 interface TableIndex<V> {
   readonly byColumn: Map<string, ColumnIndex<V>>;
+  readonly byRange: Map<string, RangeColumn<V>>;
   readonly scan: Set<IndexedTerm<V>>;
 }
 
@@ -35,16 +46,16 @@ export class TermIndex<V> {
   add(entry: Entry<V>): void {
     const places: IndexedTerm<V>[] = [];
     for (const term of entry.terms) {
-      const indexed = { entry, term };
+      const indexed: IndexedTerm<V> = { entry, term, range: undefined };
       places.push(indexed);
       let table = this.#tables.get(term.table.oid);
       if (!table) {
-        table = { byColumn: new Map(), scan: new Set() };
+        table = { byColumn: new Map(), byRange: new Map(), scan: new Set() };
         this.#tables.set(term.table.oid, table);
       }
       const { indexBy } = term;
       if (!indexBy) {
-        table.scan.add(indexed);
+        addUnpinned(table, indexed);
         continue;
       }
       let column = table.byColumn.get(indexBy.column);
@@ -79,6 +90,17 @@ export class TermIndex<V> {
       for (const { entry, term } of terms) if (touches(term, change)) onTouched(entry, term);
     };
     tryAll(table.scan);
+    for (const [name, { type, ranges }] of table.byRange) {
+      // Collected first: an entry that is touched is taken out of the ranges.
+      const found: IndexedTerm<V>[] = [];
+      const collect = (indexed: IndexedTerm<V>): void => {
+        found.push(indexed);
+      };
+      const wanted = changedValues(change, name, type);
+      if (wanted === 'any') ranges.forEach(collect);
+      else for (const value of wanted) ranges.find(orderKey(type, value) as number, collect);
+      tryAll(found);
+    }
     for (const [name, column] of table.byColumn) {
       const wanted = changedValues(change, name, column.type);
       if (wanted === 'any') {
@@ -97,7 +119,11 @@ export class TermIndex<V> {
     const table = this.#tables.get(term.table.oid);
     if (!table) return;
     const { indexBy } = term;
-    if (!indexBy) {
+    if (indexed.range) {
+      const column = table.byRange.get(indexed.range.column);
+      column?.ranges.remove(indexed.range.interval);
+      if (column?.ranges.size === 0) table.byRange.delete(indexed.range.column);
+    } else if (!indexBy) {
       table.scan.delete(indexed);
     } else {
       const column = table.byColumn.get(indexBy.column);
@@ -109,8 +135,52 @@ export class TermIndex<V> {
       }
       if (column?.byValue.size === 0) table.byColumn.delete(indexBy.column);
     }
-    if (table.scan.size === 0 && table.byColumn.size === 0) this.#tables.delete(term.table.oid);
+    if (table.scan.size === 0 && table.byColumn.size === 0 && table.byRange.size === 0)
+      this.#tables.delete(term.table.oid);
   }
+}
+
+/** Puts a term without an equality under a column that it bounds, best on both sides; else among those to scan. */
+function addUnpinned<V>(table: TableIndex<V>, indexed: IndexedTerm<V>): void {
+  const best = boundsOf(indexed.term);
+  if (!best) {
+    table.scan.add(indexed);
+    return;
+  }
+  let column = table.byRange.get(best.column);
+  if (!column) {
+    column = { type: best.type, ranges: new RangeIndex() };
+    table.byRange.set(best.column, column);
+  }
+  indexed.range = { column: best.column, interval: column.ranges.add(best.low, best.high, indexed) };
+}
+
+interface Bounds {
+  readonly column: string;
+  readonly type: string;
+  low: number;
+  high: number;
+}
+
+function boundsOf(term: Term): Bounds | undefined {
+  const byColumn = new Map<string, Bounds>();
+  for (const predicate of term.predicates) {
+    if (predicate.kind !== 'range') continue;
+    const { column, type, operator, value } = predicate;
+    const key = orderKey(type, value);
+    if (key === undefined) continue;
+    const bounds = byColumn.get(column) ?? {
+      column,
+      type,
+      low: Number.NEGATIVE_INFINITY,
+      high: Number.POSITIVE_INFINITY,
+    };
+    if (operator === '<' || operator === '<=') bounds.high = Math.min(bounds.high, key);
+    else bounds.low = Math.max(bounds.low, key);
+    byColumn.set(column, bounds);
+  }
+  const all = [...byColumn.values()];
+  return all.find(({ low, high }) => Number.isFinite(low) && Number.isFinite(high)) ?? all[0];
 }
 
 /** The canonical values that a change brings into or takes out of a column; 'any' when they can't be told. */

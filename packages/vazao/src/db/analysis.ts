@@ -13,6 +13,9 @@ import { loadCatalog } from './load-catalog.ts';
 /** What a statement may do: nothing but read, write, begin or end a transaction, change the session, or who knows. */
 export type Effect = 'read' | 'write' | 'transaction' | 'session' | 'unknown';
 
+/** `begin; insert …; commit` controls a transaction, and writes. Too often true where a comment follows, which does no harm. */
+const SEVERAL = /;\s*\S/;
+
 /** The part of a feed that tells of changes of the schema. */
 export type AnalysisFeed = Pick<Feed, 'on'>;
 
@@ -60,7 +63,7 @@ export class Analysis {
     if (template.pure) return 'read';
     switch (template.refusal?.code) {
       case 'transaction':
-        return 'transaction';
+        return SEVERAL.test(text) ? 'unknown' : 'transaction';
       case 'session-setting':
         return 'session';
       case 'write':

@@ -36,11 +36,12 @@ export function runWithoutContext<T>(work: () => T): T {
  *
  * Inside a cached handler the work stays in the care of the fill, and a request's own position counts these writes too.
  */
-export async function trackWrites<T>(work: () => Promise<T>): Promise<{ result: T; position: bigint }> {
+export async function trackWrites<T>(work: () => PromiseLike<T>): Promise<{ result: T; position: bigint }> {
   const outer = currentContext();
   const context: WorkContext = { fill: outer?.fill, position: 0n };
   try {
-    const result = await runInContext(context, work);
+    // Awaited inside: a query builder does its work only when it is waited for.
+    const result = await runInContext(context, async () => await work());
     return { result, position: context.position };
   } finally {
     if (outer && context.position > outer.position) outer.position = context.position;

@@ -24,6 +24,8 @@ const BaseClient = pg.Client as unknown as new (
 ) => Omit<pg.Client, 'query'> & {
   query(...args: unknown[]): unknown;
   getTransactionStatus(): string | null;
+  readonly connection: NodeJS.EventEmitter;
+  readonly readyForQuery: boolean | undefined;
   pipeline: boolean;
 };
 
@@ -73,6 +75,7 @@ export class TrackedClient extends BaseClient {
     try {
       result = await this.send(statement.config);
     } catch (error) {
+      await this.#ready();
       // A failed write wrote nothing. Of several statements in one text, those before the failed one may be committed.
       if (this.getTransactionStatus() === 'I') {
         if (effect === 'unknown' || this.#mayHaveCommitted) await this.#askPosition(context);
@@ -81,7 +84,7 @@ export class TrackedClient extends BaseClient {
       throw error;
     }
     if (this.getTransactionStatus() !== 'I') {
-      if (effect === 'transaction' || effect === 'unknown') this.#mayHaveCommitted = true;
+      if (effect !== 'write' && effect !== 'read') this.#mayHaveCommitted = true;
       return result;
     }
     if (result.command === 'ROLLBACK' && !this.#mayHaveCommitted) {
@@ -91,6 +94,20 @@ export class TrackedClient extends BaseClient {
     const position = await this.#askPosition(context);
     if (position !== undefined) result.position = position;
     return result;
+  }
+
+  /** A failure is told at once, and the state of the transaction after it a moment later. */
+  async #ready(): Promise<void> {
+    if (this.readyForQuery) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        this.connection.removeListener('readyForQuery', done);
+        this.connection.removeListener('end', done);
+        resolve();
+      };
+      this.connection.on('readyForQuery', done);
+      this.connection.on('end', done);
+    });
   }
 
   async #askPosition(context: WorkContext): Promise<bigint | undefined> {

@@ -20,6 +20,8 @@ export type FeedErrorCode =
   | 'ERR_FEED_SLOT_TIMEOUT'
   | 'ERR_FEED_STANDBY'
   | 'ERR_FEED_STREAM'
+  /** The database has no encoding: different bytes may arrive as the same text. */
+  | 'ERR_FEED_ENCODING'
   | 'ERR_FEED_VERSION'
   | 'ERR_FEED_WAL_LEVEL';
 

@@ -13,13 +13,14 @@ const VERSION_MIN = 140_000;
 export async function checkPreconditions(client: ClientBase): Promise<ServerFacts> {
   const { rows } = await client.query<{
     version: number;
+    encoding: string;
     walLevel: string;
     standby: boolean;
     superuser: boolean;
     replication: boolean;
     role: string;
   }>(`
-    select current_setting('server_version_num')::int4 as version, current_setting('wal_level') as "walLevel",
+    select current_setting('server_version_num')::int4 as version, current_setting('server_encoding') as encoding, current_setting('wal_level') as "walLevel",
       pg_catalog.pg_is_in_recovery() as standby, r.rolsuper as superuser, r.rolreplication as replication,
       pg_catalog.quote_ident(r.rolname) as role
     from pg_catalog.pg_roles r where r.rolname = current_user`);
@@ -33,6 +34,12 @@ export async function checkPreconditions(client: ClientBase): Promise<ServerFact
   }
   if (facts.standby) {
     throw new FeedError('ERR_FEED_STANDBY', 'This server is a standby; give the feed the address of the primary.');
+  }
+  if (facts.encoding === 'SQL_ASCII') {
+    throw new FeedError(
+      'ERR_FEED_ENCODING',
+      'The database has the encoding SQL_ASCII, in which different bytes may read as the same text. Dump it and load it into a database with encoding UTF8.',
+    );
   }
   if (facts.walLevel !== 'logical') {
     throw new FeedError(

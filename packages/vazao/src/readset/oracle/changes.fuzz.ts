@@ -1,129 +1,70 @@
-/** Changes to the oracle's tables, with the rows that the feed would report for them. */
-import type pg from 'pg';
-import type { Catalog, CatalogTable } from '../catalog.ts';
-import type { Change, Relation, Values } from '../change.ts';
+/** Draws changes: every way in which SQL alters rows, of the tables that the statements read and of others. */
 import type { Choices } from './choices.fuzz.ts';
-import { insertInto, type Kind, literal, type OracleTable, randomValue, TABLES, VALUES } from './schema.fuzz.ts';
+import { type Kind, randomValue } from './kinds.fuzz.ts';
+import type { OracleChange } from './oracle.fuzz.ts';
+import { conditionOn, insertInto, type OracleSchema, type OracleTable } from './schema.fuzz.ts';
 
-export interface OracleWrite {
-  readonly sql: string;
-  readonly table: OracleTable;
-  readonly kind: 'insert' | 'update' | 'delete' | 'truncate';
+/** `focus`: names of the tables that the batch is mostly about. */
+export function drawChange(schema: OracleSchema, focus: ReadonlySet<string>, choices: Choices): OracleChange {
+  const degrade = choices.pick(['none', 'none', 'none', 'none', 'none', 'none', 'no old row', 'unknown value'] as const);
+  const sql = drawSql(schema, focus, choices);
+  // Two writes of one transaction.
+  return { degrade, sql: choices.rarely(10) ? `${sql};\n${drawSql(schema, focus, choices)}` : sql };
 }
 
-/** Mostly to tables that the statement reads: the rest would never change its answer. */
-export function drawWrite(choices: Choices, tables: ReadonlySet<string>): OracleWrite {
-  const all = TABLES.filter((table) => table.writable.length > 0);
-  const read = all.filter((table) => tables.has(table.name));
-  const table = choices.pick(read.length > 0 && !choices.rarely(6) ? read : all);
-  const where = drawWhere(table, choices);
-  switch (choices.number(8)) {
+function drawSql(schema: OracleSchema, focus: ReadonlySet<string>, choices: Choices): string {
+  const all = schema.tables.filter((table) => table.writable.length > 0);
+  const near = all.filter((table) => focus.has(table.name));
+  const table = choices.pick(near.length > 0 && !choices.rarely(5) ? near : all);
+  switch (choices.number(16)) {
     case 0:
     case 1:
     case 2:
-    case 3: {
-      const columns = new Set([choices.pick(table.writable.slice(1)), choices.pick(table.writable.slice(1))]);
-      if (choices.rarely(6)) columns.add('id');
-      const sets = [...columns].map(
-        (column) =>
-          `${column} = ${column === 'id' ? `id + ${choices.pick(['100', '0'])}` : randomValue(table.columns[column] as Kind, choices)}`,
-      );
-      return { table, kind: 'update', sql: `update ${table.name} set ${sets.join(', ')}${where}` };
-    }
+    case 3:
     case 4:
     case 5:
-      return { table, kind: 'delete', sql: `delete from ${table.name}${where}` };
+      return `update ${table.name} set ${assignments(table, choices)}${conditionOn(table, choices)}`;
     case 6:
-      return { table, kind: 'insert', sql: insertInto(table, choices, 7 + choices.number(3)) };
-    default:
-      return choices.rarely(3)
-        ? { table, kind: 'truncate', sql: `truncate ${table.name}` }
-        : { table, kind: 'insert', sql: insertInto(table, choices, choices.number(6) + 10) };
-  }
-}
-
-function drawWhere(table: OracleTable, choices: Choices): string {
-  switch (choices.number(6)) {
-    case 0:
-    case 1:
-    case 2:
-      return ` where id = ${choices.number(6) + 1}`;
-    case 3:
-      return ` where k = ${choices.pick(VALUES.int)}`;
-    case 4: {
-      const column = choices.pick(table.writable);
-      return ` where ${column} = ${literal(choices.pick(VALUES[table.columns[column] as Kind]))}`;
+    case 7:
+    case 8:
+      return `delete from ${table.name}${conditionOn(table, choices)}`;
+    case 9:
+    case 10:
+    case 11:
+      return insertInto(table, choices, [7 + choices.number(3)]);
+    case 12:
+      return insertInto(table, choices, [10 + choices.number(3), 20]);
+    case 13: {
+      const conflict = table.hasKey ? ` on conflict (id) do update set ${assignments(table, choices, 'nothing')}` : '';
+      return `${insertInto(table, choices, [1 + choices.number(8)])}${conflict}`;
     }
+    case 14:
+      return merge(table, choices);
     default:
-      return '';
+      return choices.rarely(3) && table.isFilled
+        ? `truncate ${table.name} cascade`
+        : `update ${table.name} set ${assignments(table, choices)}`;
   }
 }
 
-/** Runs the write; returns what the feed would say of it. `degrade` blanks values as a feed with less knowledge would. */
-export async function runWrite(
-  client: pg.ClientBase,
-  write: OracleWrite,
-  catalog: Catalog,
-  degrade: 'none' | 'no old row' | 'unknown value',
-): Promise<Change[]> {
-  const root = catalog.tables.find((table) => table.name === write.table.name) as CatalogTable;
-  if (write.kind === 'truncate') {
-    await client.query(write.sql);
-    const affected = catalog.tables.filter((table) => table === root || table.ancestors.includes(root.oid));
-    return affected.map((table) => ({ kind: 'all', relation: relationOf(table) }));
-  }
-  const names = root.columns.map((column) => column.name);
-  const list = (side: string): string => `${side}.tableoid::int8, ${names.map((name) => `${side}.${name}`).join(', ')}`;
-  const { rows } = await client.query<unknown[]>({
-    text: `${write.sql} returning ${list('old')}, ${list('new')}`,
-    rowMode: 'array',
-    types: RAW,
-  });
-  const width = names.length + 1;
-  return rows.flatMap((row): Change[] => {
-    const oldTable = findTable(catalog, row[0]);
-    const newTable = findTable(catalog, row[width]);
-    const valuesOf = (table: CatalogTable, from: number): Values =>
-      relationOf(table).columns.map((column) => {
-        const at = names.indexOf(column);
-        if (at === -1) return undefined;
-        if (degrade === 'unknown value' && column === 'k') return undefined;
-        return row[from + at] as string | null;
-      });
-    const deletion =
-      oldTable && ({ kind: 'delete', relation: relationOf(oldTable), old: valuesOf(oldTable, 1) } as const);
-    const insertion =
-      newTable && ({ kind: 'insert', relation: relationOf(newTable), new: valuesOf(newTable, width + 1) } as const);
-    // A row that moves to another partition is deleted there and inserted here.
-    if (!deletion || !insertion || oldTable !== newTable)
-      return [deletion, insertion].filter((change) => change !== undefined);
-    return [
-      {
-        kind: 'update',
-        relation: deletion.relation,
-        old: degrade === 'no old row' ? undefined : deletion.old,
-        new: insertion.new,
-      },
-    ];
-  });
+function assignments(table: OracleTable, choices: Choices, id: 'sometimes' | 'nothing' = 'sometimes'): string {
+  const others = table.writable.filter((column) => column !== 'id');
+  const columns = new Set([choices.pick(others), choices.pick(others)]);
+  if (id === 'sometimes' && choices.rarely(6)) columns.add('id');
+  return [...columns]
+    .map((column) => {
+      if (column === 'id') return `id = id + ${choices.pick(['100', '0'])}`;
+      return `${column} = ${randomValue(table.columns[column] as Kind, choices)}`;
+    })
+    .join(', ');
 }
 
-/** Values as the output functions print them, which is what the feed carries; a cast to text trims char(n). */
-const RAW = { getTypeParser: () => (text: string) => text };
-
-function findTable(catalog: Catalog, oid: unknown): CatalogTable | undefined {
-  return oid === null || oid === undefined ? undefined : catalog.tables.find((table) => table.oid === Number(oid));
-}
-
-const relations = new Map<CatalogTable, Relation>();
-
-/** The feed names the leaf, in the leaf's own order of columns, without generated ones. */
-function relationOf(table: CatalogTable): Relation {
-  let relation = relations.get(table);
-  if (!relation) {
-    const columns = table.columns.filter((column) => !column.generated).map((column) => column.name);
-    relation = { oid: table.oid, schema: table.schema, name: table.name, columns };
-    relations.set(table, relation);
-  }
-  return relation;
+function merge(table: OracleTable, choices: Choices): string {
+  const values = table.writable.map((column) =>
+    column === 'id' ? 's.id' : randomValue(table.columns[column] as Kind, choices),
+  );
+  const matched = choices.pick([`update set ${assignments(table, choices, 'nothing')}`, 'delete', 'do nothing']);
+  return `merge into ${table.name} as target using (values (${1 + choices.number(5)}), (30)) as s (id) on target.id = s.id
+    when matched then ${matched}
+    when not matched then insert (${table.writable.join(', ')}) values (${values.join(', ')})`;
 }

@@ -1,0 +1,246 @@
+/**
+ * The database is the oracle: statements are run before and after a change, in a transaction that is rolled back. If an
+ * answer changed, the change must touch the statement's read set.
+ *
+ *   begin → rows → savepoint ┬ S statements, once                     S
+ *                            └ for each of C changes: the change,     C
+ *                              S statements, rollback to savepoint    C · S executions of prepared plans
+ */
+import { createHash } from 'node:crypto';
+import type pg from 'pg';
+import { loadCatalog } from '../../db/load-catalog.ts';
+import { type Analyzer, createAnalyzer } from '../analyzer.ts';
+import type { Catalog } from '../catalog.ts';
+import type { Change } from '../change.ts';
+import type { Term } from '../read-set.ts';
+import type { Template } from '../template.ts';
+import { touches } from '../touches.ts';
+import { createRecorder, type Degrade, installRecorder, PUBLICATION, type Recorder } from './recorder.fuzz.ts';
+
+export interface OracleStatement {
+  readonly sql: string;
+  readonly parameters: readonly (string | null)[];
+  /** Its classes, for the measure of precision. */
+  readonly kinds: readonly string[];
+  /** `count`: which rows a LIMIT without ORDER BY returns is anybody's guess. @defaultValue 'rows' */
+  readonly compare?: 'rows' | 'count' | undefined;
+}
+
+export interface OracleChange {
+  readonly sql: string;
+  readonly degrade: Degrade;
+}
+
+export type Verdict = 'miss' | 'alarm' | 'false alarm' | 'quiet';
+
+export interface OracleCase {
+  readonly statement: OracleStatement;
+  readonly statementAt: number;
+  readonly change: OracleChange;
+  readonly changeAt: number;
+  readonly verdict: Verdict;
+  readonly changes: readonly Change[];
+  readonly terms: readonly Term[];
+  /** The change is one of a table that the statement reads. */
+  readonly isRelated: boolean;
+}
+
+export interface OracleEvents {
+  onCase(found: OracleCase): void;
+  onRefused(statement: OracleStatement, code: string): void;
+  /** PostgreSQL itself rejects the statement. */
+  onRejected(statement: OracleStatement, message: string): void;
+  /** The answer of the statement depends on where rows happen to be stored. */
+  onUnstable(statement: OracleStatement): void;
+}
+
+export interface Batch {
+  /** SQL that fills the tables; rolled back. */
+  readonly rows: string;
+  readonly statements: readonly OracleStatement[];
+  readonly changes: readonly OracleChange[];
+}
+
+/** The feed speaks UTC; statements run in any zone. */
+const STATEMENT_ZONE = 'America/Sao_Paulo';
+const SESSION = `set extra_float_digits = 3; set client_min_messages = notice; set plan_cache_mode = force_generic_plan;
+  set jit = off; set statement_timeout = '5s'; set max_parallel_workers_per_gather = 0; set synchronous_commit = off`;
+const SHUFFLES = 4;
+const RAW = { getTypeParser: () => (text: string) => text };
+
+interface Prepared {
+  readonly at: number;
+  readonly statement: OracleStatement;
+  readonly before: string;
+  readonly terms: readonly Term[];
+}
+
+export class Oracle {
+  readonly client: pg.Client;
+  readonly catalog: Catalog;
+  readonly analyzer: Analyzer;
+  readonly #recorder: Recorder;
+  readonly #lineage: ReadonlyMap<number, readonly number[]>;
+
+  private constructor(client: pg.Client, catalog: Catalog) {
+    this.client = client;
+    this.catalog = catalog;
+    this.analyzer = createAnalyzer(catalog, { templatesMax: 200 });
+    this.#recorder = createRecorder(client, catalog);
+    this.#lineage = new Map(catalog.tables.map((table) => [table.oid, [table.oid, ...table.ancestors]]));
+  }
+
+  /** For the schema as it is now in the client's database. */
+  static async create(client: pg.Client): Promise<Oracle> {
+    await client.query(`reset all; ${SESSION}`);
+    await installRecorder(client);
+    return new Oracle(client, await loadCatalog(client, { publication: PUBLICATION }));
+  }
+
+  close(): void {
+    this.#recorder.close();
+  }
+
+  async run(batch: Batch, events: OracleEvents): Promise<void> {
+    const { client } = this;
+    await client.query('begin');
+    try {
+      await client.query(`${batch.rows};\nset local timezone = '${STATEMENT_ZONE}'; savepoint base`);
+      const prepared: Prepared[] = [];
+      for (const [at, statement] of batch.statements.entries()) {
+        const ready = await this.#prepare(statement, at, events);
+        if (ready) prepared.push(ready);
+      }
+      if (prepared.length === 0) return;
+      for (const [at, change] of batch.changes.entries()) await this.#tryChange(prepared, change, at, events);
+    } finally {
+      await client.query('rollback; deallocate all');
+      // pg remembers which names it has prepared.
+      (client as unknown as { connection: { parsedStatements: object } }).connection.parsedStatements = {};
+    }
+  }
+
+  async #prepare(statement: OracleStatement, at: number, events: OracleEvents): Promise<Prepared | undefined> {
+    const template = this.analyzer.template(statement.sql);
+    if (template.refusal) {
+      events.onRefused(statement, template.refusal.code);
+      return undefined;
+    }
+    let rows: string[];
+    try {
+      rows = await this.#execute(statement, at);
+    } catch (error) {
+      await this.client.query('rollback to base');
+      events.onRejected(statement, error instanceof Error ? error.message : String(error));
+      return undefined;
+    }
+    return { at, statement, before: digest(statement, rows), terms: bind(template, statement) };
+  }
+
+  async #tryChange(
+    prepared: readonly Prepared[],
+    change: OracleChange,
+    changeAt: number,
+    events: OracleEvents,
+  ): Promise<void> {
+    const sql = `rollback to base; set local timezone = 'UTC';\n${change.sql};\nset local timezone = '${STATEMENT_ZONE}'`;
+    let changes: Change[];
+    try {
+      changes = await this.#recorder.record(sql, change.degrade);
+    } catch {
+      await this.client.query('rollback to base');
+      return; // a duplicate key and the like
+    }
+    if (changes.length === 0) return;
+    const oids = new Set(changes.flatMap(({ relation }) => this.#lineage.get(relation.oid) ?? [relation.oid]));
+    for (const { statement, terms, before, at } of prepared) {
+      let after: string;
+      try {
+        after = digest(statement, await this.#execute(statement, at));
+      } catch {
+        // Whether the new row makes an expression fail depends on the order in which conditions are tried: no case.
+        await this.#recorder.record(sql, 'none');
+        continue;
+      }
+      const isTouched = this.#touches(terms, changes);
+      const verdict = before !== after ? (isTouched ? 'alarm' : 'miss') : isTouched ? 'false alarm' : 'quiet';
+      if (verdict === 'miss' && !(await this.#isStable(statement, at, sql))) {
+        events.onUnstable(statement);
+        continue;
+      }
+      const isRelated = terms.some((term) => oids.has(term.table.oid));
+      events.onCase({ statement, statementAt: at, change, changeAt, verdict, changes, terms, isRelated });
+    }
+  }
+
+  #touches(terms: readonly Term[], changes: readonly Change[]): boolean {
+    return changes.some((change) => {
+      const lineage = this.#lineage.get(change.relation.oid);
+      return terms.some((term) => lineage?.includes(term.table.oid) && touches(term, change));
+    });
+  }
+
+  /** Whether the answers before and after stay what they are when rows only move to other places on disk. */
+  async #isStable(statement: OracleStatement, at: number, changeSql: string): Promise<boolean> {
+    const roots = this.catalog.tables.filter((table) => table.kind === 'table' && table.invisible === undefined);
+    const answers = async (sql: string): Promise<Set<string>> => {
+      const found = new Set<string>();
+      for (let turn = 0; turn < SHUFFLES; turn++) {
+        await this.client.query(sql);
+        await this.client.query(
+          `set local session_replication_role = replica; set local client_min_messages = error; ${turn === 0 ? '' : roots.flatMap(shuffle).join('')}`,
+        );
+        await this.client.query(`set local client_min_messages = notice; set local session_replication_role = origin`);
+        found.add(digest(statement, await this.#execute(statement, at)));
+      }
+      return found;
+    };
+    try {
+      const before = await answers(`rollback to base; set local timezone = '${STATEMENT_ZONE}'`);
+      const after = await answers(changeSql);
+      return before.size === 1 && after.size === 1 && ![...before].some((answer) => after.has(answer));
+    } catch {
+      return true; // not to be shuffled: let a person look at it
+    } finally {
+      await this.client.query('rollback to base');
+      await this.#recorder.record(changeSql, 'none'); // as it was
+    }
+  }
+
+  async #execute(statement: OracleStatement, at: number): Promise<string[]> {
+    const { rows } = await this.client.query<unknown[]>({
+      name: `q${at}`,
+      text: statement.sql,
+      values: [...statement.parameters],
+      rowMode: 'array',
+      types: RAW,
+    });
+    return rows.map((row) => JSON.stringify(row));
+  }
+}
+
+/** The read set, narrowed by the answer where the template can do that. */
+function bind(template: Template, statement: OracleStatement): readonly Term[] {
+  return template.bind(statement.parameters).terms;
+}
+
+const DIGEST_ABOVE = 2_000;
+
+function digest(statement: OracleStatement, rows: string[]): string {
+  if (statement.compare === 'count') return String(rows.length);
+  const text = rows.sort().join('\n');
+  return text.length > DIGEST_ABOVE ? createHash('sha256').update(text).digest('base64') : text;
+}
+
+/** Moves about half of the rows of a table to new places. */
+function shuffle(table: Catalog['tables'][number]): string[] {
+  // The last one: an identity, which can't be written, comes first.
+  const column = table.columns.findLast(({ generated }) => !generated)?.name;
+  if (column === undefined) return [];
+  const name = `${quote(table.schema)}.${quote(table.name)}`;
+  return [`update only ${name} set ${quote(column)} = ${quote(column)} where random() < 0.5; `];
+}
+
+export function quote(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
