@@ -52,7 +52,10 @@ async function measure(name: string): Promise<{ measured: number; counted: numbe
   if (!statements) throw new Error(`The shapes are ${Object.keys(SHAPES).join(', ')}.`);
   const store = (n: number): void => {
     const key = `/api/doacoes/listar/?pagina=${n}&chave=${'x'.repeat(20)}`;
-    if (statements.length === 0) return cache.note(key, n, 0);
+    if (statements.length === 0) {
+      cache.note(key, n, 0);
+      return;
+    }
     const joined = cache.join(key);
     if (joined.role !== 'leader') throw new Error('nobody else fills');
     for (const { text, values } of statements) {

@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import type pg from 'pg';
+import { Client, type Pool } from 'pg';
 import type { Commit, Feed } from '../packages/vazao/src/feed/index.ts';
 import { createTestDatabase } from '../packages/vazao/src/testing/database.ts';
 import { createTestPlatform } from '../packages/vazao/src/testing/platform.ts';
@@ -38,7 +38,7 @@ class NaiveCache {
 
 test('a commit that is told of before it is visible leaves no stale entry', { timeout: 60_000 }, async () => {
   // Only sessions that ask for it wait for the standby, which does not exist.
-  const server = await startTestServer({ synchronous_standby_names: 'ghost', synchronous_commit: 'local' });
+  const server = await startTestServer({ synchronous_commit: 'local' });
   try {
     await using database = await createTestDatabase({ serverUrl: server.url });
     await using platform = await createTestPlatform(database, {
@@ -62,6 +62,7 @@ test('a commit that is told of before it is visible leaves no stale entry', { ti
     assert.equal((await readOurs()).valor, 10);
     assert.match((await readOurs()).status, /; hit;/);
 
+    await setStandbys(database.pool, 'ghost');
     const writer = await database.client();
     await writer.query('set synchronous_commit = on');
     const told = nextCommit(feed);
@@ -75,8 +76,7 @@ test('a commit that is told of before it is visible leaves no stale entry', { ti
     assert.equal(during.valor, 10);
     assert.equal(during.status, 'vazao; fwd=uri-miss; detail="not stored: changed"');
 
-    await database.pool.query(`alter system set synchronous_standby_names = ''`);
-    await database.pool.query('select pg_reload_conf()');
+    await setStandbys(database.pool, '');
     await committed;
     assert.equal(await readNaively(), 10, 'the naive cache keeps the old value for ever');
     assert.equal((await readOurs()).valor, 11);
@@ -86,6 +86,21 @@ test('a commit that is told of before it is visible leaves no stale entry', { ti
     await server.stop();
   }
 });
+
+/** Resolves when the setting holds: it is read anew by each session in its own time. */
+async function setStandbys(pool: Pool, names: string): Promise<void> {
+  await pool.query(`alter system set synchronous_standby_names = '${names}'`);
+  await pool.query('select pg_reload_conf()');
+  const deadline = Date.now() + 10_000;
+  for (let value: string | undefined; value !== names; ) {
+    assert.ok(Date.now() < deadline, 'the setting holds within 10 s');
+    // A new session has what the postmaster has.
+    const client = new Client(pool.options.connectionString as string);
+    await client.connect();
+    value = (await client.query('show synchronous_standby_names')).rows[0].synchronous_standby_names;
+    await client.end();
+  }
+}
 
 async function nextCommit(feed: Feed): Promise<Commit> {
   const waiting = new EventTarget();
@@ -99,7 +114,7 @@ async function nextCommit(feed: Feed): Promise<Commit> {
   return told as Commit;
 }
 
-async function isRunning(pool: pg.Pool, xid: bigint): Promise<boolean> {
+async function isRunning(pool: Pool, xid: bigint): Promise<boolean> {
   const { rows } = await pool.query('select pg_visible_in_snapshot($1::text::xid8, pg_current_snapshot()) as visible', [
     String(xid),
   ]);

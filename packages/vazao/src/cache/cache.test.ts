@@ -13,15 +13,14 @@ class FakeFeed implements CacheFeed {
   suspects: ReadonlySet<bigint> = new Set();
   fresh = true;
   sequence = 0;
-  readonly #listeners: { [Name in keyof FeedEvents]?: ((...args: FeedEvents[Name]) => void)[] } = {};
+  readonly #listeners: { [Name in keyof FeedEvents]?: readonly ((...args: FeedEvents[Name]) => void)[] } = {};
 
   isFresh(): boolean {
     return this.fresh;
   }
 
   on<Name extends keyof FeedEvents>(name: Name, listener: (...args: FeedEvents[Name]) => void): () => void {
-    // biome-ignore lint/suspicious/noExplicitAny: a list of listeners of the one name
-    ((this.#listeners[name] ??= []) as any[]).push(listener);
+    Object.assign(this.#listeners, { [name]: [...(this.#listeners[name] ?? []), listener] });
     return () => {};
   }
 

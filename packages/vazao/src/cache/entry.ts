@@ -33,17 +33,28 @@ export interface Entry<V> {
 
 /*
  * What an entry costs beside its key's and value's own bytes, measured with `node --expose-gc bench/memory.ts`:
- * the Entry object, its slots in the LRU's arrays and map, and per term the Term object and its place in the index.
+ * the Entry object and its slots in the LRU's arrays and map; if it reads, its snapshot, its lists of terms and statements;
+ * per term the Term object, its predicates and its place in the index; per value that it is indexed under, the value itself,
+ * its slot in the map, and the Set that stands there, which is most of it.
  */
-const ENTRY_OVERHEAD_BYTES = 700;
-const TERM_OVERHEAD_BYTES = 700;
-const INDEX_VALUE_BYTES = 250;
+const ENTRY_OVERHEAD_BYTES = 300;
+const READS_OVERHEAD_BYTES = 950;
+const TERM_OVERHEAD_BYTES = 560;
+const INDEX_VALUE_BYTES = 330;
+/** A value that is only compared with. */
+const PREDICATE_VALUE_BYTES = 80;
 
 /** What is counted for an entry whose value takes `valueBytes`. */
 export function entrySizeBytes(key: string, valueBytes: number, terms: readonly Term[]): number {
   let size = ENTRY_OVERHEAD_BYTES + key.length * 2 + valueBytes;
-  for (const term of terms) {
-    size += TERM_OVERHEAD_BYTES + INDEX_VALUE_BYTES * (term.indexBy?.values.length ?? 1);
+  if (terms.length > 0) size += READS_OVERHEAD_BYTES;
+  for (const { indexBy, predicates } of terms) {
+    size += TERM_OVERHEAD_BYTES;
+    for (const predicate of predicates) {
+      if (predicate.kind !== 'in') continue;
+      const each = predicate.column === indexBy?.column ? INDEX_VALUE_BYTES : PREDICATE_VALUE_BYTES;
+      for (const value of predicate.values) size += each + value.length;
+    }
   }
   return size;
 }

@@ -4,16 +4,20 @@ import type { Tree } from './ast.ts';
 import type { Catalog, CatalogTable } from './catalog.ts';
 import { inspect } from './inspect.ts';
 import { createNames, type Names } from './names.ts';
+import { joinSingleUse } from './outputs.ts';
 import { parseStatement, STATEMENT_BYTES_MAX } from './parse.ts';
 import type { Finding } from './refusal.ts';
 import { worst } from './refusal.ts';
-import { createWalk, type FoundTable, type Walk } from './select.ts';
+import { createFound, createWalk, type FoundTable, type Walk, type WalkHost } from './select.ts';
 import { createTemplate, createTerms, createWholeTerm, type Template, type TermTemplate } from './template.ts';
+import { createViews, type Views } from './views.ts';
 
 export const TEMPLATES_MAX_DEFAULT = 5_000;
 /** Bound of the texts that are kept; templates take a few times as much. */
 const TEXT_BYTES_MAX: number = 16 * 1024 * 1024;
 const VIEW_DEPTH_MAX = 20;
+/** Each use of a view is walked by itself, with conditions of its own. */
+const VIEW_EXPANSIONS_MAX = 100;
 
 export interface AnalyzerOptions {
   /** Templates kept. At least 1. @defaultValue {@link TEMPLATES_MAX_DEFAULT} */
@@ -33,35 +37,18 @@ export interface Analyzer {
 /** Creates an analyzer for one state of the catalog; after a change of the schema, create another. */
 export function createAnalyzer(catalog: Catalog, options: AnalyzerOptions = {}): Analyzer {
   const names = createNames(catalog, options.declaredFunctions ?? []);
-  // Definitions are printed with every name outside of pg_catalog qualified.
-  const viewNames = names.withSearchPath(['pg_catalog']);
-  const views = new Map<number, Analysis>();
+  const views = createViews(names);
   const templates = new LRUCache<string, Template>({
     max: options.templatesMax ?? TEMPLATES_MAX_DEFAULT,
     maxSize: TEXT_BYTES_MAX,
     sizeCalculation: (_template, text) => text.length * 2 + 200,
   });
 
-  const analyzeView = (view: CatalogTable, depth: number): Analysis => {
-    const known = views.get(view.oid);
-    if (known) return known;
-    if (depth > VIEW_DEPTH_MAX || view.definition === undefined) {
-      return failed({
-        code: 'too-complex',
-        detail: `The view ${view.name} is nested too deeply, or has no definition.`,
-        impure: true,
-      });
-    }
-    const analysis = analyze(view.definition, viewNames, (view) => analyzeView(view, depth + 1));
-    views.set(view.oid, analysis);
-    return analysis;
-  };
-
   return {
     template(text) {
       const known = templates.get(text);
       if (known) return known;
-      const template = createTemplate(guard(() => analyze(text, names, (view) => analyzeView(view, 0))));
+      const template = createTemplate(guard(() => analyze(text, names, views)));
       if (text.length <= STATEMENT_BYTES_MAX) templates.set(text, template);
       return template;
     },
@@ -92,44 +79,72 @@ function guard(run: () => Analysis): Analysis {
   }
 }
 
-function analyze(text: string, names: Names, analyzeView: (view: CatalogTable) => Analysis): Analysis {
+function analyze(text: string, names: Names, views: Views): Analysis {
   const parsed = parseStatement(text);
   if (!parsed.select) return failed(parsed.finding);
   const inspection = inspect(parsed.select, names);
   const deep = inspection.findings.find((finding) => finding.code === 'too-complex');
   if (deep) return failed(deep); // the second walk recurses
 
-  const views: Analysis[] = [];
-  const extraTerms: TermTemplate[] = [];
-  let readsZone = false;
-  const walk = createWalk(names, (walk, schema, name) => {
-    const found = findTable(walk, schema, name);
-    if (found?.kind === 'view') views.push(analyzeView(found.table));
-    if (found?.table.columns.some((column) => column.type === 'timetz')) readsZone = true;
-    return found;
-  });
-  walk.select(parsed.select, { scope: undefined, ctes: undefined }, false);
+  const found = createFound();
+  const rangeVars = [...inspection.rangeVars].map((rangeVar) => ({ rangeVar, walk: (): Walk => walk }));
+  let usesTime = inspection.usesTime;
+  let depth = 0;
+  let expansions = 0;
+  const host: WalkHost = {
+    table(walk, schema, name) {
+      const found = findTable(walk, schema, name);
+      if (found?.table.columns.some((column) => column.type === 'timetz')) usesTime = true;
+      return found;
+    },
+    view(_walk, table) {
+      const definition = views.find(table);
+      if (!definition || depth >= VIEW_DEPTH_MAX || ++expansions > VIEW_EXPANSIONS_MAX) {
+        found.findings.push(tooManyViews(table));
+        return undefined;
+      }
+      found.findings.push(...definition.inspection.findings);
+      if (definition.inspection.usesTime) usesTime = true;
+      if (!definition.select) return undefined;
+      const inner = createWalk(views.names, host, found);
+      for (const rangeVar of definition.inspection.rangeVars) rangeVars.push({ rangeVar, walk: () => inner });
+      depth++;
+      const outputs = inner.select(definition.select, { scope: undefined, ctes: undefined }, 'rows');
+      depth--;
+      return outputs;
+    },
+  };
+  const walk = createWalk(names, host, found);
+  walk.select(parsed.select, { scope: undefined, ctes: undefined }, 'answer');
 
   // The safety net: a reference that the walk by scopes did not come by is one to the whole table.
-  for (const rangeVar of inspection.rangeVars) {
-    if (walk.seen.has(rangeVar)) continue;
-    const found = walk.table(textOf(rangeVar, 'schemaname'), textOf(rangeVar, 'relname') ?? '');
-    if (found?.kind === 'table')
-      extraTerms.push(createWholeTerm(found.table, 'it is named in a place that is not understood'));
+  const extraTerms: TermTemplate[] = [];
+  const missed = rangeVars.filter(({ rangeVar }) => !found.seen.has(rangeVar));
+  for (const { rangeVar, walk } of missed) {
+    const table = walk().table(textOf(rangeVar, 'schemaname'), textOf(rangeVar, 'relname') ?? '');
+    if (table?.kind === 'view') found.findings.push(tooManyViews(table.table));
+    if (table?.kind === 'table')
+      extraTerms.push(createWholeTerm(table.table, 'it is named in a place that is not understood'));
+  }
+  // What is missed may be one more use of a CTE.
+  if (missed.length === 0) {
+    for (const { outputs, uses } of found.ctes) {
+      const [use] = uses;
+      if (outputs && use && uses.length === 1) joinSingleUse(outputs, use);
+    }
   }
 
   const families = (parameter: number): ReadonlySet<string | undefined> | undefined => {
-    const noted = walk.parameterFamilies.get(parameter) ?? [];
+    const noted = found.parameterFamilies.get(parameter) ?? [];
     return noted.length === inspection.parameterUses.get(parameter)
       ? new Set(noted.filter((family) => family !== undefined))
       : undefined;
   };
   const isUsable = (parameter: number): boolean => families(parameter)?.size === 1;
-  const terms = [...createTerms(walk.references, isUsable), ...extraTerms, ...views.flatMap((view) => view.terms)];
   return {
-    finding: worst([...inspection.findings, ...walk.findings, ...views.flatMap((view) => view.finding ?? [])]),
-    usesTime: inspection.usesTime || readsZone || views.some((view) => view.usesTime),
-    terms,
+    finding: worst([...inspection.findings, ...found.findings]),
+    usesTime,
+    terms: [...createTerms(found.references, found.pinned, isUsable), ...extraTerms],
     mayBeTime(parameter) {
       const known = families(parameter);
       return (
@@ -141,6 +156,14 @@ function analyze(text: string, names: Names, analyzeView: (view: CatalogTable) =
 }
 
 const TIMELESS: ReadonlySet<string> = new Set(['number', 'float8', 'text', 'bool', 'uuid', 'enum']);
+
+function tooManyViews(view: CatalogTable): Finding {
+  return {
+    code: 'too-complex',
+    detail: `The view ${view.name} is nested too deeply, among too many others, or has no definition.`,
+    impure: true,
+  };
+}
 
 function findTable(walk: Walk, schema: string | undefined, name: string): FoundTable | undefined {
   const table = walk.names.findTable(schema, name);

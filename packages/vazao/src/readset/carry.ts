@@ -4,15 +4,12 @@
  * Only conditions that pin values are carried; each is one object, kept in a set for each column, so the work is bounded by
  * (conditions × edges), and by a count. To stop early is sound: a condition that was not carried narrows less.
  */
-import type { ColumnNode, Reference } from './scope.ts';
+import type { ColumnNode } from './scope.ts';
 
 const STEPS_MAX = 10_000;
 
-export function carryPins(references: readonly Reference[]): void {
-  const queue: ColumnNode[] = [];
-  for (const reference of references) {
-    for (const node of reference.nodes.values()) if (node.pins.size > 0 && node.carriesTo.size > 0) queue.push(node);
-  }
+export function carryPins(pinned: Iterable<ColumnNode>): void {
+  const queue = [...pinned];
   let steps = 0;
   for (let node = queue.pop(); node; node = queue.pop()) {
     for (const target of node.carriesTo) {

@@ -6,18 +6,23 @@ import { asKind, asList, asText, asWords, isTree, type Tree } from './ast.ts';
 import { type Family, findFamily, isOrdered } from './canonical.ts';
 import type { CatalogColumn } from './catalog.ts';
 import type { Names } from './names.ts';
+import type { Outputs } from './outputs.ts';
 import { LIST_VALUES_MAX, type Operand, type PredicateTemplate } from './predicate-template.ts';
 import type { RangeOperator } from './read-set.ts';
 import type { ColumnNode } from './scope.ts';
 
 export type Condition =
   | { readonly kind: 'predicate'; readonly node: ColumnNode; readonly template: PredicateTemplate }
-  | { readonly kind: 'equal'; readonly left: ColumnNode; readonly right: ColumnNode };
+  | { readonly kind: 'equal'; readonly left: ColumnNode; readonly right: ColumnNode }
+  /** The left column is among the values of an output of a sub-select. */
+  | { readonly kind: 'in rows'; readonly left: ColumnNode; readonly right: ColumnNode };
 
 export interface Recogniser {
   readonly names: Names;
   /** The column that a ColumnRef was resolved to. */
   readonly columns: ReadonlyMap<Tree, ColumnNode | undefined>;
+  /** The outputs of the sub-select of a SubLink. */
+  readonly subselects: ReadonlyMap<Tree, Outputs>;
 }
 
 /** The family by which values of a column can be compared here; undefined: cannot tell. */
@@ -55,6 +60,8 @@ export function recognise(recogniser: Recogniser, expression: unknown): readonly
       },
     ];
   }
+  const link = asKind(expression, 'SubLink');
+  if (link) return recogniseRows(recogniser, link);
   const comparison = asKind(expression, 'A_Expr');
   return comparison ? recogniseComparison(recogniser, comparison) : [];
 }
@@ -186,6 +193,24 @@ function recogniseAny(recogniser: Recogniser, left: unknown, right: unknown): re
       ? { text: asText(constant.sval.sval) }
       : undefined;
   return source ? [{ kind: 'predicate', node, template: { kind: 'in array', operand: { source, isInteger } } }] : [];
+}
+
+/** `x IN (SELECT …)`, `x = ANY (SELECT …)`, and with rows `(x, y) IN (SELECT …)`, which implies as much of each column. */
+function recogniseRows(recogniser: Recogniser, link: Tree): readonly Condition[] {
+  const outputs = recogniser.subselects.get(link);
+  if (!outputs || link.subLinkType !== 'ANY_SUBLINK') return [];
+  // IN does not name its operator.
+  if (builtinOperator(recogniser, link.operName === undefined ? ['='] : asWords(link.operName)) !== '=') return [];
+  const row = asKind(link.testexpr, 'RowExpr');
+  const items = row ? asList(row.args) : [link.testexpr];
+  if (items.length !== outputs.columns.length) return [];
+  return items.flatMap((item, at): readonly Condition[] => {
+    const left = columnOf(recogniser, item);
+    const right = outputs.columns[at]?.node;
+    const family = left && familyOf(left.column);
+    if (!left || !right || family === undefined || family !== familyOf(right.column)) return [];
+    return [{ kind: 'in rows', left, right }];
+  });
 }
 
 const INTEGERS: ReadonlySet<string> = new Set(['int2', 'int4', 'int8']);

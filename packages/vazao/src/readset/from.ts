@@ -15,7 +15,16 @@
  */
 import { asKind, asList, asText, asWords, isTree, type Tree } from './ast.ts';
 import { familyOf } from './conditions.ts';
-import { type ColumnNode, createReference, type Item, type Reference, readColumnOf, type Scope } from './scope.ts';
+import { createUse, type Outputs } from './outputs.ts';
+import {
+  type ColumnNode,
+  createDerivedReference,
+  createReference,
+  type Item,
+  type Reference,
+  readColumnOf,
+  type Scope,
+} from './scope.ts';
 import type { Place, Walk } from './select.ts';
 
 /** One side of a join, or all of FROM. */
@@ -66,8 +75,8 @@ function walkEntry(walk: Walk, entry: unknown, before: Side, place: Place): Side
       return walkJoin(walk, node, before, place);
     case 'RangeSubselect': {
       const subquery = asKind(node.subquery, 'SelectStmt');
-      const columns = subquery ? walk.select(subquery, node.lateral ? lateral : place, false) : undefined;
-      return derived(aliasName(node) ?? '', renamed(columns, node));
+      const outputs = subquery ? walk.select(subquery, node.lateral ? lateral : place, 'rows') : undefined;
+      return derivedFrom(aliasName(node) ?? '', outputs, node);
     }
     case 'RangeTableSample': {
       walk.visit(node.args, lateral);
@@ -89,24 +98,31 @@ function walkRangeVar(walk: Walk, node: Tree, place: Place): Side {
   const alias = aliasName(node);
   if (schema === undefined) {
     for (let at = place.ctes; at; at = at.parent) {
-      if (at.name === name) return derived(alias ?? name, renamed(at.columns, node));
+      if (at.name !== name) continue;
+      const use = at.outputs && createUse(at.outputs);
+      if (use) at.uses.push(use);
+      return derivedFrom(alias ?? name, use, node);
     }
   }
   const found = walk.table(schema, name);
   if (!found) return derived(alias ?? name, undefined);
-  const columns = renamed(
-    found.table.columns.map((column) => column.name),
-    node,
-  );
-  if (found.kind === 'view') return derived(alias ?? name, columns);
+  const own = found.table.columns.map((column) => column.name);
+  if (found.kind === 'view') {
+    const outputs = walk.view(found.table);
+    // By position: columns of the view may have been renamed.
+    const isKnown = outputs?.columns.length === own.length;
+    const columns = own.map((name, at) => ({ name, node: isKnown ? outputs.columns[at]?.node : undefined }));
+    return derivedFrom(alias ?? name, { reference: outputs?.reference ?? createDerivedReference(), columns }, node);
+  }
+  const columns = renamed(own, node);
   const reference = createReference(found.table);
   walk.references.push(reference);
-  const own = found.table.columns.map((column) => column.name);
   const item: Item = {
     name: alias ?? name,
     reference,
     hasAlias: alias !== undefined,
-    columns: new Map((columns ?? own).map((visible, at) => [visible, own[at] ?? visible])),
+    columns: new Map(columns.map((visible, at) => [visible, own[at] ?? visible])),
+    hasTwins: new Set(columns).size < columns.length,
   };
   return { ...EMPTY_SIDE, items: [item], members: new Map([[reference, false]]) };
 }
@@ -170,8 +186,27 @@ function derived(name: string, columns: readonly string[] | undefined): Side {
     reference: undefined,
     hasAlias: true,
     columns: columns && new Map(columns.map((column) => [column, column])),
+    hasTwins: columns !== undefined && new Set(columns).size < columns.length,
   };
   return { ...EMPTY_SIDE, items: [item] };
+}
+
+/** An entry of FROM whose columns may be followed to those within. Its rows are members of the side as a table's are. */
+function derivedFrom(name: string, outputs: Outputs | undefined, node: Tree): Side {
+  const own = outputs && columnNames(outputs);
+  const names = own && renamed(own, node);
+  const side = derived(name, names);
+  const [item] = side.items;
+  if (!outputs || !names || !item || item.hasTwins) return side;
+  const nodes = new Map<string, ColumnNode>();
+  for (const [at, { node }] of outputs.columns.entries()) if (node) nodes.set(names[at] as string, node);
+  return { ...side, items: [{ ...item, outputs: nodes }], members: new Map([[outputs.reference, false]]) };
+}
+
+/** Undefined unless all are known: an unknown one may be any. */
+function columnNames(outputs: Outputs): readonly string[] | undefined {
+  const names = outputs.columns.flatMap(({ name }) => name ?? []);
+  return names.length === outputs.columns.length ? names : undefined;
 }
 
 function aliasName(node: Tree): string | undefined {
@@ -179,9 +214,9 @@ function aliasName(node: Tree): string | undefined {
 }
 
 /** Column names after `AS alias (names…)`, which renames from the left. */
-function renamed(columns: readonly string[] | undefined, node: Tree): readonly string[] | undefined {
+function renamed(columns: readonly string[], node: Tree): readonly string[] {
   const names = isTree(node.alias) ? (asWords(node.alias.colnames) ?? []) : [];
-  return columns && [...names, ...columns.slice(names.length)];
+  return [...names, ...columns.slice(names.length)];
 }
 
 function functionName(node: Tree): string {

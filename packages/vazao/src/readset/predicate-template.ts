@@ -13,8 +13,19 @@ export interface Operand {
   readonly isInteger: boolean;
 }
 
+/** A condition on a parameter alone, decided when it is known. */
+export interface Guard {
+  readonly parameter: number;
+  readonly holds: 'null' | 'not null' | 'true' | 'false';
+}
+
 export type PredicateTemplate =
-  | { readonly kind: 'in'; readonly operands: readonly Operand[] }
+  /** If all guards of one of `unless` may hold, it says nothing. */
+  | {
+      readonly kind: 'in';
+      readonly operands: readonly Operand[];
+      readonly unless?: readonly (readonly Guard[])[] | undefined;
+    }
   /** The operand is an array. */
   | { readonly kind: 'in array'; readonly operand: Operand }
   | { readonly kind: 'range'; readonly operator: RangeOperator; readonly operand: Operand }
@@ -26,7 +37,11 @@ export const LIST_VALUES_MAX = 10_000;
 
 export function parametersOf(template: PredicateTemplate): number[] {
   const operands = template.kind === 'in' ? template.operands : 'operand' in template ? [template.operand] : [];
-  return operands.flatMap(({ source }) => ('parameter' in source ? [source.parameter] : []));
+  const guards = template.kind === 'in' && template.unless ? template.unless.flat() : [];
+  return [
+    ...operands.flatMap(({ source }) => ('parameter' in source ? [source.parameter] : [])),
+    ...guards.map((guard) => guard.parameter),
+  ];
 }
 
 /** Binds a template for a column. Undefined: cannot tell, so it narrows nothing. */
@@ -47,6 +62,7 @@ export function bindPredicate(
       return { kind: 'range', column, type, operator: template.operator, value };
     }
     case 'in': {
+      if (template.unless?.some((guards) => mayHold(guards, parameters))) return undefined;
       const values = new Set<string>();
       for (const operand of template.operands) {
         const value = bindOperand(operand, type, parameters);
@@ -70,6 +86,22 @@ export function bindPredicate(
       return { kind: 'in', column, type, values };
     }
   }
+}
+
+/** Whether all guards may hold for these parameters. */
+export function mayHold(guards: readonly Guard[], parameters: readonly unknown[]): boolean {
+  return guards.every((guard) => evaluateGuard(guard, parameters) !== false);
+}
+
+/** Undefined: cannot tell. */
+function evaluateGuard(guard: Guard, parameters: readonly unknown[]): boolean | undefined {
+  const text = parameterText(parameters[guard.parameter - 1]);
+  if (text === undefined) return undefined;
+  if (guard.holds === 'null') return text === null;
+  if (guard.holds === 'not null') return text !== null;
+  if (text === null) return false;
+  const value = canonical('bool', text);
+  return value === undefined ? undefined : value === (guard.holds === 'true' ? 't' : 'f');
 }
 
 function bindOperand(operand: Operand, type: string, parameters: readonly unknown[]): string | null | undefined {

@@ -2,22 +2,31 @@
  * What a name means at a place in a statement. Names are resolved as PostgreSQL does, innermost scope first. Where that can't
  * be told for sure, the column counts as read wherever it may be, and nothing is concluded from it.
  */
+import type { Alternative } from './alternatives.ts';
 import { asKind, asList, asText, asWords, type Tree } from './ast.ts';
 import type { CatalogColumn, CatalogTable } from './catalog.ts';
 import type { Names } from './names.ts';
 import type { PredicateTemplate } from './predicate-template.ts';
 import type { Finding } from './refusal.ts';
 
-/** One reference to a table in a statement; it becomes one term. */
+/** What FROM names at one place: a table, or a sub-select, CTE or view, which makes no term but passes on what is known. */
 export interface Reference {
-  readonly table: CatalogTable;
+  /** Undefined unless it is a table. */
+  readonly table: CatalogTable | undefined;
   /** Columns that occur in the statement for this reference. */
   readonly read: Set<string>;
   /** Whether all columns count as read. */
   all: boolean;
   readonly nodes: Map<string, ColumnNode>;
+  /** Conditions with OR, in the form in which they matter to the reference. */
+  readonly alternatives: (readonly Alternative[])[];
   /** A condition that names the reference and narrows nothing: told to people whose term is the whole table. */
   opaque: string | undefined;
+}
+
+/** A reference to a table in a statement; it becomes a term. */
+export interface TableReference extends Reference {
+  readonly table: CatalogTable;
 }
 
 /** A column of a reference: what its value is known to be, and where that knowledge may be carried. */
@@ -34,11 +43,15 @@ export interface Item {
   /** Empty for a sub-select without an alias. */
   readonly name: string;
   /** Set for a table; undefined for a sub-select, CTE, function, view or aliased join, whose insides have terms of their own. */
-  readonly reference: Reference | undefined;
+  readonly reference: TableReference | undefined;
+  /** For a sub-select, CTE or view, by visible name: the columns of which more is known than their name. */
+  readonly outputs?: ReadonlyMap<string, ColumnNode> | undefined;
   /** Whether the table was given an alias, and so can't be named with its schema. */
   readonly hasAlias: boolean;
-  /** Visible column names, with the table's own name for each; undefined where they are not known. */
+  /** Visible column names in order, with the table's own name for each; undefined where they are not known. */
   readonly columns: ReadonlyMap<string, string> | undefined;
+  /** Two columns have one name: it can't be referred to, but `*` has both, so that `columns` does not say what `*` is. */
+  readonly hasTwins: boolean;
 }
 
 export interface Scope {
@@ -50,8 +63,17 @@ export interface Scope {
   readonly parent: Scope | undefined;
 }
 
-export function createReference(table: CatalogTable): Reference {
-  return { table, read: new Set(), all: false, nodes: new Map(), opaque: undefined };
+export function createReference(table: CatalogTable): TableReference {
+  return { table, read: new Set(), all: false, nodes: new Map(), alternatives: [], opaque: undefined };
+}
+
+/** The rows of a sub-select, CTE or view. Its columns are not kept in `nodes`: several may have one name. */
+export function createDerivedReference(): Reference {
+  return { table: undefined, read: new Set(), all: false, nodes: new Map(), alternatives: [], opaque: undefined };
+}
+
+export function createColumnNode(reference: Reference, column: CatalogColumn): ColumnNode {
+  return { reference, column, pins: new Set(), carriesTo: new Set() };
 }
 
 /** What `resolveColumn` needs besides the scope. */
@@ -132,7 +154,7 @@ function resolveUnqualified(
   let isFound = false;
   for (let at: Scope | undefined = scope; at; at = at.parent) {
     const holders = at.items.filter((item) => item.columns?.has(name));
-    const nodes = holders.filter((item) => item.reference).map((item) => readColumn(item, name));
+    const nodes = holders.flatMap((item) => readColumn(item, name) ?? []);
     const [node] = nodes;
     if (holders.length > 0) {
       isFound = true;
@@ -151,6 +173,7 @@ function resolveUnqualified(
 
 function readColumn(item: Item, visibleName: string): ColumnNode | undefined {
   const { reference, columns } = item;
+  if (item.outputs) return item.outputs.get(visibleName); // read where it was written down
   const name = columns?.get(visibleName);
   if (!reference || name === undefined) return undefined;
   const column = reference.table.columns.find((column) => column.name === name);
@@ -160,7 +183,7 @@ function readColumn(item: Item, visibleName: string): ColumnNode | undefined {
   if (column.generated) reference.all = true;
   let node = reference.nodes.get(name);
   if (!node) {
-    node = { reference, column, pins: new Set(), carriesTo: new Set() };
+    node = createColumnNode(reference, column);
     reference.nodes.set(name, node);
   }
   return node;

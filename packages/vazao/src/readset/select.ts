@@ -2,20 +2,25 @@
  * The second walk: SELECT by SELECT, with scopes. It finds the references to tables, which of their columns occur, and what
  * conditions say of them. It visits every expression; only the conditions of WHERE and ON say something, the rest only reads.
  */
+import { alternativesOf, applyAlternatives } from './alternatives.ts';
 import { asKind, asList, asText, asWords, isTree, type Tree } from './ast.ts';
 import { findFamily } from './canonical.ts';
 import type { CatalogTable } from './catalog.ts';
 import { type Recogniser, recognise } from './conditions.ts';
 import { EMPTY_SIDE, scopeOf, walkFrom } from './from.ts';
 import type { Names } from './names.ts';
+import { type Outputs, outputsOf, outputsOfSetOperation } from './outputs.ts';
 import { parametersOf } from './predicate-template.ts';
 import type { Finding } from './refusal.ts';
-import { type ColumnNode, type Reference, resolveColumn, type Scope } from './scope.ts';
+import { type ColumnNode, type Reference, resolveColumn, type Scope, type TableReference } from './scope.ts';
 
 /** The CTEs that are visible at a place, innermost first. */
 export interface Ctes {
   readonly name: string;
-  readonly columns: readonly string[] | undefined;
+  /** Undefined for one that may refer to itself. */
+  readonly outputs: Outputs | undefined;
+  /** What each reference to it makes of its outputs. */
+  readonly uses: Outputs[];
   readonly parent: Ctes | undefined;
 }
 
@@ -25,39 +30,69 @@ export interface Place {
   readonly ctes: Ctes | undefined;
 }
 
+/** What is done with a SELECT: its rows are used further, or only whether there are any, or they are the answer. */
+export type Asked = 'rows' | 'existence' | 'answer';
+
 export type FoundTable = { readonly kind: 'table' | 'view'; readonly table: CatalogTable };
 
-export interface Walk {
-  readonly names: Names;
+/** What the walk of a statement finds; shared with the walks of the views that it names. */
+export interface Found {
   readonly findings: Finding[];
-  readonly references: Reference[];
+  readonly references: TableReference[];
+  /** All CTEs that were met, with their uses. */
+  readonly ctes: Ctes[];
+  /** Columns to which a condition was put: where the carrying begins. */
+  readonly pinned: Set<ColumnNode>;
   /** RangeVar nodes that were accounted for. */
   readonly seen: Set<Tree>;
   /** For each parameter, the families as which it is used; `undefined` members stand for no particular one. */
   readonly parameterFamilies: Map<number, (string | undefined)[]>;
+  conditionCount: number;
+}
+
+export interface Walk extends Omit<Found, 'conditionCount'> {
+  readonly names: Names;
   /** Resolves a table's name; notes it if it can't be followed, or is a view. Undefined when there is nothing to refer to. */
   table(schema: string | undefined, name: string): FoundTable | undefined;
-  /** Walks a SELECT; returns the names of its columns where they are known. */
-  select(node: Tree, place: Place, isExists: boolean): readonly string[] | undefined;
+  /** Walks the SELECT of a view, by the rules of names that hold there. */
+  view(table: CatalogTable): Outputs | undefined;
+  /** Walks a SELECT; returns its columns if it is asked for rows and they are known. */
+  select(node: Tree, place: Place, asked: Asked): Outputs | undefined;
   /** Visits an expression: everything in it is read. */
   visit(value: unknown, place: Place, isOutputAllowed?: boolean): void;
   /** Visits a condition, and takes what it says of the references that it may narrow. */
   condition(expression: unknown, place: Place, narrowed: ReadonlyMap<Reference, boolean>): void;
   equate(left: ColumnNode, right: ColumnNode, narrowed: ReadonlyMap<Reference, boolean>): void;
+  /** `left IN (SELECT right …)`. */
+  equateRows(left: ColumnNode, right: ColumnNode, narrowed: ReadonlyMap<Reference, boolean>): void;
 }
 
 /** More conditions than this in a statement are left out: coarse, never slow. */
 const CONDITIONS_MAX = 1_000;
 const NO_SCOPE: Scope = scopeOf(EMPTY_SIDE, undefined);
 
-export function createWalk(
-  names: Names,
-  table: (walk: Walk, schema: string | undefined, name: string) => FoundTable | undefined,
-): Walk {
+/** What a walk asks of the catalog. */
+export interface WalkHost {
+  table(walk: Walk, schema: string | undefined, name: string): FoundTable | undefined;
+  view(walk: Walk, table: CatalogTable): Outputs | undefined;
+}
+
+export function createFound(): Found {
+  return {
+    findings: [],
+    references: [],
+    ctes: [],
+    pinned: new Set(),
+    seen: new Set(),
+    parameterFamilies: new Map(),
+    conditionCount: 0,
+  };
+}
+
+export function createWalk(names: Names, host: WalkHost, found: Found): Walk {
   const columns = new Map<Tree, ColumnNode | undefined>();
-  const recogniser: Recogniser = { names, columns };
-  const findings: Finding[] = [];
-  let conditionCount = 0;
+  const subselects = new Map<Tree, Outputs>();
+  const recogniser: Recogniser = { names, columns, subselects };
 
   const noteParameter = (number: number, family: string | undefined): void => {
     const families = walk.parameterFamilies.get(number);
@@ -90,32 +125,30 @@ export function createWalk(
   };
 
   const walk: Walk = {
+    ...found,
     names,
-    findings,
-    references: [],
-    seen: new Set(),
-    parameterFamilies: new Map(),
-    table: (schema, name) => table(walk, schema, name),
+    table: (schema, name) => host.table(walk, schema, name),
+    view: (table) => host.view(walk, table),
 
-    select(node, place, isExists) {
+    select(node, place, asked) {
       const ctes = walkWith(walk, node.withClause, place);
       const inner: Place = { scope: place.scope, ctes };
       if (node.op !== undefined && node.op !== 'SETOP_NONE') {
-        const names = isTree(node.larg) ? walk.select(node.larg, inner, false) : undefined;
-        if (isTree(node.rarg)) walk.select(node.rarg, inner, false);
+        const left = isTree(node.larg) ? walk.select(node.larg, inner, 'rows') : undefined;
+        const right = isTree(node.rarg) ? walk.select(node.rarg, inner, 'rows') : undefined;
         visitRest(walk, node, inner, true);
-        return names;
+        return outputsOfSetOperation(node, left, right);
       }
       const side = walkFrom(walk, asList(node.fromClause), inner);
       const here: Place = { scope: scopeOf(side, place.scope), ctes };
       // EXISTS asks for no column: `SELECT *` in it reads none, unless grouping makes the columns matter.
-      const isStarIdle = isExists && !node.groupClause && !node.havingClause && !node.distinctClause;
+      const isStarIdle = asked === 'existence' && !node.groupClause && !node.havingClause && !node.distinctClause;
       for (const target of asList(node.targetList)) {
         if (!(isStarIdle && isStar(target))) walk.visit(target, here);
       }
       if (node.whereClause !== undefined) walk.condition(node.whereClause, here, side.members);
       visitRest(walk, node, here, false);
-      return outputNames(node);
+      return asked === 'rows' ? outputsOf(node, side, columns) : undefined;
     },
 
     visit(value, place, isOutputAllowed = false) {
@@ -129,11 +162,14 @@ export function createWalk(
         if (key === 'ColumnRef' && isTree(inner)) {
           columns.set(inner, resolveColumn(walk, inner, place.scope ?? NO_SCOPE, isOutputAllowed));
         } else if (key === 'SelectStmt' && isTree(inner)) {
-          walk.select(inner, place, false);
+          walk.select(inner, place, 'answer');
         } else if (key === 'SubLink' && isTree(inner)) {
           walk.visit(inner.testexpr, place, isOutputAllowed);
           const subselect = asKind(inner.subselect, 'SelectStmt');
-          if (subselect) walk.select(subselect, place, inner.subLinkType === 'EXISTS_SUBLINK');
+          if (!subselect) continue;
+          const isExists = inner.subLinkType === 'EXISTS_SUBLINK';
+          const outputs = walk.select(subselect, place, isExists ? 'existence' : 'rows');
+          if (outputs) subselects.set(inner, outputs);
         } else {
           walk.visit(inner, place, isOutputAllowed);
           if ((key === 'A_Expr' || key === 'TypeCast' || key === 'NullTest') && isTree(inner))
@@ -145,17 +181,27 @@ export function createWalk(
     condition(expression, place, narrowed) {
       walk.visit(expression, place);
       for (const conjunct of conjunctsOf(expression)) {
+        if (asKind(conjunct, 'BoolExpr')?.boolop === 'OR_EXPR') {
+          const alternatives = alternativesOf(recogniser, conjunct);
+          for (const { conditions } of alternatives) found.conditionCount += conditions.length;
+          if (found.conditionCount > CONDITIONS_MAX) return;
+          for (const node of applyAlternatives(alternatives, narrowed)) found.pinned.add(node);
+          noteOpaque(recogniser, conjunct);
+          continue;
+        }
         const conditions = recognise(recogniser, conjunct);
         if (conditions.length === 0) noteOpaque(recogniser, conjunct);
         for (const condition of conditions) {
-          if (++conditionCount > CONDITIONS_MAX) return;
+          if (++found.conditionCount > CONDITIONS_MAX) return;
           if (condition.kind === 'equal') walk.equate(condition.left, condition.right, narrowed);
+          else if (condition.kind === 'in rows') walk.equateRows(condition.left, condition.right, narrowed);
           else {
             const isNullable = narrowed.get(condition.node.reference);
             if (isNullable === undefined) continue;
             // A row filled with NULLs passes `IS NULL`, so there it says nothing of the table's rows.
             if (condition.template.kind === 'null' && isNullable) continue;
             condition.node.pins.add(condition.template);
+            found.pinned.add(condition.node);
           }
         }
       }
@@ -164,6 +210,16 @@ export function createWalk(
     equate(left, right, narrowed) {
       if (left === right) return;
       if (narrowed.has(right.reference)) left.carriesTo.add(right);
+      if (narrowed.has(left.reference)) right.carriesTo.add(left);
+    },
+
+    /*
+     * Only for a conjunct of a condition, where false and NULL are the same: `x IN (SELECT y FROM … WHERE w)` is true where
+     * `EXISTS (SELECT FROM … WHERE w AND x = y)` is. So, rows whose y equals no x that matters don't matter: to the right the
+     * equality carries wherever it stands, as it does within EXISTS. To the left as any equality.
+     */
+    equateRows(left, right, narrowed) {
+      left.carriesTo.add(right);
       if (narrowed.has(left.reference)) right.carriesTo.add(left);
     },
   };
@@ -191,21 +247,23 @@ function walkWith(walk: Walk, clause: unknown, place: Place): Ctes | undefined {
   const items = asList(clause.ctes).map((item) => asKind(item, 'CommonTableExpr') ?? {});
   let ctes = place.ctes;
   if (clause.recursive) {
-    for (const item of items) ctes = { name: asText(item.ctename), columns: undefined, parent: ctes };
+    for (const item of items) ctes = { name: asText(item.ctename), outputs: undefined, uses: [], parent: ctes };
     for (const item of items) walk.visit(item.ctequery, { scope: place.scope, ctes });
     return ctes;
   }
   for (const item of items) {
     const query = asKind(item.ctequery, 'SelectStmt');
-    const columns = query ? walk.select(query, { scope: place.scope, ctes }, false) : undefined;
-    const names = asWords(item.aliascolnames) ?? [];
-    ctes = {
-      name: asText(item.ctename),
-      columns: columns && [...names, ...columns.slice(names.length)],
-      parent: ctes,
-    };
+    const outputs = query ? walk.select(query, { scope: place.scope, ctes }, 'rows') : undefined;
+    ctes = { name: asText(item.ctename), outputs: outputs && named(outputs, item), uses: [], parent: ctes };
+    walk.ctes.push(ctes);
   }
   return ctes;
+}
+
+/** `WITH name (columns…)` renames from the left. */
+function named(outputs: Outputs, item: Tree): Outputs {
+  const names = asWords(item.aliascolnames) ?? [];
+  return { ...outputs, columns: outputs.columns.map((output, at) => ({ ...output, name: names[at] ?? output.name })) };
 }
 
 function conjunctsOf(expression: unknown): readonly unknown[] {
@@ -248,20 +306,4 @@ function noteOpaque(recogniser: Recogniser, conjunct: unknown): void {
 function isStar(target: unknown): boolean {
   const reference = asKind(asKind(target, 'ResTarget')?.val, 'ColumnRef');
   return asKind(asList(reference?.fields).at(-1), 'A_Star') !== undefined;
-}
-
-/** Names of the output columns; undefined unless all are known. */
-function outputNames(node: Tree): readonly string[] | undefined {
-  if (node.valuesLists !== undefined) return undefined;
-  const names: string[] = [];
-  for (const item of asList(node.targetList)) {
-    const target = asKind(item, 'ResTarget');
-    const value = target?.val;
-    const alias = asText(target?.name);
-    const last = asList(asKind(value, 'ColumnRef')?.fields).at(-1);
-    const name = alias || asText(asKind(last, 'String')?.sval) || asWords(asKind(value, 'FuncCall')?.funcname)?.at(-1);
-    if (!name) return undefined;
-    names.push(name);
-  }
-  return names;
 }

@@ -1,14 +1,22 @@
 /** A statement's text, analysed: what it reads, as far as that can be said before its parameters are known. */
 
+import { ALTERNATIVES_MAX } from './alternatives.ts';
 import { findFamily } from './canonical.ts';
 import { carryPins } from './carry.ts';
-import type { CatalogTable } from './catalog.ts';
+import type { CatalogColumn, CatalogTable } from './catalog.ts';
 import { familyOf } from './conditions.ts';
 import { mentionsCurrentTime } from './inspect.ts';
-import { bindPredicate, type PredicateTemplate, parametersOf, parameterText } from './predicate-template.ts';
+import {
+  bindPredicate,
+  type Guard,
+  mayHold,
+  type PredicateTemplate,
+  parametersOf,
+  parameterText,
+} from './predicate-template.ts';
 import type { Grain, Predicate, ReadSet, Term } from './read-set.ts';
 import type { Finding, Refusal } from './refusal.ts';
-import type { Reference } from './scope.ts';
+import type { ColumnNode, TableReference } from './scope.ts';
 
 export interface Template {
   /** The statement only reads: proven free of writes, locks, volatile functions and changes of the session. False: unknown, or it does. */
@@ -30,6 +38,8 @@ export interface TermTemplate {
   readonly table: CatalogTable;
   readonly columns: ReadonlySet<string> | 'all';
   readonly conditions: readonly ConditionTemplate[];
+  /** Of each list one must hold besides. */
+  readonly alternatives: readonly (readonly AlternativeTemplate[])[];
   readonly grain: Grain;
   readonly coarse: string | undefined;
 }
@@ -40,34 +50,52 @@ export interface ConditionTemplate {
   readonly template: PredicateTemplate;
 }
 
+export interface AlternativeTemplate {
+  readonly guards: readonly Guard[];
+  readonly conditions: readonly ConditionTemplate[];
+}
+
 const MATCHED_BY_NOTHING = 'no condition names its columns';
 
 /** The terms of a statement's references, once all conditions are known. */
 export function createTerms(
-  references: readonly Reference[],
+  references: readonly TableReference[],
+  pinned: Iterable<ColumnNode>,
   isUsable: (parameter: number) => boolean,
 ): TermTemplate[] {
-  carryPins(references);
+  carryPins(pinned);
   return references.map((reference) => {
     const { table } = reference;
     const conditions: ConditionTemplate[] = [];
     let coarse = reference.opaque ?? MATCHED_BY_NOTHING;
-    for (const node of reference.nodes.values()) {
-      const { column } = node;
-      for (const template of node.pins) {
-        const isNullTest = template.kind === 'null' || template.kind === 'not null';
-        const unusable = parametersOf(template).find((parameter) => !isUsable(parameter));
-        if (column.generated) coarse = `${column.name} is a generated column, which the feed does not carry`;
-        else if (unusable !== undefined)
-          coarse = `$${unusable} is also used where its type can't be told; cast it the same way everywhere`;
-        else if (isNullTest || familyOf(column)) conditions.push({ column: column.name, type: column.type, template });
-      }
+    /** The condition, if it can be compared with what the feed brings. */
+    const usable = (column: CatalogColumn, template: PredicateTemplate): ConditionTemplate[] => {
+      const isNullTest = template.kind === 'null' || template.kind === 'not null';
+      const unusable = parametersOf(template).find((parameter) => !isUsable(parameter));
+      if (column.generated) coarse = `${column.name} is a generated column, which the feed does not carry`;
+      else if (unusable !== undefined)
+        coarse = `$${unusable} is also used where its type can't be told; cast it the same way everywhere`;
+      else if (isNullTest || familyOf(column)) return [{ column: column.name, type: column.type, template }];
+      return [];
+    };
+    for (const { column, pins } of reference.nodes.values()) {
+      for (const template of pins) conditions.push(...usable(column, template));
     }
-    const grain = grainOf(table, conditions);
+    // An alternative of which nothing can be told may hold for any row, and then the whole list says nothing.
+    const alternatives = reference.alternatives
+      .map((list) =>
+        list.map(({ guards, conditions }) => ({
+          guards: guards.filter(({ parameter }) => isUsable(parameter)),
+          conditions: conditions.flatMap(({ node, template }) => usable(node.column, template)),
+        })),
+      )
+      .filter((list) => list.every(({ guards, conditions }) => guards.length > 0 || conditions.length > 0));
+    const grain = conditions.length === 0 && alternatives.length > 0 ? 'predicate' : grainOf(table, conditions);
     return {
       table,
       columns: reference.all ? 'all' : reference.read,
       conditions,
+      alternatives,
       grain,
       coarse: grain === 'table' ? coarse : undefined,
     };
@@ -76,7 +104,7 @@ export function createTerms(
 
 /** A term for the whole of a table. */
 export function createWholeTerm(table: CatalogTable, coarse: string): TermTemplate {
-  return { table, columns: 'all', conditions: [], grain: 'table', coarse };
+  return { table, columns: 'all', conditions: [], alternatives: [], grain: 'table', coarse };
 }
 
 function grainOf(
@@ -105,17 +133,17 @@ export interface TemplateParts {
 export function createTemplate(parts: TemplateParts): Template {
   const { finding, usesTime, terms } = parts;
   // Terms without parameters are bound once.
-  const bound = terms.map((term) =>
-    term.conditions.some(({ template }) => parametersOf(template).length > 0) ? undefined : bindTerm(term, []),
-  );
+  const fixed: Budget = { left: ALTERNATIVES_TOTAL_MAX };
+  const bound = terms.map((term) => (hasParameters(term) ? undefined : bindTerm(term, [], fixed)));
   return {
     pure: finding === undefined || !finding.impure,
     refusal: finding && { code: finding.code, detail: finding.detail },
     usesTime,
     terms,
     bind(parameters) {
+      const budget: Budget = { left: fixed.left };
       return {
-        terms: terms.map((term, at) => bound[at] ?? bindTerm(term, parameters)),
+        terms: terms.flatMap((term, at) => bound[at] ?? bindTerm(term, parameters, budget)),
         usesTime: usesTime || parameters.some((value, at) => parts.mayBeTime(at + 1) && isTimeWord(value)),
       };
     },
@@ -128,19 +156,62 @@ function isTimeWord(value: unknown): boolean {
   return !(value instanceof Uint8Array); // sent in binary, where nothing is spelt
 }
 
-function bindTerm(term: TermTemplate, parameters: readonly unknown[]): Term {
+/** More terms than this, from alternatives, are not made for a statement: coarse, never slow. */
+const ALTERNATIVES_TOTAL_MAX = 1_000;
+
+interface Budget {
+  left: number;
+}
+
+function hasParameters(term: TermTemplate): boolean {
+  const all = [term.conditions, ...term.alternatives.flat().map(({ conditions }) => conditions)].flat();
+  return (
+    all.some(({ template }) => parametersOf(template).length > 0) ||
+    term.alternatives.flat().some(({ guards }) => guards.length > 0)
+  );
+}
+
+/** One term, or one for each alternative. */
+function bindTerm(term: TermTemplate, parameters: readonly unknown[], budget: Budget): Term[] {
+  let conjunctions: readonly (readonly Predicate[])[] = [bindAll(term.conditions, parameters)];
+  for (const list of term.alternatives) {
+    const live = bindAlternatives(list, parameters);
+    if (!live || conjunctions.length * live.length > Math.min(ALTERNATIVES_MAX, budget.left)) continue;
+    conjunctions = conjunctions.flatMap((left) => live.map((right) => [...left, ...right]));
+  }
+  if (conjunctions.length > 1) budget.left -= conjunctions.length;
+  return conjunctions.map((predicates) => createTerm(term, predicates));
+}
+
+function bindAll(conditions: readonly ConditionTemplate[], parameters: readonly unknown[]): readonly Predicate[] {
   const predicates: Predicate[] = [];
-  for (const { template, column, type } of term.conditions) {
+  for (const { template, column, type } of conditions) {
     const predicate = bindPredicate(template, column, type, parameters);
     if (predicate) predicates.push(predicate);
   }
-  const isWhole = predicates.length === term.conditions.length;
-  const grain = isWhole
-    ? term.grain
-    : grainOf(
-        term.table,
-        predicates.map((predicate) => ({ column: predicate.column, template: predicate })),
-      );
+  return predicates;
+}
+
+/** The alternatives whose guards may hold; undefined if one of them may hold for any row. */
+function bindAlternatives(
+  list: readonly AlternativeTemplate[],
+  parameters: readonly unknown[],
+): readonly (readonly Predicate[])[] | undefined {
+  const live = list
+    .filter(({ guards }) => mayHold(guards, parameters))
+    .map(({ conditions }) => bindAll(conditions, parameters));
+  if (live.some((predicates) => predicates.length === 0)) return undefined;
+  if (live.length > 0) return live;
+  // None holds: nothing satisfies the condition.
+  const [first] = list.flatMap(({ conditions }) => conditions);
+  return first && [[{ kind: 'in', column: first.column, type: first.type, values: new Set() }]];
+}
+
+function createTerm(term: TermTemplate, predicates: readonly Predicate[]): Term {
+  const grain = grainOf(
+    term.table,
+    predicates.map((predicate) => ({ column: predicate.column, template: predicate })),
+  );
   const coarse = grain === 'table' ? (term.coarse ?? "the value given can't be compared exactly") : undefined;
   return {
     table: term.table,

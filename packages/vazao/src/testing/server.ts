@@ -20,9 +20,14 @@ export async function startTestServer(
       ...settings,
     },
   });
+  // A test file that is cut off by a time-out must not leave its server behind.
+  const kill = (): void => postgres.kill();
+  const end = (): never => process.exit(143);
+  process.once('exit', kill).once('SIGTERM', end);
   return {
     url: postgres.url('postgres'),
     async stop() {
+      process.off('exit', kill).off('SIGTERM', end);
       await postgres.stop();
       await rm(folder, { recursive: true, force: true });
     },

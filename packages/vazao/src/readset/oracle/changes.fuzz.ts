@@ -6,7 +6,16 @@ import { conditionOn, insertInto, type OracleSchema, type OracleTable } from './
 
 /** `focus`: names of the tables that the batch is mostly about. */
 export function drawChange(schema: OracleSchema, focus: ReadonlySet<string>, choices: Choices): OracleChange {
-  const degrade = choices.pick(['none', 'none', 'none', 'none', 'none', 'none', 'no old row', 'unknown value'] as const);
+  const degrade = choices.pick([
+    'none',
+    'none',
+    'none',
+    'none',
+    'none',
+    'none',
+    'no old row',
+    'unknown value',
+  ] as const);
   const sql = drawSql(schema, focus, choices);
   // Two writes of one transaction.
   return { degrade, sql: choices.rarely(10) ? `${sql};\n${drawSql(schema, focus, choices)}` : sql };

@@ -15,7 +15,8 @@ import type { Change } from '../change.ts';
 import type { Term } from '../read-set.ts';
 import type { Template } from '../template.ts';
 import { touches } from '../touches.ts';
-import { createRecorder, type Degrade, installRecorder, PUBLICATION, type Recorder } from './recorder.fuzz.ts';
+import { literal } from './kinds.fuzz.ts';
+import { createRecorder, type Degrade, installRecorder, RAW, type Recorder } from './recorder.fuzz.ts';
 
 export interface OracleStatement {
   readonly sql: string;
@@ -65,14 +66,16 @@ export interface Batch {
 const STATEMENT_ZONE = 'America/Sao_Paulo';
 const SESSION = `set extra_float_digits = 3; set client_min_messages = notice; set plan_cache_mode = force_generic_plan;
   set jit = off; set statement_timeout = '5s'; set max_parallel_workers_per_gather = 0; set synchronous_commit = off`;
+const PUBLICATION = 'vazao_oracle';
 const SHUFFLES = 4;
-const RAW = { getTypeParser: () => (text: string) => text };
 
 interface Prepared {
   readonly at: number;
   readonly statement: OracleStatement;
   readonly before: string;
   readonly terms: readonly Term[];
+  /** Executes it once it is prepared. */
+  readonly execute: string;
 }
 
 export class Oracle {
@@ -94,7 +97,12 @@ export class Oracle {
   static async create(client: pg.Client): Promise<Oracle> {
     await client.query(`reset all; ${SESSION}`);
     await installRecorder(client);
-    return new Oracle(client, await loadCatalog(client, { publication: PUBLICATION }));
+    // The catalog must see the tables published. Then the publication goes again: with it PostgreSQL asks each table for a
+    // replica identity, which nothing here needs.
+    await client.query(`create publication ${PUBLICATION} for all tables`);
+    const catalog = await loadCatalog(client, { publication: PUBLICATION });
+    await client.query(`drop publication ${PUBLICATION}`);
+    return new Oracle(client, catalog);
   }
 
   close(): void {
@@ -134,7 +142,9 @@ export class Oracle {
       events.onRejected(statement, error instanceof Error ? error.message : String(error));
       return undefined;
     }
-    return { at, statement, before: digest(statement, rows), terms: bind(template, statement) };
+    const values = statement.parameters.map((value) => (value === null ? 'null' : literal(value)));
+    const execute = `execute q${at}${values.length > 0 ? `(${values.join(', ')})` : ''}`;
+    return { at, statement, before: digest(statement, rows), terms: bind(template, statement), execute };
   }
 
   async #tryChange(
@@ -144,24 +154,14 @@ export class Oracle {
     events: OracleEvents,
   ): Promise<void> {
     const sql = `rollback to base; set local timezone = 'UTC';\n${change.sql};\nset local timezone = '${STATEMENT_ZONE}'`;
-    let changes: Change[];
-    try {
-      changes = await this.#recorder.record(sql, change.degrade);
-    } catch {
-      await this.client.query('rollback to base');
-      return; // a duplicate key and the like
-    }
-    if (changes.length === 0) return;
+    const told = await this.#changeAndAsk(prepared, change, sql);
+    if (!told || told.changes.length === 0) return;
+    const { changes, answers } = told;
     const oids = new Set(changes.flatMap(({ relation }) => this.#lineage.get(relation.oid) ?? [relation.oid]));
-    for (const { statement, terms, before, at } of prepared) {
-      let after: string;
-      try {
-        after = digest(statement, await this.#execute(statement, at));
-      } catch {
-        // Whether the new row makes an expression fail depends on the order in which conditions are tried: no case.
-        await this.#recorder.record(sql, 'none');
-        continue;
-      }
+    for (const [index, { statement, terms, before, at }] of prepared.entries()) {
+      const rows = answers[index];
+      if (!rows) continue;
+      const after = digest(statement, rows);
       const isTouched = this.#touches(terms, changes);
       const verdict = before !== after ? (isTouched ? 'alarm' : 'miss') : isTouched ? 'false alarm' : 'quiet';
       if (verdict === 'miss' && !(await this.#isStable(statement, at, sql))) {
@@ -171,6 +171,42 @@ export class Oracle {
       const isRelated = terms.some((term) => oids.has(term.table.oid));
       events.onCase({ statement, statementAt: at, change, changeAt, verdict, changes, terms, isRelated });
     }
+  }
+
+  /**
+   * The change and all answers after it in one round trip; one by one where a statement fails. Undefined if the change does
+   * (a duplicate key and the like). Whether a new row makes an expression fail depends on the order in which conditions are
+   * tried, so that a statement that fails after the change makes no case: it has no answer.
+   */
+  async #changeAndAsk(
+    prepared: readonly Prepared[],
+    change: OracleChange,
+    sql: string,
+  ): Promise<{ changes: readonly Change[]; answers: readonly (readonly string[] | undefined)[] } | undefined> {
+    const text = `${sql};\n${prepared.map((one) => one.execute).join(';\n')}`;
+    try {
+      const { changes, results } = await this.#recorder.record(text, change.degrade);
+      return { changes, answers: results.slice(-prepared.length).map(toLines) };
+    } catch {
+      await this.client.query('rollback to base');
+    }
+    let changes: readonly Change[];
+    try {
+      ({ changes } = await this.#recorder.record(sql, change.degrade));
+    } catch {
+      await this.client.query('rollback to base');
+      return undefined;
+    }
+    const answers: (string[] | undefined)[] = [];
+    for (const { execute } of prepared) {
+      try {
+        answers.push(toLines((await this.#recorder.record(`savepoint ask; ${execute}`, 'none')).results[1] ?? []));
+      } catch {
+        answers.push(undefined);
+        await this.client.query('rollback to ask');
+      }
+    }
+    return { changes, answers };
   }
 
   #touches(terms: readonly Term[], changes: readonly Change[]): boolean {
@@ -215,8 +251,12 @@ export class Oracle {
       rowMode: 'array',
       types: RAW,
     });
-    return rows.map((row) => JSON.stringify(row));
+    return toLines(rows);
   }
+}
+
+function toLines(rows: readonly (readonly unknown[])[]): string[] {
+  return rows.map((row) => JSON.stringify(row));
 }
 
 /** The read set, narrowed by the answer where the template can do that. */
@@ -226,9 +266,9 @@ function bind(template: Template, statement: OracleStatement): readonly Term[] {
 
 const DIGEST_ABOVE = 2_000;
 
-function digest(statement: OracleStatement, rows: string[]): string {
+function digest(statement: OracleStatement, rows: readonly string[]): string {
   if (statement.compare === 'count') return String(rows.length);
-  const text = rows.sort().join('\n');
+  const text = rows.toSorted().join('\n');
   return text.length > DIGEST_ABOVE ? createHash('sha256').update(text).digest('base64') : text;
 }
 

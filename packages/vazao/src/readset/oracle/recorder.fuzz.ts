@@ -10,8 +10,6 @@ import type { Change, Relation, Values } from '../change.ts';
 /** What a feed knows less of: a replica identity without the old row, a value that it could not read. */
 export type Degrade = 'none' | 'no old row' | 'unknown value';
 
-export const PUBLICATION = 'vazao_oracle';
-
 const INSTALL = `
   create or replace function public.vazao_oracle_record() returns trigger language plpgsql as $$
   begin
@@ -38,15 +36,27 @@ const INSTALL = `
         execute format('create trigger zz_vazao_oracle_all after truncate on %s for each statement execute function public.vazao_oracle_record()', relation.name);
       end if;
     end loop;
-  end $$;
-  drop publication if exists ${PUBLICATION};
-  create publication ${PUBLICATION} for all tables;`;
+  end $$`;
 
 export interface Recorder {
-  /** Runs SQL in the session's transaction; returns the changes that it made. */
-  record(sql: string, degrade: Degrade): Promise<Change[]>;
+  /** Runs SQL, of several statements, in the session's transaction; returns the changes that it made, and all rows as text. */
+  record(sql: string, degrade: Degrade): Promise<Recorded>;
   close(): void;
 }
+
+export interface Recorded {
+  readonly changes: readonly Change[];
+  /** Rows of each statement. */
+  readonly results: readonly (readonly (readonly unknown[])[])[];
+}
+
+/** Values as the output functions print them, which is what the feed carries. */
+export const RAW = {
+  getTypeParser:
+    () =>
+    (text: string): string =>
+      text,
+};
 
 export async function installRecorder(client: pg.ClientBase): Promise<void> {
   await client.query(INSTALL);
@@ -102,8 +112,12 @@ export function createRecorder(client: pg.ClientBase, catalog: Catalog): Recorde
   return {
     async record(sql, degrade) {
       notices = [];
-      await client.query(sql);
-      return notices.flatMap((notice) => changeOf(notice, degrade) ?? []);
+      const answer: unknown = await client.query({ text: sql, rowMode: 'array', types: RAW });
+      const results = (Array.isArray(answer) ? answer : [answer]) as { rows: unknown[][] }[];
+      return {
+        changes: notices.flatMap((notice) => changeOf(notice, degrade) ?? []),
+        results: results.map(({ rows }) => rows),
+      };
     },
     close() {
       client.removeListener('notice', onNotice);

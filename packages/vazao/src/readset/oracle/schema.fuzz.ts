@@ -77,7 +77,7 @@ export const HAND_MADE: OracleSchema = {
     table('keener', OWNER, { isFilled: false }),
     table('totals', { pid: 'int', k: 'int', n: 'numeric' }, { isFilled: false, isWritable: false }),
     table('pairs', { id: 'int', k: 'int', cid: 'int', t: 'text' }, { isFilled: false, isWritable: false }),
-    table('both', { id: 'int', k: 'int' }, { isFilled: false, isWritable: false }),
+    table('twofold', { id: 'int', k: 'int' }, { isFilled: false, isWritable: false }),
     table('ranked', { id: 'int', k: 'int', r: 'bigint' }, { isFilled: false, isWritable: false }),
   ],
   ddl: `
@@ -105,7 +105,7 @@ export const HAND_MADE: OracleSchema = {
   create view pairs as select p.id, p.k, c.id as cid, c.t from p left join c on c.pid = p.id where p.ok;
   create view keen as select id, k, t from owner where k > 0;
   create view keener as select id, k, t from keen where t <> 'b';
-  create view both as select id, k from p union all select cid, k from e where ok;
+  create view twofold as select id, k from p union all select cid, k from e where ok;
   create view ranked as select id, k, rank() over (partition by k order by id) as r from p`
     .split(/;\n/)
     .map((statement) => statement.trim()),

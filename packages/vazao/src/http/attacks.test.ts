@@ -1,0 +1,468 @@
+/** Hostile clients, and applications that do unusual but legal things: no answer reaches whom it was not made for. */
+import assert from 'node:assert/strict';
+import { connect } from 'node:net';
+import { Readable } from 'node:stream';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { FastifyInstance, FastifyServerOptions } from 'fastify';
+import { createTestDatabase } from '../testing/database.ts';
+import { createTestPlatform, type TestAnswer, type TestPlatform } from '../testing/platform.ts';
+import { Identities } from './identities.ts';
+import type { Identify, Identity } from './options.ts';
+import type { PluginOptions } from './plugin.ts';
+
+const SCHEMA = 'create table itens (id int primary key, nome text not null); insert into itens values (1, $$um$$);';
+const cached = { config: { cache: true } } as const;
+
+type Setting = AsyncDisposable & { platform: TestPlatform; app: FastifyInstance; read: () => Promise<string> };
+
+async function createSetting(
+  options: { fastify?: FastifyServerOptions; plugin?: Partial<PluginOptions> } = {},
+): Promise<Setting> {
+  const database = await createTestDatabase();
+  const platform = await createTestPlatform(database, { schema: SCHEMA, ...options });
+  return {
+    platform,
+    app: platform.app,
+    read: async () => (await platform.db.query('select nome from itens where id = 1')).rows[0].nome,
+    async [Symbol.asyncDispose]() {
+      await platform[Symbol.asyncDispose]();
+      await database[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function until(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 5_000;
+  while (!(await isTrue())) {
+    assert.ok(Date.now() < deadline, `${what} within 5 s`);
+    await delay(5);
+  }
+}
+
+async function soon<T>(promise: Promise<T>): Promise<T> {
+  const late = delay(4_000, undefined, { ref: false }).then(() => assert.fail('no answer within 4 s'));
+  return Promise.race([promise, late]) as Promise<T>;
+}
+
+async function assertNeverHit(platform: TestPlatform, path: string, reason: RegExp): Promise<void> {
+  const first = await platform.get(path);
+  assert.match(first.cacheStatus, reason, path);
+  assert.doesNotMatch((await platform.get(path)).cacheStatus, /; hit;/, path);
+}
+
+test('the address of a client is seen wherever it is read', async () => {
+  await using setting = await createSetting();
+  const { app, platform, read } = setting;
+  app.addHook('onSend', async (request, reply) => {
+    if (request.url === '/on-send') reply.header('x-client', request.ip);
+  });
+  app.get('/on-send', cached, read);
+  app.get('/response', cached, async (_request, reply) => `${await read()} ${reply.raw.socket?.remotePort}`);
+  app.get('/connection', cached, async (_request, reply) => `${await read()} ${reply.raw.connection?.remotePort}`);
+  app.get('/client', cached, async (request) => {
+    const { client } = request.raw as unknown as { client?: { remotePort: number } };
+    return `${await read()} ${client?.remotePort}`;
+  });
+  app.get('/stream', cached, async (request, reply) => {
+    await read();
+    return reply.type('text/plain').send(
+      Readable.from(
+        (async function* () {
+          yield 'a';
+          await delay(1);
+          yield String(request.socket.remotePort);
+        })(),
+      ),
+    );
+  });
+  await platform.listen();
+  for (const path of ['/on-send', '/response', '/connection', '/client', '/stream'])
+    await assertNeverHit(platform, path, /not stored: raw-request/);
+});
+
+test('the body of a GET is no part of the key, so an answer that reads it is not kept', async () => {
+  await using setting = await createSetting();
+  const { app, read, platform } = setting;
+  app.addHttpMethod('GET', { hasBody: true });
+  app.get('/parsed', cached, async (request) => `${await read()} ${JSON.stringify(request.body ?? null)}`);
+  app.get('/raw', cached, async (request) => {
+    let text = '';
+    for await (const chunk of request.raw) text += chunk;
+    return `${await read()} ${text}`;
+  });
+  await platform.listen();
+  const headers = { 'content-type': 'application/json' };
+  for (const [path, nothing] of [
+    ['/parsed', 'um null'],
+    ['/raw', 'um '],
+  ] as const) {
+    assert.equal((await app.inject({ url: path })).body, nothing);
+    const other = await app.inject({ method: 'GET', url: path, headers, payload: '{"a":1}' });
+    assert.match(other.body, /"a":1/, path);
+    assert.equal((await app.inject({ url: path })).body, nothing);
+  }
+});
+
+test('routes that differ by a constraint of the application keep their answers apart', async () => {
+  await using setting = await createSetting({
+    fastify: {
+      routerOptions: {
+        constraints: {
+          tenant: {
+            name: 'tenant',
+            storage: () => {
+              const handlers = new Map<string, never>();
+              return {
+                get: (name: string) => handlers.get(name) ?? null,
+                set: (name: string, handler: never) => void handlers.set(name, handler),
+              };
+            },
+            deriveConstraint: (request: { headers: Record<string, unknown> }) => request.headers['x-tenant'],
+          },
+        },
+      },
+    } as unknown as FastifyServerOptions,
+  });
+  const { app, read, platform } = setting;
+  for (const tenant of ['a', 'b'])
+    app.get('/x', { ...cached, constraints: { tenant } as object }, async () => `${tenant} ${await read()}`);
+  await platform.listen();
+  for (let n = 0; n < 2; n++) {
+    for (const tenant of ['a', 'b']) {
+      const answer = await platform.get('/x', { 'x-tenant': tenant });
+      assert.equal(answer.text, `${tenant} um`);
+      assert.match(answer.cacheStatus, n === 0 ? /stored/ : /; hit;/);
+    }
+  }
+});
+
+test('routes registered before the plugin has loaded are refused: it would not know of them', async () => {
+  await using setting = await createSetting();
+  const { cache, feed, db } = setting.platform;
+  const { default: Fastify } = await import('fastify');
+  const { vazaoPlugin } = await import('./plugin.ts');
+  const app = Fastify();
+  app.register(vazaoPlugin, { cache, feed, db });
+  app.get('/x', { ...cached, constraints: { host: 'a.test' } }, async () => 'a');
+  await assert.rejects(async () => app.ready(), { code: 'ERR_HTTP_PLUGIN_ORDER' });
+});
+
+for (const looks of ['signal', 'aborted', 'event', 'hook'] as const) {
+  test(`an answer cut short because its client left is nobody else's (${looks})`, async () => {
+    await using setting = await createSetting();
+    const { app, read, platform } = setting;
+    const left = new WeakSet<object>();
+    let calls = 0;
+    const options = looks === 'hook' ? { onRequestAbort: async (request: object) => void left.add(request) } : {};
+    app.get('/x', { ...cached, ...options }, async (request) => {
+      const nome = await read();
+      if (calls++ > 0) return nome;
+      const isGone = {
+        signal: () => request.signal.aborted,
+        aborted: () => request.raw.aborted,
+        event: () => left.has(request),
+        hook: () => left.has(request),
+      }[looks];
+      if (looks === 'event') request.raw.once('close', () => left.add(request));
+      while (!isGone()) await delay(5);
+      return 'parcial';
+    });
+    const { port } = new URL(await platform.listen());
+    const socket = connect(Number(port), '127.0.0.1');
+    socket.write('GET /x HTTP/1.1\r\nHost: a\r\n\r\n');
+    await until('the first computes', () => calls === 1);
+    const waiting = platform.get('/x');
+    await until('the second waits', () => platform.cache.waiting('/x') === 1);
+    socket.destroy();
+    assert.equal((await soon(waiting)).text, 'um');
+    await delay(30);
+    assert.equal((await platform.get('/x')).text, 'um');
+  });
+}
+
+test('a stream that ends with its client, or with an error, keeps nobody waiting', async () => {
+  await using setting = await createSetting();
+  const { app, read, platform } = setting;
+  let calls = 0;
+  const ended = Promise.withResolvers<void>();
+  app.get<{ Params: { how: string } }>('/:how', cached, async (request, reply) => {
+    await read();
+    const isFirst = calls++ === 0;
+    const content = async function* (): AsyncGenerator<string> {
+      yield 'a';
+      if (isFirst) {
+        await ended.promise;
+        if (request.params.how === 'error') throw new Error('quebrou');
+        await delay(60_000, undefined, { ref: false });
+      }
+      yield 'b';
+    };
+    return reply.type('text/plain').send(Readable.from(content()));
+  });
+  const { port } = new URL(await platform.listen());
+  for (const how of ['error', 'client']) {
+    calls = 0;
+    const socket = connect(Number(port), '127.0.0.1');
+    let answer = '';
+    socket.on('data', (chunk) => {
+      answer += chunk;
+    });
+    socket.write(`GET /${how} HTTP/1.1\r\nHost: a\r\n\r\n`);
+    await until('the first streams', () => calls === 1);
+    const waiting = platform.get(`/${how}`);
+    await until('the second waits', () => platform.cache.waiting(`/${how}`) === 1);
+    await delay(20);
+    if (how === 'client') socket.destroy();
+    else ended.resolve();
+    assert.equal((await soon(waiting)).text, 'ab', how);
+    assert.ok(!answer.includes('statusCode'), `no second answer in the first: ${answer}`);
+    socket.destroy();
+  }
+});
+
+test('an answer without end flows as it comes', async () => {
+  await using setting = await createSetting({ plugin: { fillMaxMs: 100 } });
+  const { app, read, platform } = setting;
+  app.get('/eventos', cached, async (_request, reply) => {
+    await read();
+    reply.raw.writeHead(200, { 'content-type': 'text/event-stream' });
+    reply.raw.write('data: 1\n\n');
+    return new Promise(() => {});
+  });
+  app.get('/sem-fim', cached, async (_request, reply) => {
+    await read();
+    reply.raw.writeHead(200, { 'content-type': 'text/plain' });
+    reply.raw.write('data: 1\n\n');
+    setTimeout(() => reply.raw.write('data: 2\n\n'), 150);
+    return new Promise(() => {});
+  });
+  const origin = await platform.listen();
+  for (const path of ['/eventos', '/sem-fim']) {
+    const leaving = new AbortController();
+    const response = await soon(fetch(origin + path, { signal: leaving.signal }));
+    const { value } = await soon(response.body?.getReader().read() as Promise<{ value?: Uint8Array }>);
+    assert.match(Buffer.from(value as Uint8Array).toString(), /data: 1/, path);
+    leaving.abort();
+  }
+});
+
+test('with a logger, a failure is answered with the old answer every time', async () => {
+  await using setting = await createSetting({
+    fastify: { logger: { level: 'error', stream: { write() {} } } as FastifyServerOptions['logger'] & object },
+  });
+  const { app, read, platform } = setting;
+  let fails = false;
+  app.get('/x', { config: { cache: { staleIfError: '1h' } } }, async (request) => {
+    request.log.error({ req: request }, 'eu');
+    const nome = await read();
+    if (fails) throw new Error('away');
+    return nome;
+  });
+  await platform.listen();
+  assert.match((await platform.get('/x')).cacheStatus, /stored$/);
+  fails = true;
+  await platform.db.query(`update itens set nome = 'dois' where id = 1`);
+  await platform.settled();
+  for (let n = 0; n < 3; n++) assert.match((await platform.get('/x')).cacheStatus, /stale-if-error/, `time ${n}`);
+});
+
+test('an answer that waits for the feed counts as sent: what the handler sends after it is not', async () => {
+  await using setting = await createSetting();
+  const { app, read, platform } = setting;
+  const { feed } = platform;
+  app.get('/no-return', cached, async (_request, reply) => {
+    reply.type('text/plain').send(await read());
+  });
+  app.get('/twice', cached, (_request, reply) => {
+    read().then((nome) => {
+      reply.type('text/plain').send(nome);
+      reply.send('outra');
+    });
+  });
+  await platform.listen();
+  const { waitFor } = feed;
+  // As after a commit that the feed has not told of yet.
+  Object.defineProperty(feed, 'position', { configurable: true, get: () => -1n });
+  Object.defineProperty(feed, 'waitFor', { configurable: true, value: () => delay(30).then(() => true) });
+  for (const path of ['/no-return', '/twice']) {
+    assert.equal((await platform.get(path)).text, 'um', path);
+    assert.equal((await platform.get(path)).text, 'um', path);
+  }
+  assert.ok(waitFor);
+});
+
+test('an application may give requests ids of its own', async () => {
+  await using setting = await createSetting();
+  const { app, read, platform } = setting;
+  app.addHook('onRequest', async (request, reply) => {
+    request.id = 'meu';
+    reply.header('x-request-id', request.id);
+  });
+  app.get('/x', cached, read);
+  await platform.listen();
+  const first = await platform.get('/x');
+  assert.equal(first.status, 200);
+  assert.equal(first.headers.get('x-request-id'), 'meu', 'the id is for the request that made the answer');
+  assert.equal((await platform.get('/x')).headers.get('x-request-id'), null);
+});
+
+test('an id that the client chose is never replayed, however it is written, and can not keep others from the cache', async () => {
+  await using setting = await createSetting({ fastify: { requestIdHeader: 'x-id' } });
+  const { app, read, platform } = setting;
+  app.get('/json', cached, async (request) => ({ nome: await read(), id: request.id }));
+  app.get('/header', cached, async (request, reply) => {
+    reply.header('x-trace', `id=${request.id}`);
+    return read();
+  });
+  app.get('/logged', cached, async (request) => `${await read()} ${String(request.id).length}`);
+  await platform.listen();
+  await platform.get('/json', { 'x-id': 'a"b' });
+  assert.ok(!(await platform.get('/json')).text.includes('a\\"b'));
+  await platform.get('/header', { 'x-id': 'meu' });
+  assert.ok(!String((await platform.get('/header')).headers.get('x-trace')).includes('meu'));
+  await platform.get('/logged', { 'x-id': 'u' });
+  assert.doesNotMatch((await platform.get('/logged')).cacheStatus, /bypass/);
+});
+
+test('an `identify` that throws costs one request, and not the process', async () => {
+  const identify: Identify = {
+    headers: ['x-proof'],
+    user: ({ 'x-proof': proof }) => {
+      if (proof === 'bad') throw new Error('bad proof');
+      return { id: proof as string, balance: 1n, roles: new Set([proof]) };
+    },
+  };
+  await using setting = await createSetting({ plugin: { identify } });
+  const { app, read, platform } = setting;
+  app.get('/x', cached, async (request) => `${await read()} ${[...(request.user?.roles as Set<string>)]}`);
+  await platform.listen();
+  for (let n = 0; n < 2; n++) {
+    assert.equal((await platform.get('/x', { 'x-proof': 'a' })).text, 'um a');
+    assert.equal((await platform.get('/x', { 'x-proof': 'bad' })).status, 500);
+  }
+});
+
+test('claims that JSON has no words for keep users apart', async () => {
+  const identities = new Identities({
+    headers: ['x-proof'],
+    user: ({ 'x-proof': proof }): Identity => ({ id: '1', claims: new Map([['tenant', new Set([proof])]]) }),
+  });
+  const keyOf = async (proof: string): Promise<string> => (await identities.of({ 'x-proof': proof })).key;
+  assert.notEqual(await keyOf('a'), await keyOf('b'));
+});
+
+test('a flood of long proofs of identity is bounded in bytes', async () => {
+  let calls = 0;
+  const identities = new Identities({ headers: ['x-proof'], user: () => void calls++ });
+  const proofs = Array.from({ length: 3_000 }, (_, n) => `${n}`.padEnd(15_000, 'x'));
+  for (const proof of proofs) await identities.of({ 'x-proof': proof });
+  calls = 0;
+  for (const proof of proofs.toReversed()) await identities.of({ 'x-proof': proof });
+  assert.ok(calls > 1_000, `most of 45 MB are forgotten, but only ${calls} were`);
+});
+
+test('a header that a hook sets is not what the client sent', async () => {
+  await using setting = await createSetting();
+  const { app, read, platform } = setting;
+  app.addHook('onRequest', async (request) => {
+    request.raw.headers['x-level'] = 'set';
+  });
+  app.get('/x', cached, async (request) => `${await read()} ${request.headers['x-level']}`);
+  await platform.listen();
+  await platform.get('/x');
+  const again = await platform.get('/x');
+  assert.match(again.cacheStatus, /; hit;/);
+  assert.equal((await platform.get('/x', { 'x-level': 'mine' })).text, 'um set');
+});
+
+test('a request made inside a handler sees what the handler wrote', async () => {
+  await using setting = await createSetting();
+  const { app, read, platform } = setting;
+  app.get('/x', cached, read);
+  app.post('/x', async () => {
+    await platform.db.query(`update itens set nome = nome || '!' where id = 1`);
+    return (await app.inject('/x')).body;
+  });
+  const origin = await platform.listen();
+  for (let n = 1; n <= 20; n++) {
+    await platform.get('/x');
+    const response = await fetch(`${origin}/x`, { method: 'POST' });
+    assert.equal(await response.text(), `um${'!'.repeat(n)}`);
+  }
+});
+
+test('the token is found in a second `Cookie` field', async () => {
+  await using setting = await createSetting({ plugin: { readWaitMaxMs: 10 } });
+  const { app, read, platform } = setting;
+  app.get('/x', cached, read);
+  const { port } = new URL(await platform.listen());
+  await platform.get('/x');
+  const socket = connect(Number(port), '127.0.0.1');
+  socket.write(
+    'GET /x HTTP/1.1\r\nHost: a\r\nCookie: a=b\r\nCookie: vazao-position=FFFFFFFF-0\r\nConnection: close\r\n\r\n',
+  );
+  let text = '';
+  for await (const chunk of socket) text += chunk;
+  assert.match(text, /detail="position"/);
+});
+
+test('one caller whose answer is too large does not turn the others away', async () => {
+  await using setting = await createSetting({ plugin: { bodyMaxBytes: 100 } });
+  const { app, read, platform } = setting;
+  app.get('/x', cached, async (request) => (await read()).repeat(Number(request.headers['x-times'] ?? 1)));
+  await platform.listen();
+  assert.match((await platform.get('/x', { 'x-times': '1000' })).cacheStatus, /too-large/);
+  assert.match((await platform.get('/x')).cacheStatus, /stored/);
+  assert.match((await platform.get('/x')).cacheStatus, /; hit;/);
+});
+
+test('a HEAD route of its own is not answered from the GET', async () => {
+  await using setting = await createSetting();
+  const { app, read, platform } = setting;
+  app.head('/x', async (_request, reply) => reply.header('x-own', 'yes').send());
+  app.get('/x', cached, read);
+  const origin = await platform.listen();
+  await platform.get('/x');
+  await platform.get('/x');
+  assert.equal((await fetch(`${origin}/x`, { method: 'HEAD' })).headers.get('x-own'), 'yes');
+});
+
+test('waiters whose handler time runs out are answered once', async () => {
+  await using setting = await createSetting();
+  const { app, read, platform } = setting;
+  let calls = 0;
+  app.get('/x', { ...cached, handlerTimeout: 100 }, async () => {
+    calls++;
+    const nome = await read();
+    await delay(250);
+    return nome;
+  });
+  await platform.listen();
+  const answers: Promise<TestAnswer>[] = [platform.get('/x')];
+  await until('the first computes', () => calls === 1);
+  for (let n = 0; n < 5; n++) answers.push(platform.get('/x'));
+  for (const { status } of await soon(Promise.all(answers))) assert.equal(status, 503);
+  await delay(300);
+});
+
+test('closing waits for fills and those who wait for them', async () => {
+  const setting = await createSetting();
+  const { app, read, platform } = setting;
+  let calls = 0;
+  app.get('/x', cached, async () => {
+    calls++;
+    const nome = await read();
+    await delay(200);
+    return nome;
+  });
+  await platform.listen();
+  const answers = [platform.get('/x')];
+  await until('the first computes', () => calls === 1);
+  for (let n = 0; n < 5; n++) answers.push(platform.get('/x'));
+  await until('all wait', () => platform.cache.waiting('/x') === 5);
+  const closed = soon(app.close());
+  for (const { status, text } of await Promise.all(answers)) assert.deepEqual([status, text], [200, 'um']);
+  await closed;
+  await setting[Symbol.asyncDispose]();
+});
