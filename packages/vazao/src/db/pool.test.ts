@@ -78,7 +78,6 @@ describe('a pool', () => {
       client.escapeLiteral("o'x"),
       client.escapeIdentifier('a"b'),
     );
-    seen.push(await client.query('select nothing').catch((error) => [error.code, error.message, error.position]));
     client.release();
     try {
       client.release();
@@ -97,6 +96,8 @@ describe('a pool', () => {
     });
     seen.push(isCalled, await byCallback);
     seen.push(await pool.query({ text: 'select 1', rowMode: 'array' }).then(({ rows }) => rows));
+    // Last, for a failure ends the care of a fill.
+    seen.push(await pool.query('select nothing').catch((error) => [error.code, error.message, error.position]));
     return seen;
   };
 

@@ -18,6 +18,7 @@ import {
   type CapturedResponse,
   createStoredResponse,
   type StoredResponse,
+  writeOwnHeaders,
   writeStoredResponse,
 } from './stored-response.ts';
 
@@ -45,6 +46,7 @@ const PASSING_REASONS = new Set([
   'changed',
   'epoch',
   'feed-behind',
+  'given-up',
   'not-fresh',
   'suspect',
   'too-long',
@@ -54,6 +56,7 @@ const PASSING_REASONS = new Set([
   'session-state',
   'statement-failed',
   'unfinished',
+  'client-left',
 ]);
 
 /** For how long requests for a key are not held up by one another after its answer proved uncacheable. */
@@ -71,6 +74,8 @@ export class AnswerFill {
   readonly #observation: Observation;
   readonly #capture: Capture;
   readonly #timer: NodeJS.Timeout;
+  readonly #hasLookedBefore: boolean;
+  #isLost = false;
   #ended = false;
 
   constructor(
@@ -83,6 +88,8 @@ export class AnswerFill {
     options: ResolvedRouteCacheOptions,
     caller: KnownIdentity,
   ) {
+    // Fastify listens for `onRequestAbort` once the hooks have begun: before us, if who is asking was not known at once.
+    this.#hasLookedBefore = request.raw.listenerCount('close') > (request[STATE]?.closeListeners ?? 0);
     this.#settings = settings;
     this.#request = request;
     this.#reply = reply;
@@ -91,7 +98,13 @@ export class AnswerFill {
     this.#fill = fill;
     this.#options = options;
     this.#session = settings.db.openSession(fill as Fill<unknown>);
-    this.#observation = new Observation(request, caller, (code, detail) => fill.abandon(code, detail));
+    this.#observation = new Observation(
+      request,
+      reply,
+      caller,
+      (code, detail) => fill.abandon(code, detail),
+      () => this.#checkLost(),
+    );
     this.#capture = new Capture(reply.raw, settings.bodyMaxBytes, {
       onComplete: (captured) => this.#complete(captured),
       onTooLarge: () =>
@@ -99,7 +112,10 @@ export class AnswerFill {
           'too-large',
           `The answer is larger than ${settings.bodyMaxBytes} bytes, or was flushed before it was complete.`,
         ),
-      onLost: () => {}, // the handler goes on without its client, and others may be waiting for its answer
+      onLost: () => {
+        this.#isLost = true;
+        this.#checkLost();
+      },
     });
     this.#timer = setTimeout(
       () => this.#giveUp('too-long', `The computation took longer than ${settings.fillMaxMs} ms.`),
@@ -111,8 +127,22 @@ export class AnswerFill {
   /** Runs the rest of the request's life in the care of the fill. */
   run(proceed: () => void): void {
     const context = { fill: this.#session, position: 0n };
-    this.#request[STATE] = { context, caller: this.#request[STATE]?.caller, observation: this.#observation };
+    const state = this.#request[STATE];
+    if (state) Object.assign(state, { context, observation: this.#observation });
     runInContext(context, proceed);
+  }
+
+  /**
+   * A handler goes on without its client, and others may be waiting for its answer. But one that may have noticed cuts its
+   * answer short, fails, or says nothing; and what was streamed to the client ends with it.
+   */
+  #checkLost(): void {
+    if (!this.#isLost || this.#ended) return;
+    if (!this.#observation.hasLooked && !this.#hasLookedBefore && !this.#capture.hasBegun) return;
+    const detail = 'Its client left, and the handler may have noticed.';
+    this.#fill.abandon('client-left', detail);
+    this.#session.leave('client-left', detail);
+    this.#settings.cache.fail(this.#fill);
   }
 
   #complete(captured: CapturedResponse): void {
@@ -133,6 +163,7 @@ export class AnswerFill {
 
   /** A defect of ours must cost the caching of an answer, and neither the answer nor those who wait for it. */
   #settle(captured: CapturedResponse): void {
+    this.#capture.restore();
     try {
       this.#keepAndWrite(captured);
     } catch (error) {
@@ -170,14 +201,17 @@ export class AnswerFill {
     if (why && !PASSING_REASONS.has(why.code)) this.#capture.passThrough(captured, { 'cache-status': status });
     else if (why?.code === 'failed' || why?.code === 'status')
       this.#capture.passThrough(captured, { 'cache-status': status });
-    else this.#write(stored, status);
+    else {
+      writeOwnHeaders(this.#reply.raw, captured.headers, this.#observation.requestId);
+      this.#write(stored, status);
+    }
   }
 
   /** Finds reasons in the response itself why it may not be kept. */
   #judge({ status, headers, body }: CapturedResponse): void {
     const fill = this.#fill;
     const { requestId } = this.#observation;
-    if (requestId !== undefined && body.includes(requestId)) {
+    if (requestId !== undefined && mayHoldId(requestId, headers, body)) {
       fill.abandon('request-id', 'The answer holds the id of the request.');
     }
     if (headers['set-cookie'] !== undefined)
@@ -205,6 +239,8 @@ export class AnswerFill {
   }
 
   #noteBypass(key: string, why: NotStored): void {
+    // A client that chooses its id could choose one that every answer holds, and so turn the others away.
+    if (why.code === 'request-id' && this.#observation.isIdOfClient) return;
     if (!PASSING_REASONS.has(why.code)) {
       this.#settings.cache.note(key, { kind: 'bypass', reason: why.code }, why.code.length, BYPASS_MS);
     }
@@ -219,8 +255,11 @@ export class AnswerFill {
     cache.fail(this.#fill);
     if (!this.#reply.raw.headersSent && code === 'too-large')
       this.#reply.raw.setHeader('cache-status', bypassStatus(code));
-    this.#noteBypass(this.#fill.key, { code, detail });
+    const facets = [...new Map([...this.#found.path, ...this.#observation.facets])];
+    // Under the longer key: it may be too large for this caller alone.
+    if (!PASSING_REASONS.has(code)) this.#noteBypass(growTree(cache, this.#baseKey, facets), { code, detail });
     if (code === 'too-large') this.#end();
+    else this.#capture.pass();
   }
 
   #end(): void {
@@ -230,6 +269,13 @@ export class AnswerFill {
     this.#session.close();
     this.#observation.end();
   }
+}
+
+/** An id that stands in the answer as it is, or that escaping (JSON, HTML, URLs) would change, so that it can't be found. */
+function mayHoldId(id: string, headers: CapturedResponse['headers'], body: Buffer): boolean {
+  if (!/^[\w.-]+$/.test(id) || body.includes(id)) return true;
+  // A field that is the id and nothing else is left out of what is kept.
+  return Object.values(headers).some((value) => value !== id && String(value ?? '').includes(id));
 }
 
 /** Whether a request with these facet values may have the answer. */

@@ -126,7 +126,7 @@ test('routes that differ by a constraint of the application keep their answers a
   });
   const { app, read, platform } = setting;
   for (const tenant of ['a', 'b'])
-    app.get('/x', { ...cached, constraints: { tenant } as object }, async () => `${tenant} ${await read()}`);
+    app.get('/x', { ...cached, constraints: { tenant } as never }, async () => `${tenant} ${await read()}`);
   await platform.listen();
   for (let n = 0; n < 2; n++) {
     for (const tenant of ['a', 'b']) {
@@ -335,7 +335,7 @@ test('an `identify` that throws costs one request, and not the process', async (
   };
   await using setting = await createSetting({ plugin: { identify } });
   const { app, read, platform } = setting;
-  app.get('/x', cached, async (request) => `${await read()} ${[...(request.user?.roles as Set<string>)]}`);
+  app.get('/x', cached, async (request) => `${await read()} ${[...((request.user?.roles ?? []) as Set<string>)]}`);
   await platform.listen();
   for (let n = 0; n < 2; n++) {
     assert.equal((await platform.get('/x', { 'x-proof': 'a' })).text, 'um a');
@@ -461,8 +461,9 @@ test('closing waits for fills and those who wait for them', async () => {
   await until('the first computes', () => calls === 1);
   for (let n = 0; n < 5; n++) answers.push(platform.get('/x'));
   await until('all wait', () => platform.cache.waiting('/x') === 5);
-  const closed = soon(app.close());
+  const closed = app.close();
   for (const { status, text } of await Promise.all(answers)) assert.deepEqual([status, text], [200, 'um']);
-  await closed;
+  app.server.closeIdleConnections();
+  await soon(closed);
   await setting[Symbol.asyncDispose]();
 });

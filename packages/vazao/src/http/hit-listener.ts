@@ -11,12 +11,16 @@ import { type Found, type HttpCache, lookUp } from './lookup.ts';
 import { mayHavePositionToken, POSITION_HEADER } from './position-token.ts';
 import { writeStoredResponse } from './stored-response.ts';
 
+const COOKIE = 'cookie';
+
 export interface HitListenerOptions {
   readonly cache: HttpCache;
   readonly identities: Identities;
   readonly hitStatus: HitStatus;
   /** While the server closes, Fastify answers everything: it tells the clients to go. */
   readonly isClosing: () => boolean;
+  /** False: a HEAD route is the application's own, and so is its answer. */
+  readonly answersHead: boolean;
 }
 
 export function installHitListener(server: Server | object, options: HitListenerOptions): void {
@@ -26,21 +30,22 @@ export function installHitListener(server: Server | object, options: HitListener
   const handOn = (request: IncomingMessage, response: ServerResponse): void => {
     for (const listener of others) listener.call(emitter, request, response);
   };
-  const { cache, identities, hitStatus, isClosing } = options;
+  const { cache, identities, hitStatus, isClosing, answersHead } = options;
 
   const answer = (found: Found, request: IncomingMessage, response: ServerResponse): boolean => {
     const { entry } = found;
     if (entry?.value.kind !== 'response' || !cache.isFresh() || !cache.isGood(entry)) return false;
     const { rawHeaders } = request;
     // A reader that must see its own write: Fastify's way waits for the feed.
-    if (mayHavePositionToken(findField(rawHeaders, POSITION_HEADER), findField(rawHeaders, 'cookie'))) return false;
+    if (hasPositionToken(rawHeaders)) return false;
     entry.hits++;
     writeStoredResponse(entry.value, request.method, findField(rawHeaders, 'if-none-match'), response, hitStatus.text);
     return true;
   };
 
   emitter.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    if ((request.method !== 'GET' && request.method !== 'HEAD') || isClosing()) return handOn(request, response);
+    if ((request.method !== 'GET' && !(answersHead && request.method === 'HEAD')) || isClosing())
+      return handOn(request, response);
     const found = lookUp(cache, request.url as string, request, identities);
     if (!(found instanceof Promise)) {
       if (!answer(found, request, response)) handOn(request, response);
@@ -54,6 +59,17 @@ export function installHitListener(server: Server | object, options: HitListener
       () => handOn(request, response),
     );
   });
+}
+
+/** A client may send several `Cookie` fields, as HTTP/2 does. */
+function hasPositionToken(rawHeaders: readonly string[]): boolean {
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const { length } = rawHeaders[i] as string;
+    if (length !== COOKIE.length && length !== POSITION_HEADER.length) continue;
+    const name = (rawHeaders[i] as string).toLowerCase();
+    if (name === POSITION_HEADER || (name === COOKIE && mayHavePositionToken(rawHeaders[i + 1]))) return true;
+  }
+  return false;
 }
 
 /**

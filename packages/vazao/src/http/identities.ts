@@ -4,6 +4,9 @@ import { LRUCache } from 'lru-cache';
 import type { Identify, Identity } from './options.ts';
 
 const REMEMBERED_MAX = 10_000;
+/** A proof may be as long as all headers of a request, and it is the client who writes it. */
+const REMEMBERED_MAX_BYTES = 16 * 1024 * 1024;
+const REMEMBERED_OVERHEAD_BYTES = 500;
 /** How long a proof that does not hold is remembered, so that a flood of one bad token costs one verification. */
 const REFUSED_MS = 1_000;
 
@@ -17,13 +20,18 @@ const ANONYMOUS: KnownIdentity = { identity: undefined, key: '-' };
 
 export class Identities {
   readonly #identify: Identify | undefined;
-  readonly #known = new LRUCache<string, KnownIdentity & { readonly until: number }>({ max: REMEMBERED_MAX });
+  readonly #known = new LRUCache<string, KnownIdentity & { readonly until: number }>({
+    max: REMEMBERED_MAX,
+    maxSize: REMEMBERED_MAX_BYTES,
+    // The key of the identity is counted twice, for the identity itself.
+    sizeCalculation: ({ key }, proof) => REMEMBERED_OVERHEAD_BYTES + proof.length * 2 + key.length * 4,
+  });
 
   constructor(identify: Identify | undefined) {
     this.#identify = identify;
   }
 
-  /** The caller, at once where it is remembered or anonymous. */
+  /** The caller, at once where it is remembered or anonymous. What `identify` throws is a rejection: never thrown here, in a listener. */
   of(headers: IncomingHttpHeaders): KnownIdentity | Promise<KnownIdentity> {
     const identify = this.#identify;
     if (!identify) return ANONYMOUS;
@@ -33,10 +41,14 @@ export class Identities {
     const known = this.#known.get(proof);
     if (known && Date.now() < known.until) return known;
     const shown = Object.fromEntries(identify.headers.map((name) => [name, headers[name]?.toString()]));
-    const identity = identify.user(shown);
-    return identity instanceof Promise
-      ? identity.then((resolved) => this.#remember(proof, resolved))
-      : this.#remember(proof, identity);
+    try {
+      const identity = identify.user(shown);
+      return identity instanceof Promise
+        ? identity.then((resolved) => this.#remember(proof, resolved))
+        : this.#remember(proof, identity);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   #remember(proof: string, identity: Identity | undefined): KnownIdentity {
@@ -46,9 +58,19 @@ export class Identities {
       return refused;
     }
     const { expiresAt, ...claims } = identity;
-    const known = { identity, key: `+${JSON.stringify(claims)}`, until: expiresAt ?? Number.POSITIVE_INFINITY };
+    const known = {
+      identity,
+      key: `+${JSON.stringify(claims, replaceUnwritten)}`,
+      until: expiresAt ?? Number.POSITIVE_INFINITY,
+    };
     if (Date.now() >= known.until) return ANONYMOUS;
     this.#known.set(proof, known);
     return known;
   }
+}
+
+/** JSON writes every `Map` and `Set` as `{}`, which would make one caller of many, and refuses a `bigint`. */
+function replaceUnwritten(_name: string, value: unknown): unknown {
+  if (value instanceof Map || value instanceof Set) return [value.constructor.name, ...value];
+  return typeof value === 'bigint' ? ['bigint', String(value)] : value;
 }

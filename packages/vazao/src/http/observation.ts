@@ -3,16 +3,25 @@
  * what can't become part of a key makes the answer uncacheable. It is done where Node keeps the data, on the request
  * object of `node:http`, so that Fastify's own accessors (`request.headers`, `request.ip`, `request.host` …) pass by it.
  */
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
-import type { FastifyRequest } from 'fastify';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Facet, type FacetValue, facetValue } from './facets.ts';
 import type { KnownIdentity } from './identities.ts';
 
 /**
- * Properties of `IncomingMessage` that no key can hold. Its accessors `headersDistinct`, `rawTrailers` and `connection`
- * read these two.
+ * Properties of `IncomingMessage`, and of its HTTP/2 counterpart, that no key can hold. Its accessors `headersDistinct`
+ * and `connection` read these.
  */
-const UNKEYED = ['rawHeaders', 'socket'] as const;
+const UNKEYED = ['rawHeaders', 'socket', 'client', 'stream', 'authority', 'scheme'];
+/** The same of the response. */
+const UNKEYED_OF_RESPONSE = ['socket', 'stream'];
+/** Whoever reads the body calls one of these, or lets Node do so: the body is no part of the key. */
+const BODY_READERS = ['read', 'resume'];
+/** What tells a handler that its client has left. */
+const LEAVING = ['aborted', 'destroyed', 'closed', 'errored', 'readableAborted'];
+const LEAVING_OF_RESPONSE = ['destroyed', 'closed', 'errored'];
+const LEAVING_EVENTS = new Set<string | symbol>(['close', 'aborted', 'error']);
+const LOG_METHODS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
 export class Observation {
   readonly #headers: IncomingHttpHeaders;
@@ -20,36 +29,50 @@ export class Observation {
   readonly #facets = new Map<Facet, string>();
   readonly #onUnkeyed: (code: string, detail: string) => void;
   readonly #raw: IncomingMessage;
-  readonly #replaced: [name: string, own: PropertyDescriptor | undefined][] = [];
+  readonly #response: ServerResponse;
+  readonly #replaced: [owner: object, name: string, own: PropertyDescriptor | undefined][] = [];
+  /** Headers that the application has set: what it reads of those is its own. */
+  readonly #overwritten = new Set<string>();
+  readonly #onLooked: () => void;
+  readonly #noteListener = (event: string | symbol): void => {
+    if (LEAVING_EVENTS.has(event)) this.#look();
+  };
   /** How often the whole cookie header was read; see `#watchCookies`. */
   #cookieReads = 0;
   #requestId: string | undefined;
-  #sending = false;
-  #destroying = false;
+  #looked = false;
+  /** Node itself, a serializer of the log, or nobody any more: what is read now does not reach the answer. */
+  #ignoring = false;
 
-  /** @param onUnkeyed - called when something was read that makes the answer uncacheable */
-  constructor(request: FastifyRequest, caller: KnownIdentity, onUnkeyed: (code: string, detail: string) => void) {
+  /**
+   * @param onUnkeyed - called when something was read that makes the answer uncacheable
+   * @param onLooked - called when the handler begins to watch whether its client is still there
+   */
+  constructor(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    caller: KnownIdentity,
+    onUnkeyed: (code: string, detail: string) => void,
+    onLooked: () => void,
+  ) {
     this.#raw = request.raw;
+    this.#response = reply.raw;
     this.#headers = request.raw.headers;
     this.#caller = caller;
     this.#onUnkeyed = onUnkeyed;
-    this.#replace('headers', { get: () => this.#watchedHeaders() });
-    for (const name of UNKEYED) {
-      const value = this.#raw[name];
-      this.#replace(name, {
-        get: () => {
-          if (!this.#sending && !this.#destroying) {
-            this.#onUnkeyed(
-              'raw-request',
-              `The handler, or a hook, read \`${name}\` of the raw request (as request.ip does), which no key can hold.`,
-            );
-          }
-          return value;
-        },
-      });
-    }
+    this.#onLooked = onLooked;
+    this.#replace(this.#raw, 'headers', { get: () => this.#watchedHeaders() });
+    for (const name of UNKEYED) this.#watch(this.#raw, name, () => this.#readUnkeyed(name));
+    for (const name of UNKEYED_OF_RESPONSE) this.#watch(this.#response, name, () => this.#readUnkeyed(name));
+    for (const name of LEAVING) this.#watch(this.#raw, name, () => this.#look());
+    for (const name of LEAVING_OF_RESPONSE) this.#watch(this.#response, name, () => this.#look());
+    for (const emitter of [this.#raw, this.#response]) emitter.on('newListener', this.#noteListener);
+    for (const name of BODY_READERS) this.#watchBodyReader(name);
     this.#ignoreDestroy();
+    this.#watchBody(request);
+    this.#watchSignal(request);
     this.#watchId(request);
+    this.#ignoreLog(request, reply);
     if (request.server.hasPlugin('@fastify/cookie')) this.#watchCookies(request);
   }
 
@@ -63,63 +86,182 @@ export class Observation {
     return this.#requestId;
   }
 
+  /** The id, if it was read, is one that the client chose. */
+  get isIdOfClient(): boolean {
+    return this.#requestId !== undefined && Object.values(this.#headers).includes(this.#requestId);
+  }
+
+  /** The handler, or a hook, may have noticed that the client left, and have cut its answer short. */
+  get hasLooked(): boolean {
+    return this.#looked;
+  }
+
   /** Called by the accessor of `request.user`. */
   readUser(): void {
     this.#read('user');
   }
 
-  /** The handler is done; Fastify itself looks at the socket from here on. Headers are still watched. */
-  startSending(): void {
-    this.#sending = true;
+  /** Gives the request and the response their own properties back. */
+  end(): void {
+    this.#ignoring = true;
+    for (const emitter of [this.#raw, this.#response]) emitter.removeListener('newListener', this.#noteListener);
+    for (const [owner, name, own] of this.#replaced) {
+      if (own) Object.defineProperty(owner, name, own);
+      else delete (owner as Record<string, unknown>)[name];
+    }
   }
 
-  /** Gives the request its own properties back. */
-  end(): void {
-    this.#sending = true;
-    for (const [name, own] of this.#replaced) {
-      if (own) Object.defineProperty(this.#raw, name, own);
-      else delete (this.#raw as unknown as Record<string, unknown>)[name];
+  #readUnkeyed(name: string): void {
+    if (this.#ignoring) return;
+    this.#onUnkeyed(
+      'raw-request',
+      `The handler, or a hook, read \`${name}\` of the raw request (as request.ip does), which no key can hold.`,
+    );
+  }
+
+  #look(): void {
+    if (this.#ignoring || this.#looked) return;
+    this.#looked = true;
+    this.#onLooked();
+  }
+
+  /** Calls `note` before each reading; writing goes through, and stays when the watch ends. */
+  #watch(owner: object, name: string, note: () => void): void {
+    if (!(name in owner)) return;
+    const own = Object.getOwnPropertyDescriptor(owner, name);
+    if (own && 'value' in own) {
+      this.#replace(
+        owner,
+        name,
+        {
+          get: () => {
+            note();
+            return own.value;
+          },
+          set: (value) => {
+            own.value = value; // the descriptor that `end` puts back
+          },
+        },
+        own,
+      );
+      return;
     }
+    const inherited = Object.getPrototypeOf(owner);
+    this.#replace(owner, name, {
+      get: () => {
+        note();
+        return Reflect.get(inherited, name, owner);
+      },
+      set: (value) => {
+        Reflect.set(inherited, name, value, owner);
+      },
+    });
+  }
+
+  #watchBodyReader(name: string): void {
+    const method = Reflect.get(this.#raw, name) as (...args: unknown[]) => unknown;
+    this.#replace(this.#raw, name, {
+      writable: true,
+      value: (...args: unknown[]) => {
+        this.#readUnkeyed('body');
+        return method.apply(this.#raw, args);
+      },
+    });
+  }
+
+  /** A GET has one where the application allows it (`addHttpMethod`). */
+  #watchBody(request: FastifyRequest): void {
+    let { body } = request;
+    Object.defineProperty(request, 'body', {
+      configurable: true,
+      enumerable: true,
+      get: () => {
+        this.#readUnkeyed('body');
+        return body;
+      },
+      set: (parsed) => {
+        body = parsed;
+      },
+    });
+  }
+
+  #watchSignal(request: FastifyRequest): void {
+    Object.defineProperty(request, 'signal', {
+      configurable: true,
+      get: () => {
+        this.#look();
+        return Reflect.get(Object.getPrototypeOf(request), 'signal', request);
+      },
+    });
   }
 
   /** The id is of one request, and may come from a header of its client. Reading it is common (logs); sending it is not. */
   #watchId(request: FastifyRequest): void {
-    const { id } = request;
+    let { id } = request;
     Object.defineProperty(request, 'id', {
       configurable: true,
       enumerable: true,
       get: () => {
-        this.#requestId = String(id);
+        if (!this.#ignoring) this.#requestId = String(id);
         return id;
       },
+      set: (own) => {
+        id = own;
+      },
     });
+  }
+
+  /** What a serializer of the log reads does not reach the answer. Fastify logs each failure with the whole request. */
+  #ignoreLog(request: FastifyRequest, reply: FastifyReply): void {
+    const { log } = request;
+    const watched = Object.create(log);
+    for (const method of LOG_METHODS) {
+      watched[method] = (...args: unknown[]) => {
+        const before = this.#ignoring;
+        this.#ignoring = true;
+        try {
+          return (log[method] as (...all: unknown[]) => void)(...args);
+        } finally {
+          this.#ignoring = before;
+        }
+      };
+    }
+    request.log = watched;
+    if (reply.log === log) reply.log = watched;
   }
 
   /** When the client goes away Node itself looks at the socket, in here; the handler may go on, and others wait for it. */
   #ignoreDestroy(): void {
     const raw = this.#raw;
     const destroy = raw._destroy;
-    this.#replace('_destroy', {
+    this.#replace(raw, '_destroy', {
       writable: true,
       value: (...args: Parameters<typeof destroy>) => {
-        this.#destroying = true;
+        const before = this.#ignoring;
+        this.#ignoring = true;
         try {
           destroy.apply(raw, args);
         } finally {
-          this.#destroying = false;
+          this.#ignoring = before;
         }
       },
     });
   }
 
-  /** Puts a property of our own before the request's, which may be its own or its prototype's. */
-  #replace(name: string, descriptor: PropertyDescriptor): void {
-    this.#replaced.push([name, Object.getOwnPropertyDescriptor(this.#raw, name)]);
-    Object.defineProperty(this.#raw, name, { ...descriptor, configurable: true });
+  /** Puts a property of our own before the owner's, which may be its own or its prototype's. */
+  #replace(
+    owner: object,
+    name: string,
+    descriptor: PropertyDescriptor,
+    own = Object.getOwnPropertyDescriptor(owner, name),
+  ): void {
+    this.#replaced.push([owner, name, own]);
+    Object.defineProperty(owner, name, { ...descriptor, configurable: true });
   }
 
   #read(facet: Facet): void {
-    if (!this.#facets.has(facet)) this.#facets.set(facet, facetValue(facet, this.#headers, this.#caller));
+    if (!this.#ignoring && !this.#facets.has(facet))
+      this.#facets.set(facet, facetValue(facet, this.#headers, this.#caller));
   }
 
   #watchedHeaders(): IncomingHttpHeaders {
@@ -137,16 +279,31 @@ export class Observation {
         return Reflect.getOwnPropertyDescriptor(headers, name);
       },
       ownKeys: (headers) => {
-        this.#onUnkeyed(
-          'all-headers',
-          'The handler, or a hook, listed all headers of the request. Read those that matter by their names.',
-        );
+        if (!this.#ignoring) {
+          this.#onUnkeyed(
+            'all-headers',
+            'The handler, or a hook, listed all headers of the request. Read those that matter by their names.',
+          );
+        }
         return Reflect.ownKeys(headers);
+      },
+      set: (headers, name, value) => {
+        this.#overwritten.add(String(name));
+        return Reflect.set(headers, name, value);
+      },
+      defineProperty: (headers, name, descriptor) => {
+        this.#overwritten.add(String(name));
+        return Reflect.defineProperty(headers, name, descriptor);
+      },
+      deleteProperty: (headers, name) => {
+        this.#overwritten.add(String(name));
+        return Reflect.deleteProperty(headers, name);
       },
     });
   }
 
   #readHeader(name: string): void {
+    if (this.#ignoring || this.#overwritten.has(name)) return;
     if (name === 'authorization') {
       // The answer would outlive the credentials: nothing in the database says when they end. `identify` does.
       this.#onUnkeyed(

@@ -56,6 +56,9 @@ class VazaoPlugin {
   /** Undefined unless answers are to be explained. */
   readonly #recent: RecentAnswers | undefined;
   #hasConstraints = false;
+  #routes = 0;
+  /** URLs of the cached GET routes whose HEAD the application answers itself, or not at all. */
+  readonly #withoutHead = new Set<string>();
   /** The application has a `rewriteUrl`, which may read anything of the request unseen. */
   #rewritesUrls = false;
 
@@ -108,6 +111,7 @@ class VazaoPlugin {
           identities: this.#identities,
           hitStatus: this.#hitStatus,
           isClosing: () => closing,
+          answersHead: this.#withoutHead.size === 0,
         });
       }
       done();
@@ -119,21 +123,29 @@ class VazaoPlugin {
     const methods = [route.method].flat();
     const options = resolveRouteCacheOptions(route.config?.cache, `${methods.join(',')} ${route.url}`);
     if (route.constraints && Object.keys(route.constraints).length > 0) this.#hasConstraints = true;
+    if (methods.includes('HEAD')) this.#withoutHead.delete(options ? route.url : '');
     if (!options || !route.config) return;
+    if (methods.includes('GET') && !methods.includes('HEAD')) this.#withoutHead.add(route.url);
     const other = methods.find((method) => method !== 'GET' && method !== 'HEAD');
     if (other)
       throw new HttpError(
         'ERR_HTTP_CACHE_OPTIONS',
         `${other} ${route.url}: only GET can be cached; remove config.cache, or register the GET on its own.`,
       );
-    // Fastify copies the config of a route; a symbol goes along.
-    route.config = { ...route.config, [ROUTE]: options };
+    // Fastify copies the config of a route; a symbol goes along, to its HEAD route too.
+    route.config = { ...route.config, [ROUTE]: { ...options, id: ++this.#routes } };
   }
 
   #onRequest(request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
     const outer = currentContext();
     const context = outer?.fill?.isOpen ? outer : { fill: undefined, position: 0n };
-    request[STATE] = { context, caller: undefined, observation: undefined };
+    request[STATE] = {
+      context,
+      outer: outer === context ? undefined : outer,
+      closeListeners: request.raw.listenerCount('close'),
+      caller: undefined,
+      observation: undefined,
+    };
     const proceed = (): void => runInContext(context, () => done());
     const caller = this.#identities.of(request.raw.headers);
     const enter = (known: KnownIdentity): void => {
@@ -161,7 +173,7 @@ class VazaoPlugin {
       proceed();
     };
     if (this.#rewritesUrls) return bypass('rewrite-url');
-    const token = readPositionToken(request.raw.headers);
+    const token = neededPosition(readPositionToken(request.raw.headers), request[STATE]?.outer?.position);
     if (token !== undefined && !(await this.#options.feed.waitFor(token, this.#readWaitMaxMs)))
       return bypass('position');
 
@@ -205,13 +217,14 @@ class VazaoPlugin {
   /** Waits, bounded, until the feed has passed what the request wrote: the next read by anyone on this host shows it. */
   #onSend(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
     const state = request[STATE];
-    state?.observation?.startSending();
     if (this.#recent && !state?.observation) this.#recordUncached(this.#recent, request, reply);
     const position = state?.context.position ?? 0n;
     if (position === 0n) {
       done();
       return;
     }
+    const outer = state?.outer;
+    if (outer && outer.position < position) outer.position = position;
     reply.header(POSITION_HEADER, formatPositionToken(position));
     // Without a fresh feed nothing is answered from the cache, so there is nothing to wait for but the token's sake.
     const passed = this.#options.feed.isFresh()
@@ -243,7 +256,7 @@ class VazaoPlugin {
   #baseKey(request: FastifyRequest): string {
     if (!this.#hasConstraints) return request.raw.url as string;
     const { host, 'accept-version': version } = request.raw.headers;
-    return `${request.raw.url}\u0000host=${host ?? ''}\u0000version=${version ?? ''}\u0000route=${request.routeOptions.url ?? ''}`;
+    return `${request.raw.url}\u0000host=${host ?? ''}\u0000version=${version ?? ''}\u0000route=${request.routeOptions.config[ROUTE]?.id}`;
   }
 }
 
@@ -254,12 +267,25 @@ function assertFirst(app: FastifyInstance): void {
     const registered = hooks?.[name];
     return Array.isArray(registered) && registered.length > 0;
   });
+  // They would be neither cached nor, where they have constraints, told apart. `register` loads a plugin later.
+  if (app.printRoutes({ commonPrefix: false }).trim() !== '(empty tree)') {
+    throw new HttpError(
+      'ERR_HTTP_PLUGIN_ORDER',
+      'Register the vazao plugin before all routes, and await it: there are routes already.',
+    );
+  }
   if (earlier.length > 0) {
     throw new HttpError(
       'ERR_HTTP_PLUGIN_ORDER',
       `Register the vazao plugin before all others: there are ${earlier.join(' and ')} hooks already, and what they read of a request could not become part of its key.`,
     );
   }
+}
+
+/** What the client has seen, or, inside a handler, what that handler has written. */
+function neededPosition(token: bigint | undefined, written: bigint | undefined): bigint | undefined {
+  if (!written) return token;
+  return token === undefined || token < written ? written : token;
 }
 
 /** What Fastify keeps of its own set-up under a symbol. Without it (another Fastify) the caller's check passes. */

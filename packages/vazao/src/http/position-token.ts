@@ -18,8 +18,8 @@ export function readPositionToken(headers: IncomingHttpHeaders): bigint | undefi
 }
 
 /** Whether to look closer. */
-export function mayHavePositionToken(header: string | undefined, cookies: string | undefined): boolean {
-  return header !== undefined || (cookies?.includes(COOKIE) ?? false);
+export function mayHavePositionToken(cookies: string | undefined): boolean {
+  return cookies?.includes(COOKIE) ?? false;
 }
 
 export function formatPositionToken(position: bigint): string {

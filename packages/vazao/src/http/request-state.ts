@@ -5,9 +5,18 @@ import type { Observation } from './observation.ts';
 import type { ResolvedRouteCacheOptions } from './route-options.ts';
 
 export interface RequestState {
-  readonly context: WorkContext;
+  context: WorkContext;
+  /** The work that made this request (`app.inject` in a handler): what is written here, it has written. */
+  readonly outer: WorkContext | undefined;
+  /** How many listened for the end of the request when it came. */
+  readonly closeListeners: number;
   caller: KnownIdentity | undefined;
   observation: Observation | undefined;
+}
+
+export interface CachedRoute extends ResolvedRouteCacheOptions {
+  /** Tells routes of the same URL apart: those with constraints. */
+  readonly id: number;
 }
 
 export const STATE: unique symbol = Symbol('vazao.state');
@@ -15,7 +24,7 @@ export const ROUTE: unique symbol = Symbol('vazao.route');
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    [ROUTE]?: ResolvedRouteCacheOptions;
+    [ROUTE]?: CachedRoute;
   }
   interface FastifyRequest {
     [STATE]: RequestState | null;

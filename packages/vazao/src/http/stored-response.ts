@@ -27,6 +27,8 @@ const NOT_STORED = new Set([
   'server-timing',
   'transfer-encoding',
 ]);
+/** Of those, what the bytes that are written decide, or what we say ourselves. */
+const FRAMING = new Set(['cache-status', 'content-length', 'transfer-encoding']);
 /** What a 304 repeats (RFC 9110, 15.4.5). */
 const ON_NOT_MODIFIED = new Set(['cache-control', 'content-location', 'etag', 'expires', 'vary']);
 
@@ -87,6 +89,18 @@ export function createStoredResponse(
   head.push('cache-status', '');
   const headBytes = [...head, ...headNotModified].reduce((sum, text) => sum + text.length, 0);
   return { kind: 'response', status, body, etag, head, headNotModified, facets, bytes: body.length + headBytes };
+}
+
+/** Gives the request that made the answer what is not kept of its headers: what is for this one sending. */
+export function writeOwnHeaders(
+  response: ServerResponse,
+  headers: CapturedHeaders,
+  requestId: string | undefined,
+): void {
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined || FRAMING.has(name)) continue;
+    if (value === requestId || NOT_STORED.has(name)) response.setHeader(name, value);
+  }
 }
 
 /** Writes the answer, or a 304 when the client has it. @param condition - the `If-None-Match` field of the request */

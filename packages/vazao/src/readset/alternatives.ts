@@ -92,22 +92,22 @@ function isAnything({ guards, conditions }: Alternative): boolean {
 /** `k = 1 OR k = 2` is a list. Keeps long chains of the same column short. */
 function unite(arms: readonly Alternative[]): readonly Alternative[] {
   const lists = new Map<ColumnNode, Operand[]>();
-  const rest: Alternative[] = [];
+  const united: Alternative[] = [];
   for (const arm of arms) {
     const [condition, ...more] = arm.conditions;
     if (condition?.template.kind !== 'in' || more.length > 0 || arm.guards.length > 0) {
-      rest.push(arm);
+      united.push(arm);
       continue;
     }
-    const operands = lists.get(condition.node);
-    if (operands) operands.push(...condition.template.operands);
-    else lists.set(condition.node, [...condition.template.operands]);
-  }
-  for (const [node, operands] of lists) {
+    const { node, template } = condition;
+    const operands = lists.get(node) ?? [];
+    operands.push(...template.operands);
     if (operands.length > LIST_VALUES_MAX) return ANYTHING;
-    rest.push({ guards: [], conditions: [{ kind: 'predicate', node, template: { kind: 'in', operands } }] });
+    if (lists.has(node)) continue;
+    lists.set(node, operands);
+    united.push({ guards: [], conditions: [{ kind: 'predicate', node, template: { kind: 'in', operands } }] });
   }
-  return rest;
+  return united;
 }
 
 /** If all say values of one column, or nothing but guards: one condition on that column, unless a guard holds. */
@@ -133,12 +133,14 @@ function guardOf(recogniser: Recogniser, expression: unknown): Guard | undefined
   const test = asKind(expression, 'NullTest');
   if (test) {
     const parameter = parameterOf(recogniser, test.arg, undefined);
-    return parameter && { parameter, holds: test.nulltesttype === 'IS_NOT_NULL' ? 'not null' : 'null' };
+    return parameter === undefined
+      ? undefined
+      : { parameter, holds: test.nulltesttype === 'IS_NOT_NULL' ? 'not null' : 'null' };
   }
   const not = asKind(expression, 'BoolExpr');
   const isNegated = not?.boolop === 'NOT_EXPR';
   const parameter = parameterOf(recogniser, isNegated ? asList(not.args)[0] : expression, 'bool');
-  return parameter && { parameter, holds: isNegated ? 'false' : 'true' };
+  return parameter === undefined ? undefined : { parameter, holds: isNegated ? 'false' : 'true' };
 }
 
 /**

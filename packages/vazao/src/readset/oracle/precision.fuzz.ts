@@ -12,6 +12,7 @@ import { countClass, createTally, type Tally } from './tally.fuzz.ts';
 const PARENTS = 30;
 const CHILDREN = 300;
 const CHANGES = 30;
+const ROUNDS_MAX = 500;
 
 const DDL = [
   'create table customers (id int primary key, name text not null, city text, active bool not null)',
@@ -173,7 +174,7 @@ export async function measurePrecision(client: pg.Client, seed: number, casesPer
   const kinds = new Set(shapes(createChoices([])).map(({ kind }) => kind));
   const isEnough = (): boolean => [...kinds].every((kind) => (tally.classes[kind]?.cases ?? 0) >= casesPerClass);
   try {
-    while (!isEnough()) {
+    for (let round = 0; round < ROUNDS_MAX && !isEnough(); round++) {
       const drawn = shapes(createChoices(tapes(20)));
       const statements = drawn.map(
         ({ sql, parameters, kind }): OracleStatement => ({ sql, parameters, kinds: [kind] }),
