@@ -146,7 +146,8 @@ export class Cache<V> {
     // Given up before: another may lead the fill of this key by now, and nobody waits for this one.
     if (this.#fills.get(fill.key) === fill) this.#fills.delete(fill.key);
     else fill.abandon('given-up', 'The computation had been given up before it ended.');
-    const outdatedAt = fill.snapshot ? this.#firstUnseenTouch(fill, fill.snapshot) : SHARED_WITH_ALL;
+    const terms = fill.statements.flatMap((statement) => statement.terms);
+    const outdatedAt = fill.snapshot ? this.#firstUnseenTouch(terms, fill.snapshot) : SHARED_WITH_ALL;
     const why = this.#whyNotStored(fill, options, outdatedAt);
     if (why) {
       this.#counters.notStored++;
@@ -158,8 +159,8 @@ export class Cache<V> {
     const entry: Entry<V> = {
       key: options.key,
       value: options.value,
-      terms: fill.terms,
-      sizeBytes: entrySizeBytes(options.key, options.valueBytes, fill.terms),
+      terms,
+      sizeBytes: entrySizeBytes(options.key, options.valueBytes, terms),
       snapshot: fill.snapshot,
       // Its clock was read when the computation began, or later.
       expiresAtMs: options.ttlMs === undefined ? Number.POSITIVE_INFINITY : fill.start.atMs + options.ttlMs,
@@ -310,17 +311,17 @@ export class Cache<V> {
   }
 
   /** The sequence of the first delivered commit that the fill did not see and that touches what it read. */
-  #firstUnseenTouch(fill: Fill<V>, snapshot: Snapshot): number {
+  #firstUnseenTouch(terms: readonly Term[], snapshot: Snapshot): number {
     for (const commit of this.#recent.unseenBy(snapshot)) {
-      if (commit.changes.some((change) => this.#touchesFill(fill, change))) return commit.sequence;
+      if (commit.changes.some((change) => this.#touchesAny(terms, change))) return commit.sequence;
     }
     return SHARED_WITH_ALL;
   }
 
-  #touchesFill(fill: Fill<V>, change: Change): boolean {
+  #touchesAny(terms: readonly Term[], change: Change): boolean {
     const lineage = this.#lineage(change.relation.oid);
     if (!lineage) return true; // a table that the catalog did not have: it may be a part of any
-    return fill.terms.some((term) => lineage.includes(term.table.oid) && touches(term, change));
+    return terms.some((term) => lineage.includes(term.table.oid) && touches(term, change));
   }
 
   #apply(commit: Commit): void {

@@ -4,7 +4,8 @@ import type { Term } from '../readset/index.ts';
 /** A statement that ran in a fill, for people who ask why. */
 export interface StatementRecord {
   readonly text: string;
-  readonly terms: readonly Term[];
+  /** What it reads; may be narrowed when it is known what came back. */
+  terms: readonly Term[];
   readonly refusal: { readonly code: string; readonly detail: string } | undefined;
   durationMs: number;
   rows: number;

@@ -10,7 +10,6 @@
  * next fill. So a key costs at most one running and one waiting fill, whatever the rates of requests and of writes.
  */
 import type { Snapshot } from '../feed/index.ts';
-import type { Term } from '../readset/index.ts';
 import type { StatementRecord } from './entry.ts';
 
 /** Why an answer was not stored. */
@@ -67,7 +66,6 @@ export class Fill<V> {
   readonly key: string;
   readonly start: FillStart;
   readonly statements: StatementRecord[] = [];
-  readonly terms: Term[] = [];
   #opened = false;
   #snapshot: Snapshot | undefined;
   #position = 0n;
@@ -119,7 +117,6 @@ export class Fill<V> {
   /** Adds what a statement reads. Called before the statement is sent. */
   read(record: StatementRecord, usesTime: boolean): void {
     this.statements.push(record);
-    this.terms.push(...record.terms);
     if (usesTime) this.#usesTime = true;
   }
 

@@ -11,8 +11,9 @@
  * statement would save a tenth of that, and break with each `DISCARD ALL` and behind poolers of transactions.
  */
 import type pg from 'pg';
-import type { Fill } from '../cache/index.ts';
+import type { Fill, StatementRecord } from '../cache/index.ts';
 import { parseLsn, parseSnapshot } from '../feed/index.ts';
+import { createBoundaryReader, type Template } from '../readset/index.ts';
 import { ALL_SETTINGS_SQL, type Analysis, QUICK_SETTINGS_SQL } from './analysis.ts';
 import { COMMITTED_POSITION_SQL } from './committed-position.ts';
 import { HeldClient } from './held-client.ts';
@@ -73,9 +74,15 @@ export class FillSession {
       return undefined;
     }
     const readSet = template.bind(statement.values);
-    const record = { text: statement.text, terms: readSet.terms, refusal: undefined, durationMs: 0, rows: 0 };
+    const record: StatementRecord = {
+      text: statement.text,
+      terms: readSet.terms,
+      refusal: undefined,
+      durationMs: 0,
+      rows: 0,
+    };
     this.fill.read(record, readSet.usesTime);
-    return this.#run(statement, record);
+    return this.#run(statement, template, record);
   }
 
   /** Ends the fill's care, not the request. */
@@ -93,15 +100,18 @@ export class FillSession {
     void this.#end();
   }
 
-  async #run(statement: Statement, record: { durationMs: number; rows: number }): Promise<pg.QueryResult> {
+  async #run(statement: Statement, template: Template, record: StatementRecord): Promise<pg.QueryResult> {
     const startedAt = performance.now();
     let held: HeldClient | undefined;
     try {
       this.#held ??= this.#open();
       held = await this.#held;
-      const result = await held.client.send(statement.config);
+      const { config } = statement;
+      const boundary = template.topN && createBoundaryReader(template.topN, config.types ?? held.client);
+      const result = await held.client.send(boundary ? { ...config, types: boundary.types } : config);
       record.durationMs = performance.now() - startedAt;
       record.rows = result.rowCount ?? 0;
+      if (boundary) record.terms = template.narrow(statement.values, boundary.read(record.rows)).terms;
       return result;
     } catch (error) {
       const { code, message } = error as { code?: string; message: string };

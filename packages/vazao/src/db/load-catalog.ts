@@ -38,7 +38,7 @@ async function readCatalog(client: Pick<pg.ClientBase, 'query'>, options: LoadCa
   const { rows: relations } = await client.query<RelationRow>(RELATIONS, [options.publication]);
   const { rows: columns } = await client.query<ColumnRow>(COLUMNS);
   const { rows: keys } = await client.query<{ table: number; columns: string[] }>(UNIQUE_KEYS);
-  const { rows: functions } = await client.query<{ s: string; n: string; v: string; k: string }>(FUNCTIONS);
+  const { rows: functions } = await client.query<FunctionRow>(FUNCTIONS);
   const { rows: operators } = await client.query<{
     schema: string;
     name: string;
@@ -64,6 +64,10 @@ async function readCatalog(client: Pick<pg.ClientBase, 'query'>, options: LoadCa
         invisible: invisibilityOf(row),
         uniqueKeys: (keysByTable.get(row.oid) ?? []).map((key) => key.columns),
         ancestors: row.ancestors,
+        asOwner: row.as_owner,
+        rowSecurity: row.row_security
+          ? { isActive: row.row_security_active, policies: row.row_security_active ? row.policies : [] }
+          : undefined,
       }),
     ),
     functions: functions.map(
@@ -72,6 +76,8 @@ async function readCatalog(client: Pick<pg.ClientBase, 'query'>, options: LoadCa
         name: row.n,
         volatility: volatilityOf(row.v),
         kind: KINDS[row.k] ?? 'function',
+        body: row.body === null ? undefined : { text: row.body, isQualified: row.qualified },
+        defaults: row.defaults ?? undefined,
       }),
     ),
     operators: operators.map(
@@ -93,9 +99,23 @@ interface RelationRow {
   readonly kind: string;
   readonly persistence: string;
   readonly row_security: boolean;
+  readonly row_security_active: boolean;
+  readonly policies: string[];
+  readonly as_owner: boolean;
   readonly definition: string | null;
   readonly ancestors: number[];
   readonly published: boolean;
+}
+
+/** Short names, as there are thousands of rows. */
+interface FunctionRow {
+  readonly s: string;
+  readonly n: string;
+  readonly v: string;
+  readonly k: string;
+  readonly body: string | null;
+  readonly qualified: boolean;
+  readonly defaults: string | null;
 }
 
 interface ColumnRow extends CatalogColumn {
@@ -110,7 +130,6 @@ function invisibilityOf(row: RelationRow): Invisibility | undefined {
   if (row.kind !== 'r' && row.kind !== 'p') return 'unsupported';
   if (row.persistence === 't') return 'temporary';
   if (row.persistence === 'u') return 'unlogged';
-  if (row.row_security) return 'row-security';
   return row.published ? undefined : 'unpublished';
 }
 
@@ -149,7 +168,14 @@ const RELATIONS = `
       join pg_class c on c.relnamespace = n.oid and c.relname = pt.tablename
       where pt.pubname = $1)
   select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name, c.relkind as kind, c.relpersistence as persistence,
-         c.relrowsecurity as row_security,
+         c.relrowsecurity as row_security, c.relrowsecurity and row_security_active(c.oid) as row_security_active,
+         array(select pg_get_expr(polqual, polrelid) from pg_policy
+               where polrelid = c.oid and polcmd in ('r', '*') and polqual is not null
+                 and exists (select from unnest(polroles) role where case when role = 0 then true else pg_has_role(role, 'usage') end))
+           as policies,
+         c.relkind = 'v' and c.relowner <> (select oid from pg_roles where rolname = current_user)
+           and not exists (select from pg_options_to_table(c.reloptions)
+                           where option_name = 'security_invoker' and option_value::bool) as as_owner,
          case when c.relkind = 'v' then pg_get_viewdef(c.oid) end as definition,
          coalesce((select array_agg(ancestor::int8::float8) from lineage where lineage.oid = c.oid), '{}') as ancestors,
          exists (select from publication where puballtables)
@@ -205,15 +231,22 @@ const UNIQUE_KEYS = `
   group by i.indexrelid, i.indrelid, i.indisprimary
   order by i.indrelid, i.indisprimary desc, i.indexrelid`;
 
-/** One letter a column: some 3,400 rows. An aggregate is as volatile as the worst of the functions that it is made of. */
+/**
+ * Some 3,400 rows. An aggregate is as volatile as the worst of the functions that it is made of. The body of a function in
+ * SQL tells what it reads if it runs as the caller's statement would.
+ */
 const FUNCTIONS = `
-  select n.nspname as s, p.proname as n, p.prokind as k,
+  select distinct n.nspname as s, p.proname as n, p.prokind as k,
          case when n.nspname = 'pg_catalog' or p.prokind <> 'a' then p.provolatile::text
               else (select max(part.provolatile::text) from pg_proc part
-                    where part.oid in (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn)) end as v
+                    where part.oid in (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn)) end as v,
+         case when n.nspname <> 'pg_catalog' and p.prokind = 'f' and p.provolatile = 's' and not p.prosecdef and p.proconfig is null
+                and p.prolang = (select oid from pg_language where lanname = 'sql')
+              then coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) end as body,
+         p.prosqlbody is not null as qualified,
+         case when n.nspname <> 'pg_catalog' then pg_get_expr(p.proargdefaults, 0) end as defaults
   from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-  left join pg_aggregate a on a.aggfnoid = p.oid
-  group by 1, 2, 3, 4`;
+  left join pg_aggregate a on a.aggfnoid = p.oid`;
 
 const OPERATORS = `
   select n.nspname as schema, o.oprname as name, p.provolatile as volatility,

@@ -98,13 +98,6 @@ export class AnswerFill {
     this.#fill = fill;
     this.#options = options;
     this.#session = settings.db.openSession(fill as Fill<unknown>);
-    this.#observation = new Observation(
-      request,
-      reply,
-      caller,
-      (code, detail) => fill.abandon(code, detail),
-      () => this.#checkLost(),
-    );
     this.#capture = new Capture(reply.raw, settings.bodyMaxBytes, {
       onComplete: (captured) => this.#complete(captured),
       onTooLarge: () =>
@@ -117,6 +110,14 @@ export class AnswerFill {
         this.#checkLost();
       },
     });
+    // After the capture, whose own listeners it is not to take for the application's.
+    this.#observation = new Observation(
+      request,
+      reply,
+      caller,
+      (code, detail) => fill.abandon(code, detail),
+      () => this.#checkLost(),
+    );
     this.#timer = setTimeout(
       () => this.#giveUp('too-long', `The computation took longer than ${settings.fillMaxMs} ms.`),
       settings.fillMaxMs,

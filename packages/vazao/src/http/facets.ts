@@ -37,7 +37,10 @@ export function facetValue(facet: Facet, headers: IncomingHttpHeaders, caller: K
 /** What a shared cache beyond us must know: the header that carries the facet. */
 export function varyOf(facet: Facet, identityHeaders: readonly string[]): readonly string[] {
   if (facet === 'user') return identityHeaders;
-  return facet.startsWith('cookie:') ? ['cookie'] : [facet.slice('header:'.length)];
+  if (facet.startsWith('cookie:')) return ['cookie'];
+  const name = facet.slice('header:'.length);
+  // HTTP/2 keeps parts of the URL among the headers, which `Vary` has no names for.
+  return name.startsWith(':') ? [] : [name];
 }
 
 /** All raw values that the header gives a name, whatever parser the application takes its cookies from. */

@@ -54,7 +54,8 @@ export function installHitListener(server: Server | object, options: HitListener
     // `identify` must not throw; if it does, Fastify's way meets the same error and answers it.
     found.then(
       (later) => {
-        if (!answer(later, request, response)) handOn(request, response);
+        // Between the walk and this turn the entry may have been dropped, and a dropped entry does not know it.
+        if (cache.get(later.key) !== later.entry || !answer(later, request, response)) handOn(request, response);
       },
       () => handOn(request, response),
     );

@@ -8,19 +8,28 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Facet, type FacetValue, facetValue } from './facets.ts';
 import type { KnownIdentity } from './identities.ts';
 
-/**
- * Properties of `IncomingMessage`, and of its HTTP/2 counterpart, that no key can hold. Its accessors `headersDistinct`
- * and `connection` read these.
- */
-const UNKEYED = ['rawHeaders', 'socket', 'client', 'stream', 'authority', 'scheme'];
+/** Properties of `IncomingMessage`, and of its HTTP/2 counterpart, that no key can hold. `headersDistinct` reads the first. */
+const UNKEYED = ['rawHeaders', 'socket', 'connection', 'client', 'stream', 'authority', 'scheme'];
 /** The same of the response. */
-const UNKEYED_OF_RESPONSE = ['socket', 'stream'];
+const UNKEYED_OF_RESPONSE = ['socket', 'connection', 'stream'];
 /** Whoever reads the body calls one of these, or lets Node do so: the body is no part of the key. */
 const BODY_READERS = ['read', 'resume'];
 /** What tells a handler that its client has left. */
 const LEAVING = ['aborted', 'destroyed', 'closed', 'errored', 'readableAborted'];
 const LEAVING_OF_RESPONSE = ['destroyed', 'closed', 'errored'];
 const LEAVING_EVENTS = new Set<string | symbol>(['close', 'aborted', 'error']);
+/** Methods of the response in which Node looks at the socket, as at the server's option for lenient headers. */
+const WRITING = [
+  'setHeader',
+  'setHeaders',
+  'appendHeader',
+  'addTrailers',
+  'writeContinue',
+  'writeProcessing',
+  'writeEarlyHints',
+  'cork',
+  'uncork',
+];
 const LOG_METHODS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
 export class Observation {
@@ -31,8 +40,6 @@ export class Observation {
   readonly #raw: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #replaced: [owner: object, name: string, own: PropertyDescriptor | undefined][] = [];
-  /** Headers that the application has set: what it reads of those is its own. */
-  readonly #overwritten = new Set<string>();
   readonly #onLooked: () => void;
   readonly #noteListener = (event: string | symbol): void => {
     if (LEAVING_EVENTS.has(event)) this.#look();
@@ -68,7 +75,9 @@ export class Observation {
     for (const name of LEAVING_OF_RESPONSE) this.#watch(this.#response, name, () => this.#look());
     for (const emitter of [this.#raw, this.#response]) emitter.on('newListener', this.#noteListener);
     for (const name of BODY_READERS) this.#watchBodyReader(name);
-    this.#ignoreDestroy();
+    // When the client goes away; the handler may go on, and others wait for it.
+    this.#ignoreWithin(this.#raw, '_destroy');
+    for (const name of WRITING) this.#ignoreWithin(this.#response, name);
     this.#watchBody(request);
     this.#watchSignal(request);
     this.#watchId(request);
@@ -216,36 +225,31 @@ export class Observation {
     const { log } = request;
     const watched = Object.create(log);
     for (const method of LOG_METHODS) {
-      watched[method] = (...args: unknown[]) => {
-        const before = this.#ignoring;
-        this.#ignoring = true;
-        try {
-          return (log[method] as (...all: unknown[]) => void)(...args);
-        } finally {
-          this.#ignoring = before;
-        }
-      };
+      watched[method] = (...args: unknown[]) =>
+        this.#unobserved(() => (log[method] as (...all: unknown[]) => void)(...args));
     }
     request.log = watched;
     if (reply.log === log) reply.log = watched;
   }
 
-  /** When the client goes away Node itself looks at the socket, in here; the handler may go on, and others wait for it. */
-  #ignoreDestroy(): void {
-    const raw = this.#raw;
-    const destroy = raw._destroy;
-    this.#replace(raw, '_destroy', {
+  /** Within a method of Node's own, what is read is read by Node, and does not reach the answer. */
+  #ignoreWithin(owner: object, name: string): void {
+    const method = Reflect.get(owner, name) as ((...args: unknown[]) => unknown) | undefined;
+    if (!method) return;
+    this.#replace(owner, name, {
       writable: true,
-      value: (...args: Parameters<typeof destroy>) => {
-        const before = this.#ignoring;
-        this.#ignoring = true;
-        try {
-          destroy.apply(raw, args);
-        } finally {
-          this.#ignoring = before;
-        }
-      },
+      value: (...args: unknown[]) => this.#unobserved(() => method.apply(owner, args)),
     });
+  }
+
+  #unobserved<T>(work: () => T): T {
+    const before = this.#ignoring;
+    this.#ignoring = true;
+    try {
+      return work();
+    } finally {
+      this.#ignoring = before;
+    }
   }
 
   /** Puts a property of our own before the owner's, which may be its own or its prototype's. */
@@ -287,23 +291,11 @@ export class Observation {
         }
         return Reflect.ownKeys(headers);
       },
-      set: (headers, name, value) => {
-        this.#overwritten.add(String(name));
-        return Reflect.set(headers, name, value);
-      },
-      defineProperty: (headers, name, descriptor) => {
-        this.#overwritten.add(String(name));
-        return Reflect.defineProperty(headers, name, descriptor);
-      },
-      deleteProperty: (headers, name) => {
-        this.#overwritten.add(String(name));
-        return Reflect.deleteProperty(headers, name);
-      },
     });
   }
 
   #readHeader(name: string): void {
-    if (this.#ignoring || this.#overwritten.has(name)) return;
+    if (this.#ignoring) return;
     if (name === 'authorization') {
       // The answer would outlive the credentials: nothing in the database says when they end. `identify` does.
       this.#onUnkeyed(

@@ -112,6 +112,16 @@ describe('cached routes', () => {
         client.release();
       }
     });
+    app.get(
+      '/ultimos',
+      cached,
+      async () => (await db.query('select id, nome from itens where id > 2000 order by id desc limit 3')).rows,
+    );
+    app.get(
+      '/faixa',
+      cached,
+      async () => (await db.query('select count(*)::int as n from itens where id between 3000 and 3999')).rows[0],
+    );
     app.get('/quebra', cached, async () => {
       await db.query('select 1 from itens where id = 1');
       throw new Error('quebrou');
@@ -310,6 +320,29 @@ describe('cached routes', () => {
   test('an explicit transaction is not cached, a checked-out client is', async () => {
     await assertNotCached('/transacao', 'transaction');
     await assertCached('/checked-out');
+  });
+
+  test('a row that sorts below the last one shown does not touch a top list', async () => {
+    await database.pool.query(`insert into itens select n, 'x' from generate_series(2010, 2050, 10) n`);
+    await platform.settled();
+    assert.match(await assertCached('/ultimos'), /2050.*2040.*2030/);
+    await database.pool.query(`insert into itens values (2025, 'abaixo')`);
+    await database.pool.query(`delete from itens where id = 2010`);
+    await platform.settled();
+    assert.match((await platform.get('/ultimos')).cacheStatus, /; hit;/);
+    await database.pool.query(`delete from itens where id = 2040`);
+    await platform.settled();
+    assert.match(await assertCached('/ultimos'), /2050.*2030.*2025/);
+  });
+
+  test('a row outside of a range does not touch what reads the range', async () => {
+    assert.equal(await assertCached('/faixa'), '{"n":0}');
+    await database.pool.query(`insert into itens values (2999, 'fora'), (4000, 'fora')`);
+    await platform.settled();
+    assert.match((await platform.get('/faixa')).cacheStatus, /; hit;/);
+    await database.pool.query(`insert into itens values (3000, 'dentro')`);
+    await platform.settled();
+    assert.equal(await assertCached('/faixa'), '{"n":1}');
   });
 
   test('an error is not stored', async () => {

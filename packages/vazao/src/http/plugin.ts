@@ -56,6 +56,7 @@ class VazaoPlugin {
   /** Undefined unless answers are to be explained. */
   readonly #recent: RecentAnswers | undefined;
   #hasConstraints = false;
+  #isClosing = false;
   #routes = 0;
   /** URLs of the cached GET routes whose HEAD the application answers itself, or not at all. */
   readonly #withoutHead = new Set<string>();
@@ -98,9 +99,8 @@ class VazaoPlugin {
     app.addHook('onRoute', (route) => this.#onRoute(route));
     app.addHook('onRequest', (request, reply, done) => this.#onRequest(request, reply, done));
     app.addHook('onSend', (request, reply, _payload, done) => this.#onSend(request, reply, done));
-    let closing = false;
     app.addHook('preClose', (done) => {
-      closing = true;
+      this.#isClosing = true;
       done();
     });
     app.addHook('onReady', (done) => {
@@ -110,7 +110,7 @@ class VazaoPlugin {
           cache: this.#cache,
           identities: this.#identities,
           hitStatus: this.#hitStatus,
-          isClosing: () => closing,
+          isClosing: () => this.#isClosing,
           answersHead: this.#withoutHead.size === 0,
         });
       }
@@ -181,6 +181,7 @@ class VazaoPlugin {
     const baseKey = this.#baseKey(request);
     const write = (stored: Parameters<typeof writeStoredResponse>[0], status: string): void => {
       reply.hijack();
+      if (this.#closesConnection(request)) reply.raw.setHeader('connection', 'close');
       writeStoredResponse(stored, request.method, request.raw.headers['if-none-match'], reply.raw, status);
     };
     for (let looks = 0; looks < LOOKS_MAX; looks++) {
@@ -217,6 +218,7 @@ class VazaoPlugin {
   /** Waits, bounded, until the feed has passed what the request wrote: the next read by anyone on this host shows it. */
   #onSend(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
     const state = request[STATE];
+    if (this.#closesConnection(request)) reply.header('connection', 'close');
     if (this.#recent && !state?.observation) this.#recordUncached(this.#recent, request, reply);
     const position = state?.context.position ?? 0n;
     if (position === 0n) {
@@ -234,6 +236,11 @@ class VazaoPlugin {
       if (!hasPassed) reply.header('set-cookie', positionCookie(position));
       done();
     });
+  }
+
+  /** What came before the server began to close would else keep its connection, and the server, open. */
+  #closesConnection(request: FastifyRequest): boolean {
+    return this.#isClosing && request.raw.httpVersionMajor < 2;
   }
 
   /** What a fill does not tell of: routes that are not cached, and requests that passed by. */

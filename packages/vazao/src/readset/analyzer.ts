@@ -1,23 +1,31 @@
 /** Statement text → template, kept for as long as the catalog lasts. */
 import { LRUCache } from 'lru-cache';
 import type { Tree } from './ast.ts';
-import type { Catalog, CatalogTable } from './catalog.ts';
-import { inspect } from './inspect.ts';
+import type { Catalog, CatalogFunction, CatalogTable } from './catalog.ts';
+import { createDefinition, createDefinitions, type Definition, type Definitions, statementOf } from './definitions.ts';
 import { createNames, type Names } from './names.ts';
 import { joinSingleUse } from './outputs.ts';
-import { parseStatement, STATEMENT_BYTES_MAX } from './parse.ts';
+import { STATEMENT_BYTES_MAX } from './parse.ts';
 import type { Finding } from './refusal.ts';
 import { worst } from './refusal.ts';
+import { scopeOfTable } from './scope.ts';
 import { createFound, createWalk, type FoundTable, type Walk, type WalkHost } from './select.ts';
-import { createTemplate, createTerms, createWholeTerm, type Template, type TermTemplate } from './template.ts';
-import { createViews, type Views } from './views.ts';
+import {
+  createTemplate,
+  createTerms,
+  createWholeTerm,
+  type Template,
+  type TemplateParts,
+  type TermTemplate,
+} from './template.ts';
 
 export const TEMPLATES_MAX_DEFAULT = 5_000;
 /** Bound of the texts that are kept; templates take a few times as much. */
 const TEXT_BYTES_MAX: number = 16 * 1024 * 1024;
-const VIEW_DEPTH_MAX = 20;
+/** Of views within views, and policies within those. */
+const DEPTH_MAX = 20;
 /** Each use of a view is walked by itself, with conditions of its own. */
-const VIEW_EXPANSIONS_MAX = 100;
+const EXPANSIONS_MAX = 100;
 
 export interface AnalyzerOptions {
   /** Templates kept. At least 1. @defaultValue {@link TEMPLATES_MAX_DEFAULT} */
@@ -37,7 +45,9 @@ export interface Analyzer {
 /** Creates an analyzer for one state of the catalog; after a change of the schema, create another. */
 export function createAnalyzer(catalog: Catalog, options: AnalyzerOptions = {}): Analyzer {
   const names = createNames(catalog, options.declaredFunctions ?? []);
-  const views = createViews(names);
+  const definitions = createDefinitions(names);
+  const functions = new Map<CatalogFunction, TemplateParts>();
+  const context: Context = { names, definitions, functions };
   const templates = new LRUCache<string, Template>({
     max: options.templatesMax ?? TEMPLATES_MAX_DEFAULT,
     maxSize: TEXT_BYTES_MAX,
@@ -48,26 +58,19 @@ export function createAnalyzer(catalog: Catalog, options: AnalyzerOptions = {}):
     template(text) {
       const known = templates.get(text);
       if (known) return known;
-      const template = createTemplate(guard(() => analyze(text, names, views)));
+      const template = createTemplate(guard(() => analyze(text, names, context, true)));
       if (text.length <= STATEMENT_BYTES_MAX) templates.set(text, template);
       return template;
     },
   };
 }
 
-interface Analysis {
-  readonly finding: Finding | undefined;
-  readonly usesTime: boolean;
-  readonly terms: readonly TermTemplate[];
-  readonly mayBeTime: (parameter: number) => boolean;
-}
-
-function failed(finding: Finding): Analysis {
-  return { finding, usesTime: false, terms: [], mayBeTime: () => true };
+function failed(finding: Finding | undefined): TemplateParts {
+  return { finding, usesTime: false, terms: [], topN: undefined, topTerm: undefined, mayBeTime: () => true };
 }
 
 /** A defect of ours must cost the caching of one statement, not the request. */
-function guard(run: () => Analysis): Analysis {
+function guard(run: () => TemplateParts): TemplateParts {
   try {
     return run();
   } catch (error) {
@@ -79,50 +82,84 @@ function guard(run: () => Analysis): Analysis {
   }
 }
 
-function analyze(text: string, names: Names, views: Views): Analysis {
-  const parsed = parseStatement(text);
-  if (!parsed.select) return failed(parsed.finding);
-  const inspection = inspect(parsed.select, names);
-  const deep = inspection.findings.find((finding) => finding.code === 'too-complex');
-  if (deep) return failed(deep); // the second walk recurses
+/** What the analyses of one catalog share. */
+interface Context {
+  readonly names: Names;
+  readonly definitions: Definitions;
+  /** By function; one that is being analysed stands here as refused, which ends a recursion. */
+  readonly functions: Map<CatalogFunction, TemplateParts>;
+}
+
+/** @param isBindable - false for the body of a function, whose parameters are not those of the statement */
+function analyze(text: string, names: Names, context: Context, isBindable: boolean): TemplateParts {
+  const { select, inspection } = createDefinition(text, names);
+  if (!select) return failed(worst(inspection.findings));
 
   const found = createFound();
-  const rangeVars = [...inspection.rangeVars].map((rangeVar) => ({ rangeVar, walk: (): Walk => walk }));
-  let usesTime = inspection.usesTime;
+  const { definitions } = context;
+  const rangeVars: { rangeVar: Tree; walk: () => Walk }[] = [];
+  const calls: TemplateParts[] = [];
+  const parts = { usesTime: false };
+  const note = (definition: Definition, walk: () => Walk): void => {
+    found.findings.push(...definition.inspection.findings);
+    if (definition.inspection.usesTime) parts.usesTime = true;
+    for (const rangeVar of definition.inspection.rangeVars) rangeVars.push({ rangeVar, walk });
+    for (const called of definition.inspection.functions) calls.push(analyzeFunction(called, context));
+  };
   let depth = 0;
   let expansions = 0;
+  let asOwner = 0;
+  /** Walks a definition by the names that hold in it. */
+  const expand = <T>(label: string, text: string, run: (walk: Walk, select: Tree) => T): T | undefined => {
+    if (depth >= DEPTH_MAX || ++expansions > EXPANSIONS_MAX) {
+      found.findings.push(tooMany(label));
+      return undefined;
+    }
+    const definition = definitions.find(text);
+    const inner = createWalk(definitions.names, host, found);
+    note(definition, () => inner);
+    if (!definition.select) return undefined;
+    depth++;
+    const result = run(inner, definition.select);
+    depth--;
+    return result;
+  };
   const host: WalkHost = {
     table(walk, schema, name) {
-      const found = findTable(walk, schema, name);
-      if (found?.table.columns.some((column) => column.type === 'timetz')) usesTime = true;
-      return found;
+      const resolved = findTable(walk, schema, name);
+      if (resolved?.table.columns.some((column) => column.type === 'timetz')) parts.usesTime = true;
+      if (resolved?.table.rowSecurity && asOwner > 0) found.findings.push(securedFor(resolved.table));
+      return resolved;
     },
-    view(_walk, table) {
-      const definition = views.find(table);
-      if (!definition || depth >= VIEW_DEPTH_MAX || ++expansions > VIEW_EXPANSIONS_MAX) {
-        found.findings.push(tooManyViews(table));
-        return undefined;
-      }
-      found.findings.push(...definition.inspection.findings);
-      if (definition.inspection.usesTime) usesTime = true;
-      if (!definition.select) return undefined;
-      const inner = createWalk(views.names, host, found);
-      for (const rangeVar of definition.inspection.rangeVars) rangeVars.push({ rangeVar, walk: () => inner });
-      depth++;
-      const outputs = inner.select(definition.select, { scope: undefined, ctes: undefined }, 'rows');
-      depth--;
+    view(_walk, view) {
+      if (view.definition === undefined) found.findings.push(tooMany(view.name));
+      if (view.asOwner) asOwner++;
+      const outputs = expand(view.name, view.definition ?? 'SELECT', (inner, select) =>
+        inner.select(select, NOWHERE, 'rows'),
+      );
+      if (view.asOwner) asOwner--;
       return outputs;
+    },
+    secured(_walk, reference) {
+      if (!reference.table.rowSecurity?.isActive) return;
+      // What a policy reads of a row is read of each row; what else it reads has terms of its own. It narrows nothing.
+      for (const policy of reference.table.rowSecurity.policies) {
+        expand(reference.table.name, `SELECT ${policy}`, (inner, select) =>
+          inner.visit(select.targetList, { scope: scopeOfTable(reference), ctes: undefined }),
+        );
+      }
     },
   };
   const walk = createWalk(names, host, found);
-  walk.select(parsed.select, { scope: undefined, ctes: undefined }, 'answer');
+  note({ select, inspection }, () => walk);
+  walk.select(select, NOWHERE, 'answer');
 
   // The safety net: a reference that the walk by scopes did not come by is one to the whole table.
   const extraTerms: TermTemplate[] = [];
   const missed = rangeVars.filter(({ rangeVar }) => !found.seen.has(rangeVar));
   for (const { rangeVar, walk } of missed) {
     const table = walk().table(textOf(rangeVar, 'schemaname'), textOf(rangeVar, 'relname') ?? '');
-    if (table?.kind === 'view') found.findings.push(tooManyViews(table.table));
+    if (table?.kind === 'view' || table?.table.rowSecurity?.isActive) found.findings.push(tooMany(table.table.name));
     if (table?.kind === 'table')
       extraTerms.push(createWholeTerm(table.table, 'it is named in a place that is not understood'));
   }
@@ -140,11 +177,15 @@ function analyze(text: string, names: Names, views: Views): Analysis {
       ? new Set(noted.filter((family) => family !== undefined))
       : undefined;
   };
-  const isUsable = (parameter: number): boolean => families(parameter)?.size === 1;
+  const isUsable = (parameter: number): boolean => isBindable && families(parameter)?.size === 1;
+  const terms = createTerms(found.references, found.pinned, isUsable);
+  const { topN } = found;
   return {
-    finding: worst([...inspection.findings, ...found.findings]),
-    usesTime,
-    terms: [...createTerms(found.references, found.pinned, isUsable), ...extraTerms],
+    finding: worst([...found.findings, ...calls.flatMap(({ finding }) => finding ?? [])]),
+    usesTime: parts.usesTime || calls.some(({ usesTime }) => usesTime),
+    terms: [...terms, ...extraTerms, ...calls.flatMap(({ terms }) => terms)],
+    topN,
+    topTerm: topN && terms[(found.references as readonly unknown[]).indexOf(topN.reference)],
     mayBeTime(parameter) {
       const known = families(parameter);
       return (
@@ -157,11 +198,47 @@ function analyze(text: string, names: Names, views: Views): Analysis {
 
 const TIMELESS: ReadonlySet<string> = new Set(['number', 'float8', 'text', 'bool', 'uuid', 'enum']);
 
-function tooManyViews(view: CatalogTable): Finding {
+/** The body and the default arguments of a function, with nothing known of its arguments. */
+function analyzeFunction(called: CatalogFunction, context: Context): TemplateParts {
+  const known = context.functions.get(called);
+  if (known) return known;
+  const label = `${called.schema}.${called.name}()`;
+  context.functions.set(
+    called,
+    failed({ code: 'function', detail: `The function ${label} calls itself; declare it.`, impure: true }),
+  );
+  const { names, definitions } = context;
+  const analyses: TemplateParts[] = [];
+  if (called.body) {
+    const bodyNames = called.body.isQualified ? definitions.names : names;
+    analyses.push(analyze(statementOf(called.body.text), bodyNames, context, false));
+  }
+  if (called.defaults) analyses.push(analyze(`SELECT ${called.defaults}`, definitions.names, context, false));
+  const finding = worst(analyses.flatMap(({ finding }) => finding ?? []));
+  const parts: TemplateParts = {
+    ...failed(finding && { ...finding, detail: `In the function ${label}: ${finding.detail}` }),
+    usesTime: analyses.some(({ usesTime }) => usesTime),
+    terms: analyses.flatMap(({ terms }) => terms),
+  };
+  context.functions.set(called, parts);
+  return parts;
+}
+
+const NOWHERE = { scope: undefined, ctes: undefined };
+
+function tooMany(name: string): Finding {
   return {
     code: 'too-complex',
-    detail: `The view ${view.name} is nested too deeply, among too many others, or has no definition.`,
+    detail: `${name} is nested too deeply, among too many others, or has no definition.`,
     impure: true,
+  };
+}
+
+function securedFor(table: CatalogTable): Finding {
+  return {
+    code: 'row-security',
+    detail: `${table.name} has row-level security, and is read through a view of another owner: what that role sees is not known here.`,
+    impure: false,
   };
 }
 

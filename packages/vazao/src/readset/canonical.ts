@@ -26,7 +26,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
 };
 
 /** Text is absent: its order is that of a collation. */
-const ORDERED: ReadonlySet<Family> = new Set(['number', 'float8', 'date', 'timestamp', 'timestamptz']);
+const ORDERED: ReadonlySet<Family> = new Set(['number', 'float8', 'date', 'timestamp', 'timestamptz', 'uuid']);
 
 export function findFamily(type: string): Family | undefined {
   return Object.hasOwn(FAMILIES, type) ? FAMILIES[type] : undefined;

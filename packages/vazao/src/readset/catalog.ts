@@ -38,8 +38,19 @@ export interface CatalogTable {
   readonly invisible: Invisibility | undefined;
   /** Column sets that are unique (primary key first): used to choose the most selective predicate. */
   readonly uniqueKeys: readonly (readonly string[])[];
+  /** Of a view: its tables are read with the rights, and the row-level security, of an owner who is not the pool's role. */
+  readonly asOwner?: boolean | undefined;
+  /** Of a table whose row-level security is enabled. */
+  readonly rowSecurity?: RowSecurity | undefined;
   /** Oids of all inheritance and partition ancestors. A change of this table is a change of each of them. */
   readonly ancestors: readonly number[];
+}
+
+export interface RowSecurity {
+  /** It applies to the pool's role, which is no superuser, owner …. */
+  readonly isActive: boolean;
+  /** The conditions of the policies that apply to a SELECT by the pool's role, every name outside of pg_catalog qualified. */
+  readonly policies: readonly string[];
 }
 
 export interface CatalogFunction {
@@ -47,6 +58,10 @@ export interface CatalogFunction {
   readonly name: string;
   readonly volatility: 'immutable' | 'stable' | 'volatile';
   readonly kind: 'function' | 'aggregate' | 'window' | 'procedure';
+  /** What a STABLE function in SQL runs, if it does so as its caller would (no SECURITY DEFINER, no SET). */
+  readonly body?: { readonly text: string; readonly isQualified: boolean } | undefined;
+  /** The default values of arguments, as a list of expressions, names qualified. */
+  readonly defaults?: string | undefined;
 }
 
 /** An operator that is not in `pg_catalog`. */

@@ -117,6 +117,7 @@ function walkRangeVar(walk: Walk, node: Tree, place: Place): Side {
   const columns = renamed(own, node);
   const reference = createReference(found.table);
   walk.references.push(reference);
+  walk.secured(reference);
   const item: Item = {
     name: alias ?? name,
     reference,

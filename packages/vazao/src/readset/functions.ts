@@ -32,10 +32,28 @@ export const READS_CLOCK: ReadonlySet<string> = new Set([
   'timetz',
 ]);
 
+/**
+ * These depend on who is connected, in ways in which the sessions whose answers are kept do not differ: a session of another
+ * user or search path than its pool had is told by the comparison of settings at the beginning of each fill.
+ */
+export const SAME_IN_ALL_SESSIONS: ReadonlySet<string> = new Set(
+  'current_user session_user current_schema current_schemas current_database version'.split(' '),
+);
+
 /** These depend on who is connected, or how. */
 export const READS_SESSION: ReadonlySet<string> = new Set(
-  `current_user session_user system_user getpgusername current_schema current_schemas current_database current_setting
-   inet_client_addr inet_client_port inet_server_addr inet_server_port row_security_active version`.split(/\s+/),
+  `system_user getpgusername current_setting inet_client_addr inet_client_port inet_server_addr inet_server_port
+   row_security_active`.split(/\s+/),
+);
+
+/**
+ * What `current_setting` may be asked for: what is compared at the beginning of each fill, and what never changes while a
+ * server runs. Others may change with the server's configuration, of which the feed says nothing; those of applications
+ * (with a dot in the name) with each transaction.
+ */
+export const SAME_SETTINGS: ReadonlySet<string> = new Set(
+  `search_path timezone datestyle server_version server_version_num server_encoding block_size integer_datetimes
+   max_identifier_length max_index_keys max_function_args segment_size wal_block_size`.split(/\s+/),
 );
 
 /** These change the session although they look like reads. */

@@ -1,5 +1,6 @@
 /** Read sets: what an answer depends on, and whether a change of a row could alter it. No I/O. */
 export { type Analyzer, type AnalyzerOptions, createAnalyzer, TEMPLATES_MAX_DEFAULT } from './analyzer.ts';
+export { type BoundaryReader, createBoundaryReader, type TypeParsers } from './boundary.ts';
 export { canonical } from './canonical.ts';
 export type {
   Catalog,
@@ -17,4 +18,5 @@ export { loadParser } from './parse.ts';
 export type { Grain, Predicate, RangeOperator, ReadSet, Term } from './read-set.ts';
 export type { Refusal, RefusalCode } from './refusal.ts';
 export type { ConditionTemplate, Template, TermTemplate } from './template.ts';
+export type { TopN, TopRows } from './top-n.ts';
 export { touches } from './touches.ts';

@@ -4,7 +4,15 @@
  * (`select.ts`) must account for. Kinds of nodes that are not listed are refused: a tree that we don't know can hide anything.
  */
 import { asKind, asList, asText, asWords, isTree, splitName, type Tree } from './ast.ts';
-import { CHANGES_SESSION, DEPENDS_ON_ARGUMENTS, READS_CLOCK, READS_SESSION } from './functions.ts';
+import type { CatalogFunction } from './catalog.ts';
+import {
+  CHANGES_SESSION,
+  DEPENDS_ON_ARGUMENTS,
+  READS_CLOCK,
+  READS_SESSION,
+  SAME_IN_ALL_SESSIONS,
+  SAME_SETTINGS,
+} from './functions.ts';
 import type { Names } from './names.ts';
 import type { Finding, RefusalCode } from './refusal.ts';
 
@@ -18,6 +26,8 @@ export interface Inspection {
   readonly parameterUses: ReadonlyMap<number, number>;
   /** Every reference to a relation (or CTE). */
   readonly rangeVars: ReadonlySet<Tree>;
+  /** Functions that may be called and whose body or default arguments must be analysed too. */
+  readonly functions: ReadonlySet<CatalogFunction>;
 }
 
 /** Words that PostgreSQL's date and time input takes for the current time, in any position and next to any punctuation. */
@@ -32,13 +42,14 @@ export function inspect(select: Tree, names: Names): Inspection {
   const findings: Finding[] = [];
   const parameterUses = new Map<number, number>();
   const rangeVars = new Set<Tree>();
+  const functions = new Set<CatalogFunction>();
   let usesTime = false;
 
   const refuse = (code: RefusalCode, detail: string, impure: boolean): void => {
     findings.push({ code, detail, impure });
   };
 
-  const checkFunction = (words: readonly string[], argumentCount: number): void => {
+  const checkFunction = (words: readonly string[], args: readonly unknown[]): void => {
     const { schema, name } = splitName(words);
     const overloads = names.findFunctions(schema, name);
     const label = words.join('.');
@@ -48,7 +59,9 @@ export function inspect(select: Tree, names: Names): Inspection {
     }
     for (const overload of overloads) {
       if (overload.kind === 'procedure') continue; // can't be called in an expression
-      if (names.isDeclared(overload.schema, overload.name) || overload.volatility === 'immutable') continue;
+      if (names.isDeclared(overload.schema, overload.name)) continue;
+      if (overload.body || overload.defaults) functions.add(overload);
+      if (overload.volatility === 'immutable' || overload.body) continue;
       const impure = overload.volatility === 'volatile';
       if (overload.schema !== 'pg_catalog') {
         refuse(
@@ -61,10 +74,11 @@ export function inspect(select: Tree, names: Names): Inspection {
       } else if (impure) {
         refuse('volatile-function', `${label}() is VOLATILE: each call may give another answer.`, true);
       } else if (READS_CLOCK.has(name)) {
-        if (name !== 'age' || argumentCount === 1) usesTime = true;
+        if (name !== 'age' || args.length === 1) usesTime = true;
       } else if (READS_SESSION.has(name)) {
+        if (name === 'current_setting' && SAME_SETTINGS.has(constantText(args[0])?.toLowerCase() ?? '')) continue;
         refuse('session-function', `${label}() depends on the session; pass its value as a parameter.`, false);
-      } else if (!DEPENDS_ON_ARGUMENTS.has(name)) {
+      } else if (!DEPENDS_ON_ARGUMENTS.has(name) && !SAME_IN_ALL_SESSIONS.has(name)) {
         refuse('function', `${label}() depends on more than its arguments.`, false);
       } else continue;
       return;
@@ -100,7 +114,7 @@ export function inspect(select: Tree, names: Names): Inspection {
   const visit = (kind: string, node: Tree): void => {
     switch (kind) {
       case 'FuncCall':
-        checkFunction(asWords(node.funcname) ?? [], asList(node.args).length);
+        checkFunction(asWords(node.funcname) ?? [], asList(node.args));
         break;
       case 'A_Expr':
         if (asText(node.kind).startsWith('AEXPR_BETWEEN') || asText(node.kind).startsWith('AEXPR_NOT_BETWEEN')) {
@@ -114,9 +128,8 @@ export function inspect(select: Tree, names: Names): Inspection {
         if (node.useOp !== undefined) checkOperator(asWords(node.useOp) ?? []);
         break;
       case 'SQLValueFunction':
-        if (/_(ROLE|USER|CATALOG|SCHEMA)$/.test(asText(node.op))) {
-          refuse('session-function', 'The statement asks who is connected; pass that as a parameter.', false);
-        } else usesTime = true;
+        // Roles, catalog and schema are the same in all sessions whose answers are kept; the rest tells the time.
+        if (!/_(ROLE|USER|CATALOG|SCHEMA)$/.test(asText(node.op))) usesTime = true;
         break;
       case 'LockingClause':
         refuse(
@@ -146,7 +159,7 @@ export function inspect(select: Tree, names: Names): Inspection {
         for (const step of asList(node.indirection)) {
           const name = asText(asKind(step, 'String')?.sval);
           if (name !== '' && names.findFunctions(undefined, name).some((entry) => entry.volatility !== 'immutable'))
-            checkFunction([name], 1);
+            checkFunction([name], [undefined]);
         }
         break;
       default:
@@ -178,7 +191,12 @@ export function inspect(select: Tree, names: Names): Inspection {
       }
     }
   }
-  return { findings, usesTime, parameterUses, rangeVars };
+  return { findings, usesTime, parameterUses, rangeVars, functions };
+}
+
+function constantText(value: unknown): string | undefined {
+  const constant = asKind(value, 'A_Const');
+  return isTree(constant?.sval) ? asText(constant.sval.sval) : undefined;
 }
 
 const CATALOG_TYPES: ReadonlySet<string> = new Set(

@@ -224,7 +224,7 @@ check('OR', [
   ['select 1 from a left join b on true where b.k = 1 or b.k is null', 'a (); b (k)'],
   [
     'select 1 from a left join b on true where b.k = 1 or (b.k is null and b.id = 3)',
-    'a (); b (id, k) where id in (3); b (id, k) where k in (1)',
+    'a (); b (id, k) where k in (1); b (id, k) where id in (3)',
   ],
   ['select 1 from a left join b on a.k = 1 or b.k = 2', 'a (k); b (k)'],
   ['select 1 from (select k from a) q where k = 1 or k = 2', 'a (k) where k in (1, 2)'],

@@ -76,6 +76,19 @@ export function createColumnNode(reference: Reference, column: CatalogColumn): C
   return { reference, column, pins: new Set(), carriesTo: new Set() };
 }
 
+/** Within a policy of a table: its columns, by its name. */
+export function scopeOfTable(reference: TableReference): Scope {
+  const { name, columns } = reference.table;
+  const item: Item = {
+    name,
+    reference,
+    hasAlias: false,
+    columns: new Map(columns.map((column) => [column.name, column.name])),
+    hasTwins: false,
+  };
+  return { items: [item], merged: new Set(), natural: false, parent: undefined };
+}
+
 /** What `resolveColumn` needs besides the scope. */
 export interface Resolver {
   readonly names: Names;

@@ -9,10 +9,11 @@ import type { CatalogTable } from './catalog.ts';
 import { type Recogniser, recognise } from './conditions.ts';
 import { EMPTY_SIDE, scopeOf, walkFrom } from './from.ts';
 import type { Names } from './names.ts';
-import { type Outputs, outputsOf, outputsOfSetOperation } from './outputs.ts';
+import { expandTargets, type Outputs, outputsOf, outputsOfSetOperation } from './outputs.ts';
 import { parametersOf } from './predicate-template.ts';
 import type { Finding } from './refusal.ts';
 import { type ColumnNode, type Reference, resolveColumn, type Scope, type TableReference } from './scope.ts';
+import { findTopN, type TopN } from './top-n.ts';
 
 /** The CTEs that are visible at a place, innermost first. */
 export interface Ctes {
@@ -30,8 +31,8 @@ export interface Place {
   readonly ctes: Ctes | undefined;
 }
 
-/** What is done with a SELECT: its rows are used further, or only whether there are any, or they are the answer. */
-export type Asked = 'rows' | 'existence' | 'answer';
+/** What becomes of a SELECT: its rows are used further, or only whether there are any, or they are the answer. */
+export type Asked = 'rows' | 'existence' | 'answer' | 'unknown';
 
 export type FoundTable = { readonly kind: 'table' | 'view'; readonly table: CatalogTable };
 
@@ -48,14 +49,18 @@ export interface Found {
   /** For each parameter, the families as which it is used; `undefined` members stand for no particular one. */
   readonly parameterFamilies: Map<number, (string | undefined)[]>;
   conditionCount: number;
+  /** Set if the answer is the top of a table. */
+  topN: TopN | undefined;
 }
 
-export interface Walk extends Omit<Found, 'conditionCount'> {
+export interface Walk extends Omit<Found, 'conditionCount' | 'topN'> {
   readonly names: Names;
   /** Resolves a table's name; notes it if it can't be followed, or is a view. Undefined when there is nothing to refer to. */
   table(schema: string | undefined, name: string): FoundTable | undefined;
   /** Walks the SELECT of a view, by the rules of names that hold there. */
   view(table: CatalogTable): Outputs | undefined;
+  /** Walks the policies of a table, if its row-level security applies. */
+  secured(reference: TableReference): void;
   /** Walks a SELECT; returns its columns if it is asked for rows and they are known. */
   select(node: Tree, place: Place, asked: Asked): Outputs | undefined;
   /** Visits an expression: everything in it is read. */
@@ -75,6 +80,7 @@ const NO_SCOPE: Scope = scopeOf(EMPTY_SIDE, undefined);
 export interface WalkHost {
   table(walk: Walk, schema: string | undefined, name: string): FoundTable | undefined;
   view(walk: Walk, table: CatalogTable): Outputs | undefined;
+  secured(walk: Walk, reference: TableReference): void;
 }
 
 export function createFound(): Found {
@@ -86,6 +92,7 @@ export function createFound(): Found {
     seen: new Set(),
     parameterFamilies: new Map(),
     conditionCount: 0,
+    topN: undefined,
   };
 }
 
@@ -129,6 +136,7 @@ export function createWalk(names: Names, host: WalkHost, found: Found): Walk {
     names,
     table: (schema, name) => host.table(walk, schema, name),
     view: (table) => host.view(walk, table),
+    secured: (reference) => host.secured(walk, reference),
 
     select(node, place, asked) {
       const ctes = walkWith(walk, node.withClause, place);
@@ -148,6 +156,7 @@ export function createWalk(names: Names, host: WalkHost, found: Found): Walk {
       }
       if (node.whereClause !== undefined) walk.condition(node.whereClause, here, side.members);
       visitRest(walk, node, here, false);
+      if (asked === 'answer') found.topN = findTopN(node, side, columns, expandTargets(node, side, columns));
       return asked === 'rows' ? outputsOf(node, side, columns) : undefined;
     },
 
@@ -162,7 +171,7 @@ export function createWalk(names: Names, host: WalkHost, found: Found): Walk {
         if (key === 'ColumnRef' && isTree(inner)) {
           columns.set(inner, resolveColumn(walk, inner, place.scope ?? NO_SCOPE, isOutputAllowed));
         } else if (key === 'SelectStmt' && isTree(inner)) {
-          walk.select(inner, place, 'answer');
+          walk.select(inner, place, 'unknown');
         } else if (key === 'SubLink' && isTree(inner)) {
           walk.visit(inner.testexpr, place, isOutputAllowed);
           const subselect = asKind(inner.subselect, 'SelectStmt');

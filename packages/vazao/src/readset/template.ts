@@ -17,6 +17,7 @@ import {
 import type { Grain, Predicate, ReadSet, Term } from './read-set.ts';
 import type { Finding, Refusal } from './refusal.ts';
 import type { ColumnNode, TableReference } from './scope.ts';
+import { boundsOf, type TopN, type TopRows } from './top-n.ts';
 
 export interface Template {
   /** The statement only reads: proven free of writes, locks, volatile functions and changes of the session. False: unknown, or it does. */
@@ -31,6 +32,10 @@ export interface Template {
    * Anything else is a value that isn't known.
    */
   bind(parameters: readonly unknown[]): ReadSet;
+  /** Set if the answer is the top of a table, so that {@link Template.narrow} may narrow the read set. */
+  readonly topN: TopN | undefined;
+  /** The read set for these parameters, once it is known what came back. */
+  narrow(parameters: readonly unknown[], rows: TopRows): ReadSet;
 }
 
 /** A term before its parameters are known. */
@@ -126,26 +131,43 @@ export interface TemplateParts {
   readonly finding: Finding | undefined;
   readonly usesTime: boolean;
   readonly terms: readonly TermTemplate[];
+  readonly topN: TopN | undefined;
+  /** The term of {@link TemplateParts.topN}. */
+  readonly topTerm: TermTemplate | undefined;
   /** Whether a parameter may be read as a date or time, so that `today` in it means the current day. */
   readonly mayBeTime: (parameter: number) => boolean;
 }
 
 export function createTemplate(parts: TemplateParts): Template {
-  const { finding, usesTime, terms } = parts;
+  const { finding, usesTime, terms, topN, topTerm } = parts;
   // Terms without parameters are bound once.
   const fixed: Budget = { left: ALTERNATIVES_TOTAL_MAX };
   const bound = terms.map((term) => (hasParameters(term) ? undefined : bindTerm(term, [], fixed)));
+  const bindTerms = (parameters: readonly unknown[]): readonly (readonly Term[])[] => {
+    const budget: Budget = { left: fixed.left };
+    return terms.map((term, at) => bound[at] ?? bindTerm(term, parameters, budget));
+  };
+  const readSetOf = (terms: readonly Term[], parameters: readonly unknown[]): ReadSet => ({
+    terms,
+    usesTime: usesTime || parameters.some((value, at) => parts.mayBeTime(at + 1) && isTimeWord(value)),
+  });
   return {
     pure: finding === undefined || !finding.impure,
     refusal: finding && { code: finding.code, detail: finding.detail },
     usesTime,
     terms,
-    bind(parameters) {
-      const budget: Budget = { left: fixed.left };
-      return {
-        terms: terms.flatMap((term, at) => bound[at] ?? bindTerm(term, parameters, budget)),
-        usesTime: usesTime || parameters.some((value, at) => parts.mayBeTime(at + 1) && isTimeWord(value)),
-      };
+    topN,
+    bind: (parameters) => readSetOf(bindTerms(parameters).flat(), parameters),
+    narrow(parameters, rows) {
+      const narrowed = bindTerms(parameters).flatMap((bound, at) => {
+        const template = terms[at];
+        if (!topN || !template || template !== topTerm) return bound;
+        return bound.flatMap((term) => {
+          const bounds = boundsOf(topN, parameters, rows, term.predicates);
+          return bounds ? bounds.map((predicate) => createTerm(template, [...term.predicates, predicate])) : term;
+        });
+      });
+      return readSetOf(narrowed, parameters);
     },
   };
 }

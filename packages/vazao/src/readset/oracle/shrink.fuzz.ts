@@ -54,7 +54,7 @@ export async function shrinkMiss(client: pg.Client, miss: Miss): Promise<string>
   return printMiss(ddl, rowList, best);
 }
 
-async function findMiss(
+export async function findMiss(
   oracle: Oracle,
   rows: string,
   statement: OracleStatement,
@@ -89,10 +89,10 @@ function splitRows(rows: string): string[] {
 }
 
 /** Leaves out halves, quarters … single members, as long as the miss stays. */
-async function leaveOut(
-  list: readonly string[],
-  isStillMissed: (rest: readonly string[]) => Promise<boolean>,
-): Promise<string[]> {
+export async function leaveOut<T>(
+  list: readonly T[],
+  isStillMissed: (rest: readonly T[]) => Promise<boolean>,
+): Promise<T[]> {
   let rest = [...list];
   const until = performance.now() + TIME_LIMIT_MS;
   for (let size = Math.ceil(rest.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
