@@ -129,5 +129,5 @@ async function runWorker(): Promise<void> {
     () => isOver,
   );
   process.removeAllListeners('disconnect');
-  process.disconnect();
+  process.disconnect?.();
 }

@@ -58,7 +58,7 @@ test('the catalog says what can be followed, and what each column is', async () 
       filtered: 'unpublished',
       narrow: 'unpublished',
       outside: 'unpublished',
-      secret: 'row-security',
+      secret: 'visible',
       quick: 'unlogged',
       summary: 'materialized-view',
       counter: 'sequence',
@@ -109,4 +109,66 @@ test('without the publication nothing can be followed; one that leaves out delet
   assert.equal(await invisible('half'), 'unpublished');
   assert.equal(await invisible('everything'), undefined);
   assert.equal(await invisible('by_schema'), undefined);
+});
+
+test('row-level security as it applies to the role that asks', async () => {
+  await using database = await createTestDatabase();
+  const client = await database.client();
+  const role = `reader_${database.name}`;
+  await client.query(`
+    create role ${role};
+    create table t (id int, owner text); create table other (id int); create table plain (id int);
+    alter table t enable row level security;
+    create policy own on t for select using (owner = current_user);
+    create policy listed on t as restrictive using (id in (select other.id from other));
+    create policy inserting on t for insert with check (true);
+    create policy deleting on t for delete using (id = 9);
+    create policy foreign_role on t for select to pg_monitor using (id = 8);
+    create view by_owner as select * from t; create view by_invoker with (security_invoker = true) as select * from t;
+    grant select on all tables in schema public to ${role};
+    create publication feed for all tables`);
+  try {
+    const find = async (name: string) =>
+      (await loadCatalog(client, { publication: 'feed' })).tables.find((table) => table.name === name);
+    assert.deepEqual((await find('t'))?.rowSecurity, { isActive: false, policies: [] }, 'not for a superuser');
+    assert.equal((await find('by_owner'))?.asOwner, false);
+    await client.query(`set role ${role}`);
+    const secured = await find('t');
+    assert.equal(secured?.invisible, undefined);
+    assert.deepEqual(secured?.rowSecurity?.policies.toSorted(), [
+      '(id IN ( SELECT other.id\n   FROM public.other))',
+      '(owner = CURRENT_USER)',
+    ]);
+    assert.equal((await find('plain'))?.rowSecurity, undefined);
+    assert.equal((await find('by_owner'))?.asOwner, true);
+    assert.equal((await find('by_invoker'))?.asOwner, false);
+  } finally {
+    await client.query(`reset role; drop owned by ${role}; drop role ${role}`);
+  }
+});
+
+test('bodies and default arguments of functions', async () => {
+  await using database = await createTestDatabase();
+  const client = await database.client();
+  await client.query(`
+    create table t (id int);
+    create function text_body() returns bigint language sql stable as 'select count(*) from t';
+    create function atomic_body() returns bigint language sql stable begin atomic select count(*) from t; end;
+    create function returned(x int) returns int language sql stable return x + (select max(id) from t);
+    create function definer() returns bigint language sql stable security definer as 'select count(*) from t';
+    create function with_path() returns bigint language sql stable set search_path = public as 'select count(*) from t';
+    create function writes() returns bigint language sql volatile as 'select count(*) from t';
+    create function procedural() returns bigint language plpgsql stable as 'begin return 1; end';
+    create function with_default(a int, b timestamptz default now(), c int default 1) returns int language sql immutable as 'select 1'`);
+  const { functions } = await loadCatalog(client, { publication: 'none' });
+  const find = (name: string) => functions.find((entry) => entry.name === name);
+  assert.deepEqual(find('text_body')?.body, { text: 'select count(*) from t', isQualified: false });
+  assert.equal(find('atomic_body')?.body?.isQualified, true);
+  assert.match(
+    find('atomic_body')?.body?.text ?? '',
+    /^BEGIN ATOMIC\s+SELECT count\(\*\) AS count\s+FROM public\.t;\s+END$/,
+  );
+  assert.match(find('returned')?.body?.text ?? '', /^RETURN \(x \+/);
+  for (const name of ['definer', 'with_path', 'writes', 'procedural']) assert.equal(find(name)?.body, undefined, name);
+  assert.equal(find('with_default')?.defaults, 'now(), 1');
 });

@@ -19,17 +19,7 @@ const LEAVING = ['aborted', 'destroyed', 'closed', 'errored', 'readableAborted']
 const LEAVING_OF_RESPONSE = ['destroyed', 'closed', 'errored'];
 const LEAVING_EVENTS = new Set<string | symbol>(['close', 'aborted', 'error']);
 /** Methods of the response in which Node looks at the socket, as at the server's option for lenient headers. */
-const WRITING = [
-  'setHeader',
-  'setHeaders',
-  'appendHeader',
-  'addTrailers',
-  'writeContinue',
-  'writeProcessing',
-  'writeEarlyHints',
-  'cork',
-  'uncork',
-];
+const WRITING = ['setHeader', 'setHeaders', 'appendHeader', 'addTrailers', 'writeEarlyHints'];
 const LOG_METHODS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
 export class Observation {

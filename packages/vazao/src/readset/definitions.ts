@@ -52,7 +52,7 @@ export function createDefinition(text: string, names: Names): Definition {
 
 /** A standard body (`RETURN …`, `BEGIN ATOMIC … END`) as a statement; a body that is a string is one. */
 export function statementOf(body: string): string {
-  const returned = /^\s*RETURN\s(?<expression>[^]*)$/i.exec(body)?.groups?.expression;
+  const returned = /^\s*RETURN\s(?<expression>[\s\S]*)$/i.exec(body)?.groups?.expression;
   if (returned !== undefined) return `SELECT ${returned}`;
-  return /^\s*BEGIN ATOMIC\s(?<statements>[^]*?)END\s*$/i.exec(body)?.groups?.statements ?? body;
+  return /^\s*BEGIN ATOMIC\s(?<statements>[\s\S]*?)END\s*$/i.exec(body)?.groups?.statements ?? body;
 }

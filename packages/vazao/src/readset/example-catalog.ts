@@ -27,6 +27,17 @@ function table(name: string, columns: string, more: Partial<CatalogTable> = {}):
 const view = (name: string, columns: string, definition: string): CatalogTable =>
   table(name, columns, { kind: 'view', definition, uniqueKeys: [] });
 
+const body = (name: string, text: string, isQualified = false): CatalogFunction => ({
+  schema: 'public',
+  name,
+  volatility: 'stable',
+  kind: 'function',
+  body: { text, isQualified },
+});
+
+const secured = (name: string, ...policies: string[]): CatalogTable =>
+  table(name, 'id int4, owner text, team int4', { rowSecurity: { isActive: true, policies } });
+
 const parent = table('parent', 'id int4, k int4');
 const spoilt = table('spoilt', 'id int4, k int4');
 
@@ -58,6 +69,17 @@ export const EXAMPLE_CATALOG: Catalog = {
     view('vv', 'id int4', 'SELECT v.id FROM public.v JOIN public.b ON b.aid = 3'),
     view('hidden', 'id int4', 'SELECT id FROM public.unlogged'),
     view('endless', 'id int4', 'SELECT id FROM public.endless'),
+    secured('per_owner', '(owner = CURRENT_USER)'),
+    secured('per_team', '(team IN ( SELECT b.k FROM public.b WHERE (b.aid = per_team.id)))', '(id > 0)'),
+    secured('per_tenant', "(owner = current_setting('app.tenant'::text))"),
+    table('open_to_us', 'id int4', { rowSecurity: { isActive: false, policies: [] } }),
+    view('through_invoker', 'id int4', 'SELECT per_owner.id FROM public.per_owner'),
+    table('through_owner', 'id int4', {
+      kind: 'view',
+      definition: 'SELECT open_to_us.id FROM public.open_to_us',
+      uniqueKeys: [],
+      asOwner: true,
+    }),
     view('clock', 'now timestamptz', 'SELECT now() AS now'),
   ],
   functions: [
@@ -71,6 +93,20 @@ export const EXAMPLE_CATALOG: Catalog = {
     ...functions('immutable', 'pure_one', 'public'),
     ...functions('stable', 'stable_one trusted', 'public'),
     ...functions('volatile', 'volatile_one', 'public'),
+    body('reads_b', 'select count(*) from b where b.aid = $1 and b.k = 2'),
+    body('reads_a', 'BEGIN ATOMIC\n SELECT a.t FROM public.a WHERE (a.id = 5);\nEND', true),
+    body('reads_both', 'RETURN (public.reads_b(1) + (SELECT max(c.z) AS max FROM public.c))', true),
+    body('reads_clock', 'select now()'),
+    body('draws', 'select random()'),
+    body('two_steps', 'select 1; select 2'),
+    body('calls_itself', 'select calls_itself()'),
+    body('hidden_count', 'select count(*) from unlogged'),
+    // One overload can be looked into, the other can't.
+    body('sometimes', 'select 1'),
+    ...functions('stable', 'sometimes', 'public'),
+    { schema: 'public', name: 'with_default', volatility: 'immutable', kind: 'function', defaults: '1, random()' },
+    { schema: 'public', name: 'later', volatility: 'immutable', kind: 'function', defaults: 'now()' },
+    ...functions('stable', 'current_schema current_database version'),
     ...functions('volatile', 'lower', 'other'),
   ],
   operators: [

@@ -52,9 +52,20 @@ const REFUSED: readonly (readonly [sql: string, code: RefusalCode, pure: boolean
   ['select (a).volatile_one from a', 'volatile-function', false],
   ['select a.volatile_one from a', 'unsupported', false],
   ['select q.volatile_one from (select 1 as x) q', 'unsupported', false],
-  ['select current_user', 'session-function', true],
-  ['select session_user', 'session-function', true],
-  ["select current_setting('x')", 'session-function', true],
+  ["select current_setting('app.tenant')", 'session-function', true],
+  ["select current_setting('work_mem')", 'session-function', true],
+  ["select current_setting('search' || '_path')", 'session-function', true],
+  ['select current_setting($1)', 'session-function', true],
+  // Functions in SQL are looked into.
+  ['select draws()', 'volatile-function', false],
+  ['select two_steps()', 'not-one-statement', false],
+  ['select calls_itself()', 'function', false],
+  ['select with_default()', 'volatile-function', false],
+  ['select sometimes(1)', 'function', true],
+  ['select hidden_count()', 'unlogged', true],
+  // Row-level security, of which more can be said than that it is there.
+  ['select 1 from per_tenant', 'session-function', true],
+  ['select 1 from through_owner', 'row-security', true],
   ['select 1 <=> 2', 'operator', true],
   ['select 1 from a where 1 @@@ 2', 'operator', false],
   ['select 1 from missing', 'unknown-table', false],
@@ -95,6 +106,18 @@ for (const [sql, code, pure] of REFUSED) {
   });
 }
 
+test('what is the same in all sessions of a pool may be read', () => {
+  for (const sql of [
+    'select current_user, session_user, current_role, user, current_catalog, current_schema',
+    'select current_schema(), current_database(), version()',
+    "select current_setting('search_path'), current_setting('TimeZone', true), current_setting('server_version_num')",
+  ]) {
+    const template = analyzer.template(sql);
+    assert.equal(template.refusal, undefined);
+    assert.equal(template.bind([]).usesTime, false);
+  }
+});
+
 test('a declared function is trusted', () => {
   const declared = createAnalyzer(EXAMPLE_CATALOG, { declaredFunctions: ['stable_one', 'public.volatile_one'] });
   assert.equal(declared.template('select stable_one(), volatile_one()').refusal, undefined);
@@ -111,6 +134,9 @@ const TIMES: readonly (readonly [sql: string, usesTime: boolean, parameters?: re
   ["select 'knowledge'", false],
   ["select date_trunc('day', ts), to_char(ts, 'YYYY') from a", false],
   ['select 1 from clock', true],
+  ['select reads_clock()', true],
+  ['select later()', true],
+  ['select reads_b(1)', false],
   ['select at from zoned', true],
   ['select 1 from a where ts > $1', true, ['tomorrow']],
   ['select 1 from a where ts > $1', false, ['2024-01-01 00:00:00Z']],

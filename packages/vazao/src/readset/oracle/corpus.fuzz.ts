@@ -46,7 +46,9 @@ export async function loadCorpus(
   client: pg.Client,
   files: { readonly schema: CorpusFile; readonly data: CorpusFile | undefined; readonly corpus: CorpusFile },
 ): Promise<Corpus> {
-  await execute(client, files.schema);
+  // The files of node-pg-migrate hold the way back as well.
+  const [up = ''] = files.schema.text.split(/^-- Down Migration/m);
+  await execute(client, { ...files.schema, text: up });
   if (files.data) await execute(client, files.data);
   await client.query('reset all; analyze');
   const oracle = await Oracle.create(client);

@@ -134,7 +134,7 @@ export class Oracle {
       events.onRefused(statement, template.refusal.code);
       return undefined;
     }
-    let rows: string[];
+    let rows: unknown[][];
     try {
       rows = await this.#execute(statement, at);
     } catch (error) {
@@ -144,7 +144,7 @@ export class Oracle {
     }
     const values = statement.parameters.map((value) => (value === null ? 'null' : literal(value)));
     const execute = `execute q${at}${values.length > 0 ? `(${values.join(', ')})` : ''}`;
-    return { at, statement, before: digest(statement, rows), terms: bind(template, statement), execute };
+    return { at, statement, before: digest(statement, toLines(rows)), terms: bind(template, statement, rows), execute };
   }
 
   async #tryChange(
@@ -227,7 +227,7 @@ export class Oracle {
           `set local session_replication_role = replica; set local client_min_messages = error; ${turn === 0 ? '' : roots.flatMap(shuffle).join('')}`,
         );
         await this.client.query(`set local client_min_messages = notice; set local session_replication_role = origin`);
-        found.add(digest(statement, await this.#execute(statement, at)));
+        found.add(digest(statement, toLines(await this.#execute(statement, at))));
       }
       return found;
     };
@@ -243,7 +243,7 @@ export class Oracle {
     }
   }
 
-  async #execute(statement: OracleStatement, at: number): Promise<string[]> {
+  async #execute(statement: OracleStatement, at: number): Promise<unknown[][]> {
     const { rows } = await this.client.query<unknown[]>({
       name: `q${at}`,
       text: statement.sql,
@@ -251,7 +251,7 @@ export class Oracle {
       rowMode: 'array',
       types: RAW,
     });
-    return toLines(rows);
+    return rows;
   }
 }
 
@@ -259,9 +259,12 @@ function toLines(rows: readonly (readonly unknown[])[]): string[] {
   return rows.map((row) => JSON.stringify(row));
 }
 
-/** The read set, narrowed by the answer where the template can do that. */
-function bind(template: Template, statement: OracleStatement): readonly Term[] {
-  return template.bind(statement.parameters).terms;
+/** The read set, narrowed by the answer where it is the top of a table. */
+function bind(template: Template, statement: OracleStatement, rows: readonly (readonly unknown[])[]): readonly Term[] {
+  const { topN } = template;
+  if (!topN) return template.bind(statement.parameters).terms;
+  const boundary = rows.at(-1)?.[topN.position] as string | null | undefined;
+  return template.narrow(statement.parameters, { rowCount: rows.length, boundary }).terms;
 }
 
 const DIGEST_ABOVE = 2_000;
