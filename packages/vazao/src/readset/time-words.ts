@@ -1,0 +1,93 @@
+/**
+ * Casts of text to a date or time: `'today'::date` is another day tomorrow, and so is a column of text that holds the word.
+ * Constants are looked at by `inspect.ts`, parameters when they are bound. Here is asked of every other expression that is
+ * made a date or time whether text from a column may be in it: `date_trunc('day', c.at)::date` has none, `c.note::date` has.
+ */
+import { asKind, asList, asText, asWords, isTree, type Tree } from './ast.ts';
+import type { CatalogColumn } from './catalog.ts';
+import type { Names } from './names.ts';
+import type { ColumnNode, Scope } from './scope.ts';
+
+/** A column of a sub-select that is an expression without text from columns. Of no family: nothing else is known of it. */
+export const TIMELESS: CatalogColumn = { name: '', type: 'timeless', deterministic: true, generated: false };
+
+const TIMELESS_TYPES: ReadonlySet<string> = new Set(
+  'timeless bool int2 int4 int8 numeric float4 float8 money oid uuid date time timetz timestamp timestamptz interval'.split(' '),
+);
+
+const TIME_TYPES: ReadonlySet<string> = new Set(
+  `date time timetz timestamp timestamptz daterange tsrange tstzrange datemultirange tsmultirange tstzmultirange`.split(/\s+/),
+);
+
+/** These make a row of some type of what is in JSON. */
+const POPULATING = /^jsonb?_populate_record/;
+/** These name the types of what they take out of JSON or XML. */
+const EXTRACTING: ReadonlySet<string> = new Set(['RangeFunction', 'JsonTable', 'RangeTableFunc', 'JsonFuncExpr']);
+
+export interface TimeWords {
+  /** Whether the node may read a time word in the text of a column. Its insides have been visited. */
+  readIn(kind: string, node: Tree): boolean;
+  /** Whether the value of an expression may hold text of a column. */
+  mayHold(value: unknown): boolean;
+}
+
+/** @param onParameter - told of parameters that may be read as times although they are used as something else */
+export function createTimeWords(
+  names: Names,
+  columns: ReadonlyMap<Tree, ColumnNode | undefined>,
+  onParameter: (parameter: number) => void,
+): TimeWords {
+  const mayHold = (value: unknown): boolean => {
+    if (Array.isArray(value)) return value.map(mayHold).includes(true);
+    if (!isTree(value)) return false;
+    let found = false;
+    for (const [key, inner] of Object.entries(value)) {
+      if (!isTree(inner) && !Array.isArray(inner)) continue;
+      if (key === 'ParamRef' && isTree(inner)) onParameter(Number(inner.number ?? 0));
+      else if (key === 'ColumnRef' && isTree(inner)) {
+        if (!TIMELESS_TYPES.has(columns.get(inner)?.column.type ?? '')) found = true;
+      } else if (mayHold(inner)) found = true;
+    }
+    return found;
+  };
+  /** A constant or parameter is looked at elsewhere. */
+  const isPlain = (value: unknown): boolean => Boolean(asKind(value, 'A_Const') ?? asKind(value, 'ParamRef'));
+  const isTime = (typeName: unknown): boolean => {
+    const words = isTree(typeName) ? asWords(typeName.names) : undefined;
+    const name = words?.at(-1)?.replace(/^_/, '') ?? '';
+    return TIME_TYPES.has(name) || TIME_TYPES.has(names.findBase(words ?? []) ?? '');
+  };
+  const namesTime = (value: unknown): boolean => {
+    if (Array.isArray(value)) return value.some(namesTime);
+    if (!isTree(value)) return false;
+    return Object.entries(value).some(([key, inner]) => (key === 'typeName' && isTime(inner)) || namesTime(inner));
+  };
+
+  return {
+    mayHold,
+    readIn(kind, node) {
+      if (kind === 'TypeCast') return isTime(node.typeName) && !isPlain(node.arg) && mayHold(node.arg);
+      if (kind === 'FuncCall') {
+        const name = asWords(node.funcname)?.at(-1) ?? '';
+        const args = asList(node.args);
+        // A function by the name of a type is a cast.
+        const isCast = args.length === 1 && TIME_TYPES.has(name) && !isPlain(args[0]);
+        return (isCast || POPULATING.test(name)) && mayHold(args);
+      }
+      return EXTRACTING.has(kind) && namesTime(node) && mayHold(node);
+    },
+  };
+}
+
+/** Whether a column that was not resolved is that of a function in FROM whose arguments hold no text of columns. */
+export function isOfTimelessFunction(reference: Tree, scope: Scope | undefined): boolean {
+  const words = asList(reference.fields).map((field) => asText(asKind(field, 'String')?.sval));
+  const name = words.at(-1) ?? '';
+  for (let at = scope; at; at = at.parent) {
+    if (at.items.some((item) => item.timelessNames?.has(name) && (words.length === 1 || item.name === words.at(-2)))) {
+      return true;
+    }
+    if (at.items.some((item) => item.columns === undefined || item.columns.has(name))) return false;
+  }
+  return false;
+}

@@ -1,0 +1,47 @@
+/** A cached application on a small table, for tests that are about everything but the table. */
+import assert from 'node:assert/strict';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { FastifyInstance, FastifyServerOptions } from 'fastify';
+import type { PluginOptions } from '../http/index.ts';
+import { createTestDatabase } from './database.ts';
+import { createTestPlatform, type TestPlatform } from './platform.ts';
+
+const SCHEMA = 'create table itens (id int primary key, nome text not null); insert into itens values (1, $$um$$);';
+export const cached = { config: { cache: true } } as const;
+
+export type Setting = AsyncDisposable & { platform: TestPlatform; app: FastifyInstance; read: () => Promise<string> };
+
+export async function createSetting(
+  options: { fastify?: FastifyServerOptions; plugin?: Partial<PluginOptions> } = {},
+): Promise<Setting> {
+  const database = await createTestDatabase();
+  const platform = await createTestPlatform(database, { schema: SCHEMA, ...options });
+  return {
+    platform,
+    app: platform.app,
+    read: async () => (await platform.db.query('select nome from itens where id = 1')).rows[0].nome,
+    async [Symbol.asyncDispose]() {
+      await platform[Symbol.asyncDispose]();
+      await database[Symbol.asyncDispose]();
+    },
+  };
+}
+
+export async function until(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 5_000;
+  while (!(await isTrue())) {
+    assert.ok(Date.now() < deadline, `${what} within 5 s`);
+    await delay(5);
+  }
+}
+
+export async function soon<T>(promise: Promise<T>): Promise<T> {
+  const late = delay(4_000, undefined, { ref: false }).then(() => assert.fail('no answer within 4 s'));
+  return Promise.race([promise, late]) as Promise<T>;
+}
+
+export async function assertNeverHit(platform: TestPlatform, path: string, reason: RegExp): Promise<void> {
+  const first = await platform.get(path);
+  assert.match(first.cacheStatus, reason, path);
+  assert.doesNotMatch((await platform.get(path)).cacheStatus, /; hit;/, path);
+}
