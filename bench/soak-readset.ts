@@ -41,7 +41,8 @@ async function soak(options: SoakArguments): Promise<number> {
 
   const workers: ChildProcess[] = [];
   const stop = (): void => {
-    for (const worker of workers) if (worker.connected) worker.send('stop');
+    // One that has just ended can't be told, and needn't.
+    for (const worker of workers) if (worker.connected) worker.send('stop', () => {});
   };
   const onReport = (report: Report): void => {
     switch (report.kind) {
@@ -108,6 +109,7 @@ function printLoaded(report: Extract<Report, { kind: 'loaded' }>, verbose: boole
 function startWorker(job: Job, workers: ChildProcess[], onReport: (report: Report) => void): Promise<number> {
   const worker = fork(import.meta.filename, [], { serialization: 'advanced' });
   workers.push(worker);
+  worker.on('error', (error) => console.error(`soak:readset: ${error.message}`));
   worker.on('message', (report) => onReport(report as Report));
   worker.send(job);
   return new Promise((resolve) => worker.once('close', (code) => resolve(code ?? 1)));

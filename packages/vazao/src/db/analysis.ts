@@ -153,7 +153,7 @@ export class Analysis {
 class OutdatedCatalog extends Error {}
 
 /** What changes the meaning of a statement most easily, and costs nothing to ask. */
-export const QUICK_SETTINGS_SQL = `concat_ws('|', current_user, current_setting('search_path'), current_setting('TimeZone'),
+export const QUICK_SETTINGS_SQL = `concat_ws('|', current_user, session_user, current_setting('search_path'), current_setting('TimeZone'),
   current_setting('DateStyle'), pg_my_temp_schema())`;
 
 /**

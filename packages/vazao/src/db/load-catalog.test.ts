@@ -155,12 +155,16 @@ test('bodies and default arguments of functions', async () => {
     create function text_body() returns bigint language sql stable as 'select count(*) from t';
     create function atomic_body() returns bigint language sql stable begin atomic select count(*) from t; end;
     create function returned(x int) returns int language sql stable return x + (select max(id) from t);
+    create type pair as (a int, b int);
+    create function to_pair(int) returns pair language sql stable as 'select null::pair';
+    create function to_int(pair) returns int language sql immutable as 'select 1';
+    create cast (int as pair) with function to_pair(int); create cast (pair as int) with function to_int(pair);
     create function definer() returns bigint language sql stable security definer as 'select count(*) from t';
     create function with_path() returns bigint language sql stable set search_path = public as 'select count(*) from t';
     create function writes() returns bigint language sql volatile as 'select count(*) from t';
     create function procedural() returns bigint language plpgsql stable as 'begin return 1; end';
     create function with_default(a int, b timestamptz default now(), c int default 1) returns int language sql immutable as 'select 1'`);
-  const { functions } = await loadCatalog(client, { publication: 'none' });
+  const { functions, unsureCasts } = await loadCatalog(client, { publication: 'none' });
   const find = (name: string) => functions.find((entry) => entry.name === name);
   assert.deepEqual(find('text_body')?.body, { text: 'select count(*) from t', isQualified: false });
   assert.equal(find('atomic_body')?.body?.isQualified, true);
@@ -171,4 +175,5 @@ test('bodies and default arguments of functions', async () => {
   assert.match(find('returned')?.body?.text ?? '', /^RETURN \(x \+/);
   for (const name of ['definer', 'with_path', 'writes', 'procedural']) assert.equal(find(name)?.body, undefined, name);
   assert.equal(find('with_default')?.defaults, 'now(), 1');
+  assert.deepEqual(unsureCasts, [{ source: 'integer', target: 'public.pair', schema: 'public', function: 'to_pair' }]);
 });

@@ -2,6 +2,7 @@
 import type pg from 'pg';
 import type {
   Catalog,
+  CatalogCast,
   CatalogColumn,
   CatalogFunction,
   CatalogOperator,
@@ -45,6 +46,7 @@ async function readCatalog(client: Pick<pg.ClientBase, 'query'>, options: LoadCa
     volatility: string;
     builtin: boolean;
   }>(OPERATORS);
+  const { rows: unsureCasts } = await client.query<CatalogCast>(UNSURE_CASTS);
   const { rows: types } = await client.query<CatalogType>(TYPES);
 
   const columnsByTable = Map.groupBy(columns, (row) => row.table);
@@ -89,6 +91,7 @@ async function readCatalog(client: Pick<pg.ClientBase, 'query'>, options: LoadCa
       }),
     ),
     types,
+    unsureCasts,
   };
 }
 
@@ -258,6 +261,13 @@ const OPERATORS = `
   left join pg_type l on l.oid = o.oprleft
   left join pg_type r on r.oid = o.oprright
   where n.nspname <> 'pg_catalog'`;
+
+/** From 16384 on, oids are given to what is not PostgreSQL's own. */
+const UNSURE_CASTS = `
+  select format_type(c.castsource, null) as source, format_type(c.casttarget, null) as target,
+         n.nspname as schema, p.proname as function
+  from pg_cast c join pg_proc p on p.oid = c.castfunc join pg_namespace n on n.oid = p.pronamespace
+  where c.oid >= 16384 and p.provolatile <> 'i'`;
 
 const TYPES = `
   with recursive ${BASE_TYPES}

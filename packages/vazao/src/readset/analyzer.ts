@@ -47,7 +47,16 @@ export function createAnalyzer(catalog: Catalog, options: AnalyzerOptions = {}):
   const names = createNames(catalog, options.declaredFunctions ?? []);
   const definitions = createDefinitions(names);
   const functions = new Map<CatalogFunction, TemplateParts>();
-  const context: Context = { names, definitions, functions };
+  const castFindings = (catalog.unsureCasts ?? [])
+    .filter((cast) => !names.isDeclared(cast.schema, cast.function))
+    .map(
+      (cast): Finding => ({
+        code: 'function',
+        detail: `The cast from ${cast.source} to ${cast.target}, which any expression may mean, calls ${cast.schema}.${cast.function}(), which is not IMMUTABLE; declare it.`,
+        impure: true,
+      }),
+    );
+  const context: Context = { names, definitions, functions, castFindings };
   const templates = new LRUCache<string, Template>({
     max: options.templatesMax ?? TEMPLATES_MAX_DEFAULT,
     maxSize: TEXT_BYTES_MAX,
@@ -88,6 +97,7 @@ interface Context {
   readonly definitions: Definitions;
   /** By function; one that is being analysed stands here as refused, which ends a recursion. */
   readonly functions: Map<CatalogFunction, TemplateParts>;
+  readonly castFindings: readonly Finding[];
 }
 
 /** @param isBindable - false for the body of a function, whose parameters are not those of the statement */
@@ -98,14 +108,15 @@ function analyze(text: string, names: Names, context: Context, isBindable: boole
   const found = createFound();
   const { definitions } = context;
   const rangeVars: { rangeVar: Tree; walk: () => Walk }[] = [];
-  const calls: TemplateParts[] = [];
+  const called = new Set<CatalogFunction>();
   const parts = { usesTime: false };
   const note = (definition: Definition, walk: () => Walk): void => {
     found.findings.push(...definition.inspection.findings);
     if (definition.inspection.usesTime) parts.usesTime = true;
     for (const rangeVar of definition.inspection.rangeVars) rangeVars.push({ rangeVar, walk });
-    for (const called of definition.inspection.functions) calls.push(analyzeFunction(called, context));
+    for (const entry of definition.inspection.functions) called.add(entry);
   };
+  found.findings.push(...context.castFindings);
   let depth = 0;
   let expansions = 0;
   let asOwner = 0;
@@ -178,11 +189,17 @@ function analyze(text: string, names: Names, context: Context, isBindable: boole
       : undefined;
   };
   const isUsable = (parameter: number): boolean => isBindable && families(parameter)?.size === 1;
+  const calls = [...called].map((entry) => analyzeFunction(entry, context));
   const terms = createTerms(found.references, found.pinned, isUsable);
   const { topN } = found;
   return {
     finding: worst([...found.findings, ...calls.flatMap(({ finding }) => finding ?? [])]),
-    usesTime: parts.usesTime || calls.some(({ usesTime }) => usesTime),
+    // What a function is called with may be text of a column.
+    usesTime:
+      parts.usesTime ||
+      found.readsTimeWords ||
+      (!isBindable && found.timeParameters.size > 0) ||
+      calls.some(({ usesTime }) => usesTime),
     terms: [...terms, ...extraTerms, ...calls.flatMap(({ terms }) => terms)],
     topN,
     topTerm: topN && terms[(found.references as readonly unknown[]).indexOf(topN.reference)],
@@ -190,13 +207,16 @@ function analyze(text: string, names: Names, context: Context, isBindable: boole
       const known = families(parameter);
       return (
         known?.size !== 1 ||
+        found.timeParameters.has(parameter) ||
         ![...known].every((family) => family !== undefined && TIMELESS.has(family.replace('[]', '')))
       );
     },
   };
 }
 
-const TIMELESS: ReadonlySet<string> = new Set(['number', 'float8', 'text', 'bool', 'uuid', 'enum']);
+const TIMELESS: ReadonlySet<string> = new Set(
+  'number float8 text char bool uuid enum bytea oid inet cidr macaddr'.split(' '),
+);
 
 /** The body and the default arguments of a function, with nothing known of its arguments. */
 function analyzeFunction(called: CatalogFunction, context: Context): TemplateParts {

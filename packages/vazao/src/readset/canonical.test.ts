@@ -20,6 +20,12 @@ const EQUAL: readonly (readonly [type: string, ...texts: string[]])[] = [
     '2024-01-01 05:30:00.000+05:30',
     '2024-01-01T00:00Z',
   ],
+  ['bpchar', 'a', 'a  ', 'a '],
+  ['bpchar', '', '   '],
+  ['bytea', '\\x0aFF', '\\x0AfF'],
+  ['inet', '10.0.0.1', '10.0.0.1/32'],
+  ['macaddr', '08:00:2B:01:02:03', '08-00-2b-01-02-03'],
+  ['time', '09:05', '09:05:00', '09:05:00.000'],
   ['timestamp', '2024-01-01', '2024-01-01 00:00', '2024-01-01T00:00:00.000000'],
 ];
 
@@ -33,6 +39,9 @@ test('other names of the same value have one form', () => {
 test('other values have other forms', () => {
   assert.notEqual(canonical('int8', '9007199254740993'), canonical('int8', '9007199254740992'));
   assert.notEqual(canonical('text', 'a'), canonical('text', 'a '));
+  assert.notEqual(canonical('bpchar', 'a'), canonical('bpchar', ' a'));
+  assert.notEqual(canonical('bpchar', 'a'), canonical('bpchar', 'a\t'));
+  assert.notEqual(canonical('inet', '10.0.0.1/24'), canonical('inet', '10.0.0.1'));
   assert.notEqual(
     canonical('timestamptz', '2024-01-01 00:00:00.000001+00'),
     canonical('timestamptz', '2024-01-01 00:00:00+00'),
@@ -56,7 +65,18 @@ test("what can't be told is not guessed", () => {
     ['timestamp', '2024-01-01 00:00:00+00'],
     ['timestamp', '2024-01-01 24:00:00'],
     ['float4', '1'],
-    ['bpchar', 'a'],
+    ['bytea', 'abc'],
+    ['bytea', '\\x0'],
+    ['oid', '-1'],
+    ['oid', '01'],
+    ['inet', '10.0.0.01'],
+    ['inet', '::1'],
+    ['cidr', '10/8'],
+    ['macaddr', '08002b:010203'],
+    ['macaddr', '08:00-2b:01:02:03'],
+    ['time', '24:00:00'],
+    ['time', '9:05'],
+    ['time', '09:05+00'],
     ['citext', 'a'],
     ['other', 'a'],
     ['constructor', 'a'],
@@ -69,6 +89,13 @@ test('canonical forms are ordered as the values are', () => {
     ['numeric', '-10', '-9.5', '-9', '0', '0.05', '0.5', '0.51', '9', '10', '100.01'],
     ['float8', '-Infinity', '-1', '0', '1e-3', '2', '10', 'Infinity', 'NaN'],
     ['timestamptz', '2024-01-01 00:00:00+01', '2024-01-01 00:00:00+00', '2024-01-01 00:00:00.5+00'],
+    [
+      'uuid',
+      '00000000-0000-0000-0000-00000000000f',
+      '10000000-0000-0000-0000-000000000000',
+      'a0000000-0000-0000-0000-000000000000',
+    ],
+    ['time', '00:00', '09:59:59.5', '10:00'],
     ['date', '0900-01-01', '2023-12-31', '2024-01-01'],
   ];
   for (const [type, ...texts] of rising) {

@@ -4,10 +4,28 @@
  * must assume a match.
  *
  * A family is a set of types among which `=` and `<` compare by exact value. `float8` is not with the numbers, since
- * comparing it with `numeric` rounds. `float4`, `char(n)`, `citext`, `name`, intervals … are in none.
+ * comparing it with `numeric` rounds; `char(n)` is not with text, which keeps its trailing blanks. In none are `float4` (a literal
+ * without quotes is compared as float8, one with quotes rounded first), `interval` (a month has no length), `jsonb` (its
+ * numbers are numeric), arrays, `citext`, `name` and all that is not PostgreSQL's own.
  */
 
-export type Family = 'number' | 'float8' | 'text' | 'bool' | 'uuid' | 'date' | 'timestamp' | 'timestamptz' | 'enum';
+export type Family =
+  | 'number'
+  | 'float8'
+  | 'text'
+  | 'char'
+  | 'bool'
+  | 'uuid'
+  | 'date'
+  | 'time'
+  | 'timestamp'
+  | 'timestamptz'
+  | 'enum'
+  | 'bytea'
+  | 'oid'
+  | 'inet'
+  | 'cidr'
+  | 'macaddr';
 
 const FAMILIES: Readonly<Record<string, Family>> = {
   int2: 'number',
@@ -22,11 +40,18 @@ const FAMILIES: Readonly<Record<string, Family>> = {
   date: 'date',
   timestamp: 'timestamp',
   timestamptz: 'timestamptz',
+  time: 'time',
   enum: 'enum',
+  bpchar: 'char',
+  bytea: 'bytea',
+  oid: 'oid',
+  inet: 'inet',
+  cidr: 'cidr',
+  macaddr: 'macaddr',
 };
 
-/** Text is absent: its order is that of a collation. */
-const ORDERED: ReadonlySet<Family> = new Set(['number', 'float8', 'date', 'timestamp', 'timestamptz', 'uuid']);
+/** Text is absent: its order is that of a collation. So are enums, ordered by their definition. */
+const ORDERED: ReadonlySet<Family> = new Set(['number', 'float8', 'date', 'time', 'timestamp', 'timestamptz', 'uuid']);
 
 export function findFamily(type: string): Family | undefined {
   return Object.hasOwn(FAMILIES, type) ? FAMILIES[type] : undefined;
@@ -52,6 +77,21 @@ export function canonical(type: string, text: string): string | undefined {
       return canonicalUuid(text);
     case 'date':
       return /^\d{4}-\d\d-\d\d$/.test(text) ? text : undefined;
+    case 'char':
+      return text.replace(/ +$/, ''); // padding, to a comparison of char(n) with char(n)
+    case 'bytea':
+      return /^\\x(?:[0-9a-f]{2})*$/i.test(text) ? text.toLowerCase() : undefined; // not the escape format
+    case 'oid':
+      return /^(?:0|[1-9]\d{0,9})$/.test(text) ? text : undefined;
+    case 'inet':
+    case 'cidr':
+      return canonicalAddress(text);
+    case 'macaddr':
+      return /^(?:[0-9a-f]{2}([:-]))(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}$/i.test(text)
+        ? text.replaceAll('-', ':').toLowerCase()
+        : undefined;
+    case 'time':
+      return canonicalTime(text);
     case 'timestamp':
       return canonicalTimestamp(text, false);
     case 'timestamptz':
@@ -137,6 +177,20 @@ function canonicalUuid(text: string): string | undefined {
     .replaceAll('-', '')
     .toLowerCase();
   return /^[0-9a-f]{32}$/.test(digits) ? digits : undefined;
+}
+
+/** IPv4 only; other forms (`10.1` as cidr, leading zeros, IPv6 with its many names) are left to "cannot tell". */
+function canonicalAddress(text: string): string | undefined {
+  const match = /^((?:(?:0|[1-9]\d{0,2})\.){3}(?:0|[1-9]\d{0,2}))(?:\/(\d|[12]\d|3[0-2]))?$/.exec(text);
+  return match ? `${match[1]}/${match[2] ?? '32'}` : undefined;
+}
+
+/** `HH:MM:SS.ffffff`. 24:00 and :60 are left out, as with timestamps. */
+function canonicalTime(text: string): string | undefined {
+  const match = /^([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d)(?:\.(\d{1,6}))?)?$/.exec(text);
+  if (!match) return undefined;
+  const [, hour, minute, second = '00', fraction = ''] = match;
+  return `${hour}:${minute}:${second}.${fraction.padEnd(6, '0')}`;
 }
 
 const TIMESTAMP =

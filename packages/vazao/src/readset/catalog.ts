@@ -81,6 +81,14 @@ export interface CatalogType {
   readonly base: string;
 }
 
+export interface CatalogCast {
+  /** For people. */
+  readonly source: string;
+  readonly target: string;
+  readonly schema: string;
+  readonly function: string;
+}
+
 export interface Catalog {
   /** Schemas in which unqualified names are looked up, in order; `pg_catalog` included (first, unless named). */
   readonly searchPath: readonly string[];
@@ -90,4 +98,6 @@ export interface Catalog {
   readonly functions: readonly CatalogFunction[];
   readonly operators: readonly CatalogOperator[];
   readonly types: readonly CatalogType[];
+  /** Casts that the application has made by functions that are not IMMUTABLE. An expression need not name them. */
+  readonly unsureCasts?: readonly CatalogCast[] | undefined;
 }

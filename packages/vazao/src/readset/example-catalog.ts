@@ -83,10 +83,13 @@ export const EXAMPLE_CATALOG: Catalog = {
     view('clock', 'now timestamptz', 'SELECT now() AS now'),
   ],
   functions: [
-    ...functions('immutable', 'count sum min max lower upper coalesce abs json_typeof generate_series substring'),
+    ...functions(
+      'immutable',
+      'count sum min max lower upper coalesce abs json_typeof generate_series substring regexp_split_to_table',
+    ),
     ...functions(
       'stable',
-      'now age current_setting timezone to_char date_trunc concat generate_series json_agg pg_table_size extract row_to_json',
+      'now age current_setting timezone to_char date_trunc concat generate_series json_agg json_to_recordset date pg_table_size extract row_to_json',
     ),
     ...functions('immutable', 'age timezone'),
     ...functions('volatile', 'random nextval set_config clock_timestamp pg_notify'),
@@ -96,6 +99,7 @@ export const EXAMPLE_CATALOG: Catalog = {
     body('reads_b', 'select count(*) from b where b.aid = $1 and b.k = 2'),
     body('reads_a', 'BEGIN ATOMIC\n SELECT a.t FROM public.a WHERE (a.id = 5);\nEND', true),
     body('reads_both', 'RETURN (public.reads_b(1) + (SELECT max(c.z) AS max FROM public.c))', true),
+    body('to_day', 'select $1::date'),
     body('reads_clock', 'select now()'),
     body('draws', 'select random()'),
     body('two_steps', 'select 1; select 2'),

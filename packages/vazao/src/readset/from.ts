@@ -18,6 +18,7 @@ import { familyOf } from './conditions.ts';
 import { createUse, type Outputs } from './outputs.ts';
 import {
   type ColumnNode,
+  createColumnNode,
   createDerivedReference,
   createReference,
   type Item,
@@ -86,7 +87,11 @@ function walkEntry(walk: Walk, entry: unknown, before: Side, place: Place): Side
     default: {
       // Functions in FROM are LATERAL without saying so. The columns that they give are not known.
       walk.visit(entry, lateral);
-      return derived(aliasName(node) ?? functionName(node), undefined);
+      const side = derived(aliasName(node) ?? functionName(node), undefined);
+      const [item] = side.items;
+      if (!item || kind !== 'RangeFunction' || node.coldeflist !== undefined || walk.time.mayHold(node.functions))
+        return side;
+      return { ...side, items: [{ ...item, timelessNames: new Set([item.name, ...renamed([], node)]) }] };
     }
   }
 }
@@ -111,8 +116,12 @@ function walkRangeVar(walk: Walk, node: Tree, place: Place): Side {
     const outputs = walk.view(found.table);
     // By position: columns of the view may have been renamed.
     const isKnown = outputs?.columns.length === own.length;
-    const columns = own.map((name, at) => ({ name, node: isKnown ? outputs.columns[at]?.node : undefined }));
-    return derivedFrom(alias ?? name, { reference: outputs?.reference ?? createDerivedReference(), columns }, node);
+    const reference = outputs?.reference ?? createDerivedReference();
+    const columns = found.table.columns.map((column, at) => ({
+      name: column.name,
+      node: (isKnown ? outputs.columns[at]?.node : undefined) ?? createColumnNode(reference, column),
+    }));
+    return derivedFrom(alias ?? name, { reference, columns }, node);
   }
   const columns = renamed(own, node);
   const reference = createReference(found.table);

@@ -19,6 +19,8 @@ export interface Names {
   findType(
     typeName: Tree,
   ): { readonly base: string; readonly isArray: boolean; readonly hasModifier: boolean } | undefined;
+  /** What a type that is not in `pg_catalog` is based on. */
+  findBase(words: readonly string[]): string | undefined;
   findColumn(table: CatalogTable, name: string): CatalogColumn | undefined;
   /** Whether the function was declared by the application to depend on nothing but its arguments. */
   isDeclared(schema: string, name: string): boolean;
@@ -92,6 +94,14 @@ export function createNames(catalog: Catalog, declaredFunctions: readonly string
         const type = types.get(`${candidate}.${name}`)?.[0];
         // A domain may round or cut (`numeric(10,2)`), so that a cast to it is not the value that was given.
         if (type) return type.base === 'enum' ? { base: type.base, isArray, hasModifier } : undefined;
+      }
+      return undefined;
+    },
+    findBase(words) {
+      const { schema, name } = splitName(words);
+      for (const candidate of schema === undefined ? searchPath : [schema]) {
+        const type = types.get(`${candidate}.${name}`)?.[0];
+        if (type) return type.base;
       }
       return undefined;
     },

@@ -14,8 +14,8 @@
  * matter" then means `WHERE b.aid = 7`, which narrows like any other condition of that WHERE. It may not
  * - with LIMIT, OFFSET or DISTINCT ON, as other rows would take the place of those that are gone;
  * - with window functions, which look at the other rows;
- * - with GROUP BY, unless the column is grouped by, so that groups go or stay whole. Not with grouping sets: the row of a set
- *   without the column has NULL there and counts them all;
+ * - with GROUP BY, unless the column is grouped by, so that groups go or stay whole. One that is only in some grouping sets is
+ *   not: the row of a set without the column has NULL there and counts them all. Named beside the sets, it is in each;
  * - if the column is not one of this SELECT's own FROM.
  * Plain DISTINCT and set-returning functions only repeat or unite rows of equal x. A set operation passes the filter on to
  * both arms: σ(A ∪ B) = σA ∪ σB, and so for EXCEPT and INTERSECT, if both columns are compared alike.
@@ -24,6 +24,7 @@ import { asKind, asList, asText, asWords, isTree, type Tree } from './ast.ts';
 import { familyOf } from './conditions.ts';
 import type { Side } from './from.ts';
 import { type ColumnNode, createColumnNode, createDerivedReference, type Reference, readColumnOf } from './scope.ts';
+import { isTimelessType, TIMELESS, type TimeWords } from './time-words.ts';
 
 /** The columns of a SELECT, by position. */
 export interface Outputs {
@@ -35,8 +36,10 @@ export interface Outputs {
 export interface Output {
   /** Undefined where PostgreSQL chooses a name that is not known here. */
   readonly name: string | undefined;
-  /** Set if it is a plain column of a table. */
+  /** Set if it is a plain column, or an expression of which it is known that it holds no text of a column. */
   readonly node: ColumnNode | undefined;
+  /** The expression. */
+  readonly value?: unknown;
 }
 
 /** The outputs of a plain SELECT, whose column references have been resolved; undefined where `*` hides them. */
@@ -44,6 +47,7 @@ export function outputsOf(
   select: Tree,
   side: Side,
   columns: ReadonlyMap<Tree, ColumnNode | undefined>,
+  time: TimeWords,
 ): Outputs | undefined {
   const targets = expandTargets(select, side, columns);
   if (!targets) return undefined;
@@ -51,8 +55,8 @@ export function outputsOf(
   const mayFilter = createFilterTest(select, side, columns, targets);
   return {
     reference,
-    columns: targets.map(({ name, node: inner }) => {
-      if (!inner) return { name, node: undefined };
+    columns: targets.map(({ name, node: inner, value }) => {
+      if (!inner) return { name, node: time.mayHold(value) ? undefined : createColumnNode(reference, TIMELESS) };
       const node = createColumnNode(reference, inner.column);
       inner.carriesTo.add(node);
       if (mayFilter(inner)) node.carriesTo.add(inner);
@@ -74,10 +78,13 @@ export function outputsOfSetOperation(
     reference,
     columns: left.columns.map(({ name, node: inLeft }, at) => {
       const inRight = right?.columns[at]?.node;
-      if (!mayFilter || !inLeft || !inRight) return { name, node: undefined };
+      if (!inLeft || !inRight) return { name, node: undefined };
       // Arms of one family are united to a type of that family.
       const family = familyOf(inLeft.column);
-      if (family === undefined || family !== familyOf(inRight.column)) return { name, node: undefined };
+      if (!mayFilter || family === undefined || family !== familyOf(inRight.column)) {
+        const isTimeless = isTimelessType(inLeft.column) && isTimelessType(inRight.column);
+        return { name, node: isTimeless ? createColumnNode(reference, TIMELESS) : undefined };
+      }
       const node = createColumnNode(reference, inLeft.column);
       node.carriesTo.add(inLeft).add(inRight);
       return { name, node };
@@ -129,7 +136,7 @@ export function expandTargets(
       asText(target?.name) ||
       asText(asKind(fields.at(-1), 'String')?.sval) ||
       asWords(asKind(target?.val, 'FuncCall')?.funcname)?.at(-1);
-    outputs.push({ name, node: value && columns.get(value) });
+    outputs.push({ name, node: value && columns.get(value), value: target?.val });
   }
   return outputs;
 }
@@ -156,9 +163,8 @@ function createFilterTest(
 ): (node: ColumnNode) => boolean {
   const isDistinctOn = asList(select.distinctClause).some((item) => isTree(item) && Object.keys(item).length > 0);
   const groups = asList(select.groupClause);
-  const hasSets = groups.some((item) => asKind(item, 'GroupingSet'));
   const isGrouped = groups.length > 0 || select.havingClause !== undefined;
-  if (isLimited(select) || isDistinctOn || hasSets || hasWindow(select)) return () => false;
+  if (isLimited(select) || isDistinctOn || hasWindow(select)) return () => false;
   const grouped = new Set(
     groups.map((item) => {
       const reference = asKind(item, 'ColumnRef');

@@ -118,6 +118,14 @@ test('what is the same in all sessions of a pool may be read', () => {
   }
 });
 
+test('a cast by a function that is not IMMUTABLE may be meant anywhere', () => {
+  const unsureCasts = [{ source: 'text', target: 'integer', schema: 'public', function: 'to_int' }];
+  const catalog = { ...EXAMPLE_CATALOG, unsureCasts };
+  assert.equal(createAnalyzer(catalog).template('select 1 from a where k = t').refusal?.code, 'function');
+  const declared = createAnalyzer(catalog, { declaredFunctions: ['to_int'] });
+  assert.equal(declared.template('select 1 from a where k = t').refusal, undefined);
+});
+
 test('a declared function is trusted', () => {
   const declared = createAnalyzer(EXAMPLE_CATALOG, { declaredFunctions: ['stable_one', 'public.volatile_one'] });
   assert.equal(declared.template('select stable_one(), volatile_one()').refusal, undefined);
@@ -134,6 +142,29 @@ const TIMES: readonly (readonly [sql: string, usesTime: boolean, parameters?: re
   ["select 'knowledge'", false],
   ["select date_trunc('day', ts), to_char(ts, 'YYYY') from a", false],
   ['select 1 from clock', true],
+  // Text of a column may hold the word.
+  ['select t::date from a', true],
+  ['select date(t) from a', true],
+  ["select (j ->> 'at')::timestamptz from a", true],
+  ['select coalesce(t, b)::timestamp from a', true],
+  ['select x::date from (select lower(t) as x from a) q', true],
+  ["select lower(t)::date from a where t = 'x'", true],
+  ['select r.d from a, json_to_recordset(a.j) as r(d date)', true],
+  ["select json_value(j, '$.at' returning date) from a", true],
+  ['select ts::date, l::timestamptz, d::timestamp from a', false],
+  ["select date_trunc('day', ts)::date, max(k)::text::int from a group by 1", false],
+  ['select x::date from (select max(ts) as x from a) q', false],
+  ['select x::date from (select ts as x from a union select d from a) q', false],
+  ["select s::date, s.s::date from generate_series('2024-01-01'::date, '2024-02-01', '1 day') s", false],
+  ["select x::date from a, generate_series(a.d, a.d, '1 day') s(x)", false],
+  ['select x::date from a, regexp_split_to_table(a.t, $$,$$) s(x)', true],
+  ["select t, '2024-01-01'::date from a", false],
+  ['select $1::date', true, ['today']],
+  ['select $1::text::date', true, ['today']],
+  ['select $1::text::date', false, ['2024-01-01']],
+  ['select reads_a()::date', true],
+  ['select r::date from reads_a() r', true],
+  ['select to_day(t) from a', true],
   ['select reads_clock()', true],
   ['select later()', true],
   ['select reads_b(1)', false],

@@ -52,6 +52,8 @@ export interface Item {
   readonly columns: ReadonlyMap<string, string> | undefined;
   /** Two columns have one name: it can't be referred to, but `*` has both, so that `columns` does not say what `*` is. */
   readonly hasTwins: boolean;
+  /** Of a function: names that its column may be called by, if no text of a column is in it; see `time-words.ts`. */
+  readonly timelessNames?: ReadonlySet<string> | undefined;
 }
 
 export interface Scope {

@@ -12,7 +12,16 @@ import type { Names } from './names.ts';
 import { expandTargets, type Outputs, outputsOf, outputsOfSetOperation } from './outputs.ts';
 import { parametersOf } from './predicate-template.ts';
 import type { Finding } from './refusal.ts';
-import { type ColumnNode, type Reference, resolveColumn, type Scope, type TableReference } from './scope.ts';
+import {
+  type ColumnNode,
+  createColumnNode,
+  createDerivedReference,
+  type Reference,
+  resolveColumn,
+  type Scope,
+  type TableReference,
+} from './scope.ts';
+import { createTimeWords, isOfTimelessFunction, TIMELESS, type TimeWords } from './time-words.ts';
 import { findTopN, type TopN } from './top-n.ts';
 
 /** The CTEs that are visible at a place, innermost first. */
@@ -49,12 +58,17 @@ export interface Found {
   /** For each parameter, the families as which it is used; `undefined` members stand for no particular one. */
   readonly parameterFamilies: Map<number, (string | undefined)[]>;
   conditionCount: number;
+  /** Text of a column may be read as the name of the current time. */
+  readsTimeWords: boolean;
+  /** Parameters that are read as times, whatever else they are used as. */
+  readonly timeParameters: Set<number>;
   /** Set if the answer is the top of a table. */
   topN: TopN | undefined;
 }
 
-export interface Walk extends Omit<Found, 'conditionCount' | 'topN'> {
+export interface Walk extends Omit<Found, 'conditionCount' | 'topN' | 'readsTimeWords'> {
   readonly names: Names;
+  readonly time: TimeWords;
   /** Resolves a table's name; notes it if it can't be followed, or is a view. Undefined when there is nothing to refer to. */
   table(schema: string | undefined, name: string): FoundTable | undefined;
   /** Walks the SELECT of a view, by the rules of names that hold there. */
@@ -92,6 +106,8 @@ export function createFound(): Found {
     seen: new Set(),
     parameterFamilies: new Map(),
     conditionCount: 0,
+    readsTimeWords: false,
+    timeParameters: new Set(),
     topN: undefined,
   };
 }
@@ -134,6 +150,7 @@ export function createWalk(names: Names, host: WalkHost, found: Found): Walk {
   const walk: Walk = {
     ...found,
     names,
+    time: createTimeWords(names, columns, (parameter) => found.timeParameters.add(parameter)),
     table: (schema, name) => host.table(walk, schema, name),
     view: (table) => host.view(walk, table),
     secured: (reference) => host.secured(walk, reference),
@@ -157,7 +174,7 @@ export function createWalk(names: Names, host: WalkHost, found: Found): Walk {
       if (node.whereClause !== undefined) walk.condition(node.whereClause, here, side.members);
       visitRest(walk, node, here, false);
       if (asked === 'answer') found.topN = findTopN(node, side, columns, expandTargets(node, side, columns));
-      return asked === 'rows' ? outputsOf(node, side, columns) : undefined;
+      return asked === 'rows' ? outputsOf(node, side, columns, walk.time) : undefined;
     },
 
     visit(value, place, isOutputAllowed = false) {
@@ -169,7 +186,9 @@ export function createWalk(names: Names, host: WalkHost, found: Found): Walk {
       for (const [key, inner] of Object.entries(value)) {
         if (typeof inner !== 'object' || inner === null) continue;
         if (key === 'ColumnRef' && isTree(inner)) {
-          columns.set(inner, resolveColumn(walk, inner, place.scope ?? NO_SCOPE, isOutputAllowed));
+          const node = resolveColumn(walk, inner, place.scope ?? NO_SCOPE, isOutputAllowed);
+          const isTimeless = node === undefined && isOfTimelessFunction(inner, place.scope);
+          columns.set(inner, isTimeless ? createColumnNode(createDerivedReference(), TIMELESS) : node);
         } else if (key === 'SelectStmt' && isTree(inner)) {
           walk.select(inner, place, 'unknown');
         } else if (key === 'SubLink' && isTree(inner)) {
@@ -183,6 +202,7 @@ export function createWalk(names: Names, host: WalkHost, found: Found): Walk {
           walk.visit(inner, place, isOutputAllowed);
           if ((key === 'A_Expr' || key === 'TypeCast' || key === 'NullTest') && isTree(inner))
             noteParameters(key, inner);
+          if (isTree(inner) && walk.time.readIn(key, inner)) found.readsTimeWords = true;
         }
       }
     },

@@ -3,7 +3,7 @@
  * Constants are looked at by `inspect.ts`, parameters when they are bound. Here is asked of every other expression that is
  * made a date or time whether text from a column may be in it: `date_trunc('day', c.at)::date` has none, `c.note::date` has.
  */
-import { asKind, asList, asText, asWords, isTree, type Tree } from './ast.ts';
+import { asKind, asList, asText, asWords, isTree, splitName, type Tree } from './ast.ts';
 import type { CatalogColumn } from './catalog.ts';
 import type { Names } from './names.ts';
 import type { ColumnNode, Scope } from './scope.ts';
@@ -12,11 +12,19 @@ import type { ColumnNode, Scope } from './scope.ts';
 export const TIMELESS: CatalogColumn = { name: '', type: 'timeless', deterministic: true, generated: false };
 
 const TIMELESS_TYPES: ReadonlySet<string> = new Set(
-  'timeless bool int2 int4 int8 numeric float4 float8 money oid uuid date time timetz timestamp timestamptz interval'.split(' '),
+  'timeless bool int2 int4 int8 numeric float4 float8 money oid uuid date time timetz timestamp timestamptz interval'.split(
+    ' ',
+  ),
 );
 
+export function isTimelessType(column: CatalogColumn | undefined): boolean {
+  return column !== undefined && TIMELESS_TYPES.has(column.type);
+}
+
 const TIME_TYPES: ReadonlySet<string> = new Set(
-  `date time timetz timestamp timestamptz daterange tsrange tstzrange datemultirange tsmultirange tstzmultirange`.split(/\s+/),
+  `date time timetz timestamp timestamptz daterange tsrange tstzrange datemultirange tsmultirange tstzmultirange`.split(
+    /\s+/,
+  ),
 );
 
 /** These make a row of some type of what is in JSON. */
@@ -31,7 +39,7 @@ export interface TimeWords {
   mayHold(value: unknown): boolean;
 }
 
-/** @param onParameter - told of parameters that may be read as times although they are used as something else */
+/** @param onParameter - told of parameters that are read as times, whatever else they are used as */
 export function createTimeWords(
   names: Names,
   columns: ReadonlyMap<Tree, ColumnNode | undefined>,
@@ -44,14 +52,24 @@ export function createTimeWords(
     for (const [key, inner] of Object.entries(value)) {
       if (!isTree(inner) && !Array.isArray(inner)) continue;
       if (key === 'ParamRef' && isTree(inner)) onParameter(Number(inner.number ?? 0));
+      else if (key === 'FuncCall' && isTree(inner) && isOfApplication(inner)) found = true;
       else if (key === 'ColumnRef' && isTree(inner)) {
-        if (!TIMELESS_TYPES.has(columns.get(inner)?.column.type ?? '')) found = true;
+        if (!isTimelessType(columns.get(inner)?.column)) found = true;
       } else if (mayHold(inner)) found = true;
     }
     return found;
   };
+  /** A function of the application may read text that no argument shows. */
+  const isOfApplication = (call: Tree): boolean => {
+    const { schema, name } = splitName(asWords(call.funcname) ?? []);
+    return names.findFunctions(schema, name).some((entry) => entry.schema !== 'pg_catalog');
+  };
   /** A constant or parameter is looked at elsewhere. */
-  const isPlain = (value: unknown): boolean => Boolean(asKind(value, 'A_Const') ?? asKind(value, 'ParamRef'));
+  const isPlain = (value: unknown): boolean => {
+    const parameter = asKind(value, 'ParamRef');
+    if (parameter) onParameter(Number(parameter.number ?? 0));
+    return parameter !== undefined || asKind(value, 'A_Const') !== undefined;
+  };
   const isTime = (typeName: unknown): boolean => {
     const words = isTree(typeName) ? asWords(typeName.names) : undefined;
     const name = words?.at(-1)?.replace(/^_/, '') ?? '';

@@ -99,3 +99,9 @@ test('a descendant with another order of columns is matched by name', () => {
   assert.equal(touches(term('all', isOne('id')), { kind: 'insert', relation: child, new: ['9', '9', '1'] }), true);
   assert.equal(touches(term('all', isOne('id')), { kind: 'insert', relation: child, new: ['1', '1', '9'] }), false);
 });
+
+test('an equality with no value is satisfied by nothing, whatever is not known of the row', () => {
+  const none = { ...term('all', { kind: 'in', column: 'id', type: 'int4', values: new Set() }) };
+  const indexed: Term = { ...none, indexBy: { column: 'id', type: 'int4', values: [] } };
+  assert.equal(touches(indexed, update(undefined, [undefined, '5', 'x'])), false);
+});

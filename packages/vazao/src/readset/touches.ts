@@ -8,6 +8,7 @@ import type { Predicate, Term } from './read-set.ts';
  * of a descendant of it (partition, inheritance child), whose columns may come in another order: they are matched by name.
  */
 export function touches(term: Term, change: Change): boolean {
+  if (term.indexBy?.values.length === 0) return false; // no row satisfies it, whatever is not known of the row
   switch (change.kind) {
     case 'all':
       return true;

@@ -127,7 +127,7 @@ function drawView(name: string, tables: OracleTable[], ddl: string[], choices: C
       break;
     default: {
       const list = shared.filter((column) => column === 'id' || column === 'ref').join(', ');
-      if (!list) return;
+      if (!list.split(', ').includes('id')) return;
       ddl.push(
         `create view ${name} as select ${list} from ${source.name} union all select ${list} from ${other.name} where id = 1`,
       );

@@ -8,6 +8,7 @@
  */
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
+import { TermIndex } from '../../cache/term-index.ts';
 import { loadCatalog } from '../../db/load-catalog.ts';
 import { type Analyzer, createAnalyzer } from '../analyzer.ts';
 import type { Catalog } from '../catalog.ts';
@@ -120,7 +121,9 @@ export class Oracle {
         if (ready) prepared.push(ready);
       }
       if (prepared.length === 0) return;
-      for (const [at, change] of batch.changes.entries()) await this.#tryChange(prepared, change, at, events);
+      const index = new TermIndex<Prepared>();
+      for (const one of prepared) index.add(one as unknown as Parameters<typeof index.add>[0]);
+      for (const [at, change] of batch.changes.entries()) await this.#tryChange(prepared, index, change, at, events);
     } finally {
       await client.query('rollback; deallocate all');
       // pg remembers which names it has prepared.
@@ -149,6 +152,7 @@ export class Oracle {
 
   async #tryChange(
     prepared: readonly Prepared[],
+    index: TermIndex<Prepared>,
     change: OracleChange,
     changeAt: number,
     events: OracleEvents,
@@ -158,11 +162,13 @@ export class Oracle {
     if (!told || told.changes.length === 0) return;
     const { changes, answers } = told;
     const oids = new Set(changes.flatMap(({ relation }) => this.#lineage.get(relation.oid) ?? [relation.oid]));
-    for (const [index, { statement, terms, before, at }] of prepared.entries()) {
-      const rows = answers[index];
+    const touched = this.#touched(index, prepared, changes);
+    for (const [place, one] of prepared.entries()) {
+      const { statement, terms, before, at } = one;
+      const rows = answers[place];
       if (!rows) continue;
       const after = digest(statement, rows);
-      const isTouched = this.#touches(terms, changes);
+      const isTouched = touched.has(one);
       const verdict = before !== after ? (isTouched ? 'alarm' : 'miss') : isTouched ? 'false alarm' : 'quiet';
       if (verdict === 'miss' && !(await this.#isStable(statement, at, sql))) {
         events.onUnstable(statement);
@@ -209,11 +215,28 @@ export class Oracle {
     return { changes, answers };
   }
 
-  #touches(terms: readonly Term[], changes: readonly Change[]): boolean {
-    return changes.some((change) => {
-      const lineage = this.#lineage.get(change.relation.oid);
-      return terms.some((term) => lineage?.includes(term.table.oid) && touches(term, change));
-    });
+  /**
+   * The terms are looked up as the cache does, in its index, and compared one by one as well: what one finds the other must.
+   */
+  #touched(index: TermIndex<Prepared>, prepared: readonly Prepared[], changes: readonly Change[]): Set<unknown> {
+    const found = new Set<unknown>();
+    const expected = new Set<unknown>();
+    for (const change of changes) {
+      const lineage = this.#lineage.get(change.relation.oid) ?? [];
+      for (const oid of lineage) index.match(oid, change, (entry) => found.add(entry));
+      for (const one of prepared)
+        if (one.terms.some((term) => lineage.includes(term.table.oid) && touches(term, change))) expected.add(one);
+    }
+    const differing = prepared.find((one) => found.has(one) !== expected.has(one));
+    if (differing) {
+      const terms = JSON.stringify(differing.terms, (key, part) =>
+        part instanceof Set ? [...part] : key === 'table' ? part.name : part,
+      );
+      throw new Error(
+        `Only ${found.has(differing) ? 'the index finds' : 'the terms find'} ${JSON.stringify(changes)} to touch ${terms} of ${differing.statement.sql}`,
+      );
+    }
+    return found;
   }
 
   /** Whether the answers before and after stay what they are when rows only move to other places on disk. */
