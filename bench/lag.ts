@@ -3,8 +3,13 @@
  * commit is done to the moment the entry is gone. The writer is a thread of its own; a negative time means that the
  * entry was gone before the writer was told.
  *
+ * Once with a writer that pauses a millisecond between its updates, and once with one that does not: it keeps a server
+ * process, a WAL sender, itself and us busy at the same time, which is more than two cores can do at once.
+ *
  *   node bench/lag.ts [updates]
  */
+
+import { setTimeout as delay } from 'node:timers/promises';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import pg from 'pg';
 import { Cache } from '../packages/vazao/src/cache/index.ts';
@@ -15,10 +20,11 @@ import { quantile } from './load.ts';
 
 const ROWS = 500;
 
-if (isMainThread) await measure(Number(process.argv[2] ?? 5_000));
-else await write(workerData as { url: string });
+if (isMainThread) {
+  for (const pauseMs of [1, 0]) await measure(Number(process.argv[2] ?? 5_000), pauseMs);
+} else await write(workerData as { url: string; pauseMs: number });
 
-async function measure(updates: number): Promise<void> {
+async function measure(updates: number, pauseMs: number): Promise<void> {
   const server = await startTestServer();
   const owner = new pg.Client(server.url);
   await owner.connect();
@@ -44,7 +50,7 @@ async function measure(updates: number): Promise<void> {
     if (!completed.stored) throw new Error(completed.why.detail);
   };
 
-  const worker = new Worker(new URL(import.meta.url), { workerData: { url: server.url } });
+  const worker = new Worker(new URL(import.meta.url), { workerData: { url: server.url, pauseMs } });
   const afterTold: number[] = [];
   const afterCommit: number[] = [];
   for (let done = 0; done < updates; done += ROWS) {
@@ -61,13 +67,14 @@ async function measure(updates: number): Promise<void> {
       afterCommit.push(drop.msAfterCommit ?? Number.NaN);
     }
   }
+  console.log(pauseMs > 0 ? `a pause of ${pauseMs} ms between updates` : 'updates without pause');
   for (const [what, times] of [
     ['writer told → entry gone', afterTold],
     ['commit record, by the server’s clock → entry gone', afterCommit],
   ] as const) {
     const sorted = times.toSorted((a, b) => a - b);
     console.log(
-      `${what}: median ${quantile(sorted, 0.5).toFixed(3)} ms, p99 ${quantile(sorted, 0.99).toFixed(3)} ms, max ${quantile(sorted, 1).toFixed(3)} ms (${sorted.length} single-row updates)`,
+      `  ${what}: median ${quantile(sorted, 0.5).toFixed(3)} ms, p99 ${quantile(sorted, 0.99).toFixed(3)} ms, max ${quantile(sorted, 1).toFixed(3)} ms (${sorted.length} single-row updates)`,
     );
   }
   await worker.terminate();
@@ -76,7 +83,7 @@ async function measure(updates: number): Promise<void> {
   await server.stop();
 }
 
-async function write({ url }: { url: string }): Promise<void> {
+async function write({ url, pauseMs }: { url: string; pauseMs: number }): Promise<void> {
   const client = new pg.Client(url);
   await client.connect();
   parentPort?.on('message', async () => {
@@ -84,6 +91,7 @@ async function write({ url }: { url: string }): Promise<void> {
     for (let id = 0; id < ROWS; id++) {
       await client.query('update contador set n = n + 1 where id = $1', [id]);
       told.push(performance.timeOrigin + performance.now());
+      if (pauseMs > 0) await delay(pauseMs);
     }
     parentPort?.postMessage(told);
   });

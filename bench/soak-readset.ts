@@ -130,6 +130,8 @@ async function runWorker(): Promise<void> {
     (report) => process.send?.(report),
     () => isOver,
   );
+  // What was reported is delivered first. Connections that an error left open must not keep the process.
   process.removeAllListeners('disconnect');
+  process.once('disconnect', () => process.exit(0));
   process.disconnect?.();
 }
