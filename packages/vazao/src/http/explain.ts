@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Drop, Entry, StatementRecord } from '../cache/index.ts';
 import { formatLsn } from '../feed/index.ts';
+import { describePredicate } from '../readset/index.ts';
 import type { CacheValue, HttpCache } from './lookup.ts';
 import type { RecentAnswers } from './recent-answers.ts';
 
@@ -161,25 +162,6 @@ function explainStatement(statement: StatementRecord): ExplainedStatement {
       coarse: term.coarse,
     })),
   };
-}
-
-const VALUES_SHOWN_MAX = 10;
-
-function describePredicate(predicate: Entry<CacheValue>['terms'][number]['predicates'][number]): string {
-  switch (predicate.kind) {
-    case 'in': {
-      const values = [...predicate.values];
-      const shown = values.slice(0, VALUES_SHOWN_MAX).join(', ');
-      if (values.length === 1) return `${predicate.column} = ${shown}`;
-      return `${predicate.column} in (${shown}${values.length > VALUES_SHOWN_MAX ? `, … ${values.length} values` : ''})`;
-    }
-    case 'range':
-      return `${predicate.column} ${predicate.operator} ${predicate.value}`;
-    case 'null':
-      return `${predicate.column} is null`;
-    case 'not null':
-      return `${predicate.column} is not null`;
-  }
 }
 
 function explainDrop(drop: Drop): ExplainedDrop {

@@ -379,7 +379,7 @@ describe('cached routes', () => {
     await platform.get('/itens/40');
     const kept = JSON.parse((await platform.get(`/.vazao/explain?url=${encodeURIComponent('/itens/40')}`)).text);
     assert.equal(kept.entries[0].state, 'fresh');
-    assert.deepEqual(kept.entries[0].statements[0].terms[0].predicates, ['id = 40']);
+    assert.deepEqual(kept.entries[0].statements[0].terms[0].predicates, ['id in (40)']);
     assert.equal(kept.entries[0].statements[0].terms[0].grain, 'row');
   });
 

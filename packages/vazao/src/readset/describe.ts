@@ -10,7 +10,8 @@ export function describeTerm(term: Term): string {
   return `${term.table.name} (${columns})${where}`;
 }
 
-function describePredicate(predicate: Predicate): string {
+/** For instance `id in (7)`. */
+export function describePredicate(predicate: Predicate): string {
   switch (predicate.kind) {
     case 'in': {
       const shown = [...predicate.values].slice(0, VALUES_SHOWN_MAX);

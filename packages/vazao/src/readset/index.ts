@@ -12,7 +12,7 @@ export type {
   Invisibility,
 } from './catalog.ts';
 export type { Change, Relation, Values } from './change.ts';
-export { describeTerm } from './describe.ts';
+export { describePredicate, describeTerm } from './describe.ts';
 export { orderKey } from './order-key.ts';
 export { loadParser } from './parse.ts';
 export type { Grain, Predicate, RangeOperator, ReadSet, Term } from './read-set.ts';
