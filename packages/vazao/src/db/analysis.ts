@@ -6,9 +6,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Cache } from '../cache/index.ts';
 import { type Feed, parseSnapshot, sees } from '../feed/index.ts';
 import { type Analyzer, createAnalyzer, loadParser } from '../readset/index.ts';
-import type { PooledClient } from './fill-session.ts';
 import { HeldClient } from './held-client.ts';
 import { loadCatalog } from './load-catalog.ts';
+import { ALL_SETTINGS_SQL, QUICK_SETTINGS_SQL } from './session-settings.ts';
+import type { PooledClient } from './tracked-client.ts';
 
 /** What a statement may do: nothing but read, write, begin or end a transaction, change the session, or who knows. */
 export type Effect = 'read' | 'write' | 'transaction' | 'session' | 'unknown';
@@ -151,16 +152,3 @@ export class Analysis {
 
 /** The schema changed while it was read, or the change is not visible to new snapshots yet. */
 class OutdatedCatalog extends Error {}
-
-/** What changes the meaning of a statement most easily, and costs nothing to ask. */
-export const QUICK_SETTINGS_SQL = `concat_ws('|', current_user, session_user, current_setting('search_path'), current_setting('TimeZone'),
-  current_setting('DateStyle'), pg_my_temp_schema())`;
-
-/**
- * A fingerprint of what the session has set for itself; about 1 ms. Not of what it was given by the server's configuration:
- * `ALTER SYSTEM SET work_mem` would make all later sessions look changed, and end the caching until the next start.
- */
-export const ALL_SETTINGS_SQL = `select coalesce(md5(string_agg(name || '=' || setting, ',' order by name)), '') as settings from pg_settings
-  where context in ('user', 'superuser') and setting is distinct from reset_val
-    and name not in ('application_name', 'idle_in_transaction_session_timeout', 'idle_session_timeout',
-    'lock_timeout', 'statement_timeout', 'transaction_deferrable', 'transaction_isolation', 'transaction_read_only', 'transaction_timeout')`;

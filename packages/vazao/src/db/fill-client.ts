@@ -5,8 +5,9 @@
  */
 import { EventEmitter } from 'node:events';
 import pg from 'pg';
-import type { FillSession, PooledClient } from './fill-session.ts';
+import type { FillSession } from './fill-session.ts';
 import { answer, isSubmittable, readStatement, type Statement } from './statement.ts';
+import type { PooledClient } from './tracked-client.ts';
 
 /** What the real connection tells, its listeners hear. */
 const FORWARDED_EVENTS = ['error', 'end', 'notice', 'notification'] as const;

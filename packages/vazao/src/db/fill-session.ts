@@ -14,13 +14,12 @@ import type pg from 'pg';
 import type { Fill, StatementRecord } from '../cache/index.ts';
 import { parseLsn, parseSnapshot } from '../feed/index.ts';
 import { createBoundaryReader, type Template } from '../readset/index.ts';
-import { ALL_SETTINGS_SQL, type Analysis, QUICK_SETTINGS_SQL } from './analysis.ts';
+import type { Analysis } from './analysis.ts';
 import { COMMITTED_POSITION_SQL } from './committed-position.ts';
 import { HeldClient } from './held-client.ts';
+import { ALL_SETTINGS_SQL, QUICK_SETTINGS_SQL } from './session-settings.ts';
 import type { Statement } from './statement.ts';
-import type { TrackedClient } from './tracked-client.ts';
-
-export type PooledClient = TrackedClient & { release(error?: boolean | Error): void };
+import type { PooledClient } from './tracked-client.ts';
 
 /** The part of a pool that a session uses. */
 export interface FillPool {

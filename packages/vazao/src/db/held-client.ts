@@ -2,7 +2,7 @@
  * A connection held for some statements of our own. When it breaks, pg tells the statement that runs and then emits
  * `error`, which ends the process where nobody listens: a pool listens only while a connection is idle.
  */
-import type { PooledClient } from './fill-session.ts';
+import type { PooledClient } from './tracked-client.ts';
 
 export class HeldClient {
   readonly client: PooledClient;

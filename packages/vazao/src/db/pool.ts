@@ -8,8 +8,8 @@ import type { Cache } from '../cache/index.ts';
 import { Analysis, type AnalysisFeed } from './analysis.ts';
 import { currentContext, runWithoutContext } from './context.ts';
 import { FillClient } from './fill-client.ts';
-import { FillSession, type PooledClient } from './fill-session.ts';
-import { TrackedClient } from './tracked-client.ts';
+import { FillSession } from './fill-session.ts';
+import { type PooledClient, TrackedClient } from './tracked-client.ts';
 
 export interface PoolOptions extends pg.PoolConfig {
   readonly cache: Cache<unknown>;

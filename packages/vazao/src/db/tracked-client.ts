@@ -130,3 +130,6 @@ export class TrackedClient extends BaseClient {
     this.#mayBeUnflushed = false;
   }
 }
+
+/** As the pool hands it out. */
+export type PooledClient = TrackedClient & { release(error?: boolean | Error): void };
