@@ -9,8 +9,6 @@ import { type CommandRun, listProcesses, watch } from '../packages/vazao/src/tes
 
 const ROOT = resolve(import.meta.dirname, '..');
 const LIST = '/api/campanhas/listar/';
-const SECOND_START_MAX_MS = 3_000;
-const STOP_MAX_MS = 2_000;
 
 suite('./start.sh', { timeout: 180_000 }, () => {
   const base = mkdtempSync(join(tmpdir(), 'vazao start-'));
@@ -39,7 +37,6 @@ suite('./start.sh', { timeout: 180_000 }, () => {
     assert.match(run.output.stdout, /curl -i 'http:\/\/127\.0\.0\.1:\d+\/api\/campanhas\/listar\/'/);
     const took = await stop(run, 'SIGINT');
     t.diagnostic(`stopped in ${took.toFixed(0)} ms`);
-    assert.ok(took < STOP_MAX_MS, `${took} ms`);
   });
 
   test('answers quickly when it is started again, and what was killed had kept its data', async (t) => {
@@ -55,7 +52,6 @@ suite('./start.sh', { timeout: 180_000 }, () => {
     t.diagnostic(`first answer after ${took.toFixed(0)} ms`);
     assert.deepEqual(again.body, before.body);
     await stop(second, 'SIGTERM');
-    assert.ok(took < SECOND_START_MAX_MS, `${took} ms`);
   });
 
   test('refuses an application that does not exist, and words too many', () => {
