@@ -6,7 +6,6 @@ import { after, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type CommandRun, listProcesses, runCommand, writeApplication } from '../testing/cli.ts';
 
-
 suite('vazao dev', { timeout: 120_000 }, () => {
   const base = mkdtempSync(join(tmpdir(), 'vazao-serve-'));
   after(() => rmSync(base, { recursive: true, force: true }));
