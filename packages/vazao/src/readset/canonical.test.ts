@@ -115,3 +115,8 @@ test('array literals', () => {
   for (const text of ['', '1', '{', '{1', '{1,}', '{,1}', '{{1},{2}}', '[0:1]={1,2}', '{"a}', '{1} 2', '{a\\,b}'])
     assert.equal(parseArrayLiteral(text), undefined, text);
 });
+
+test('text that UTF-8 can not hold is not told', () => {
+  assert.equal(canonical('text', 'a\ud800'), undefined);
+  assert.equal(canonical('varchar', '\u{1f600}'), '\u{1f600}');
+});

@@ -70,7 +70,8 @@ export function canonical(type: string, text: string): string | undefined {
       return canonicalFloat(text);
     case 'text':
     case 'enum':
-      return text;
+      // Half a surrogate pair goes over the wire as another character (U+FFFD), and that is what the database compares.
+      return text.isWellFormed() ? text : undefined;
     case 'bool':
       return canonicalBoolean(text);
     case 'uuid':
