@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
-import type { Commit, FeedEvents, Snapshot } from '../feed/index.ts';
+import type { Commit, FeedEvents, ReadSnapshot, Snapshot } from '../feed/index.ts';
 import type { Catalog, Change, Relation, Term } from '../readset/index.ts';
 import { Cache, type CacheFeed, type Fill } from './index.ts';
 
@@ -30,9 +30,10 @@ class FakeFeed implements CacheFeed {
 
   commit(xid: bigint, changes: readonly Change[], more: Partial<Commit> = {}): void {
     const sequence = ++this.sequence;
+    const position = this.position + 1n;
     this.emit('commit', {
       sequence,
-      position: BigInt(sequence),
+      position,
       xid,
       committedAtMs: 0,
       receivedAtMs: 0,
@@ -40,6 +41,7 @@ class FakeFeed implements CacheFeed {
       schemaChanged: false,
       ...more,
     });
+    this.position = position;
   }
 
   newEpoch(): void {
@@ -160,12 +162,56 @@ describe('a cache', () => {
     assert.equal(end(begin('/other', snapshot(100))), 'stored');
   });
 
-  test('forgets a commit only when every later snapshot sees it', () => {
+  /** An answer from another process, as `end` gives it. */
+  const adopt = (validAt: bigint, seen: ReadSnapshot = snapshot(100), position = 0n): string => {
+    const fill = lead('/1');
+    fill.open();
+    fill.read({ text: 'select', terms: [rowTerm(1)], refusal: undefined, durationMs: 0, rows: 1 }, false);
+    fill.adopt({ snapshot: seen, position }, validAt);
+    return end(fill);
+  };
+
+  test('an adopted answer is tried against what was told after the position that it is known to be good at', () => {
+    feed.commit(200n, [update(1)]);
+    const known = feed.position;
+    feed.commit(201n, [update(2)]);
+    assert.equal(adopt(known), 'stored');
+    cache.purge('/1');
+    feed.commit(202n, [update(1)]);
+    assert.equal(adopt(known), 'changed');
+    assert.equal(adopt(feed.position), 'stored');
+    feed.commit(203n, [update(1)]);
+    assert.equal(cache.get('/1'), undefined);
+    assert.equal(adopt(known, snapshot(300)), 'stored', 'its snapshot has seen them all');
+  });
+
+  test('an adopted answer that is older than the memory of commits, or than the epoch, is not stored', () => {
+    for (let xid = 200n; xid < 206n; xid++) feed.commit(xid, [update(7)]);
+    assert.equal(adopt(0n), 'too-long');
+    assert.equal(adopt(cache.coveredFrom), 'stored');
+    cache.purge('/1');
+    const before = feed.position;
+    feed.position = before + 10n;
+    feed.emit('epoch', ++feed.epoch, 'stream lost');
+    assert.equal(adopt(before), 'too-long');
+    assert.equal(adopt(feed.position), 'stored');
+  });
+
+  test('an answer of a replica has seen what was replayed, whatever the ids of its transactions', () => {
     feed.commit(50n, [update(1)]);
-    feed.emit('snapshot', snapshot(100, 50));
-    assert.equal(cache.figures().recentCommits, 1);
-    feed.emit('snapshot', snapshot(101));
-    assert.equal(cache.figures().recentCommits, 0);
+    const fill = (replayedTo: bigint): string => {
+      const one = lead('/1');
+      one.open();
+      one.read({ text: 'select', terms: [rowTerm(1)], refusal: undefined, durationMs: 0, rows: 1 }, false);
+      one.begin({ replayedTo }, replayedTo);
+      return end(one);
+    };
+    assert.equal(fill(feed.position - 1n), 'changed');
+    assert.equal(fill(feed.position), 'stored');
+    feed.commit(49n, [update(1)]);
+    assert.equal(cache.get('/1'), undefined, 'an id below does not mean that it was seen');
+    feed.suspects = new Set([48n]);
+    assert.equal(fill(feed.position), 'suspect');
   });
 
   test('a fill that outlasts the memory of commits is not stored', () => {

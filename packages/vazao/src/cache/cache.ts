@@ -5,10 +5,11 @@
  * uninterrupted step. That is what makes "test the recent commits, then store" free of races here.
  */
 import { LRUCache } from 'lru-cache';
-import { type Commit, type Snapshot, sees } from '../feed/index.ts';
+import { type Commit, type ReadSnapshot, type Snapshot, seesCommit, seesTransaction } from '../feed/index.ts';
 import { type Change, type Term, touches } from '../readset/index.ts';
 import { type Drop, describeRow } from './drop.ts';
 import { type Entry, entrySizeBytes } from './entry.ts';
+import type { CacheFigures } from './figures.ts';
 import { Fill, type FillOutcome, findSharedUntil, type NotStored, SHARED_WITH_ALL } from './fill.ts';
 import {
   type CacheFeed,
@@ -38,18 +39,6 @@ export type Joined<V> =
   | { readonly role: 'leader'; readonly fill: Fill<V> }
   | { readonly role: 'waiter'; readonly outcome: Promise<FillOutcome<V>> };
 
-export interface CacheFigures {
-  readonly entries: number;
-  readonly sizeBytes: number;
-  readonly sizeMaxBytes: number;
-  readonly fillsRunning: number;
-  readonly stored: number;
-  readonly notStored: number;
-  readonly dropped: number;
-  readonly evicted: number;
-  readonly recentCommits: number;
-}
-
 /** From a table's oid to the oids that its changes concern: itself, and the tables that it is a partition or child of. */
 export type Lineage = (oid: number) => readonly number[] | undefined;
 
@@ -73,7 +62,9 @@ export class Cache<V> {
     this.feed = options.feed;
     this.now = options.now ?? (() => performance.now());
     this.#lastFreshAtMs = this.now();
-    this.#recent = new RecentCommits(options.recentCommitsMax ?? RECENT_COMMITS_MAX_DEFAULT);
+    this.#recent = new RecentCommits(options.feed.position, {
+      commitsMax: options.recentCommitsMax ?? RECENT_COMMITS_MAX_DEFAULT,
+    });
     this.#entries = new LRUCache<string, Entry<V>>({
       maxSize: options.sizeMaxBytes ?? SIZE_MAX_BYTES_DEFAULT,
       sizeCalculation: (entry) => entry.sizeBytes,
@@ -83,12 +74,20 @@ export class Cache<V> {
       },
     });
     this.feed.on('commit', (commit) => this.#apply(commit));
-    this.feed.on('epoch', () => this.dropAll('epoch'));
+    this.feed.on('epoch', () => {
+      this.#recent.restart(this.feed.position);
+      this.dropAll('epoch');
+    });
     // Tables may have become visible, with suspects of their own: fills that began before know nothing of those.
     this.feed.on('schema', () => {
       this.#generation++;
     });
     this.feed.on('snapshot', (snapshot) => this.#observe(snapshot));
+  }
+
+  /** Answers from elsewhere can be tried against what changed since if they are known to be good up to here. */
+  get coveredFrom(): bigint {
+    return this.#recent.coveredFrom;
   }
 
   /** True while answers may be called fresh: the feed has spoken within its lease. */
@@ -147,7 +146,7 @@ export class Cache<V> {
     if (this.#fills.get(fill.key) === fill) this.#fills.delete(fill.key);
     else fill.abandon('given-up', 'The computation had been given up before it ended.');
     const terms = fill.statements.flatMap((statement) => statement.terms);
-    const outdatedAt = fill.snapshot ? this.#firstUnseenTouch(terms, fill.snapshot) : SHARED_WITH_ALL;
+    const outdatedAt = fill.snapshot ? this.#firstUnseenTouch(terms, fill.snapshot, fill) : SHARED_WITH_ALL;
     const why = this.#whyNotStored(fill, options, outdatedAt);
     if (why) {
       this.#counters.notStored++;
@@ -289,12 +288,20 @@ export class Cache<V> {
       };
     }
     for (const suspect of fill.start.suspects) {
-      if (!sees(snapshot, suspect)) {
+      if (!seesTransaction(snapshot, suspect)) {
         return { code: 'suspect', detail: 'A transaction was running that began before the feed could see all of it.' };
       }
     }
-    if (!this.#recent.covers(fill.start.neededAfter)) {
-      return { code: 'too-long', detail: 'The computation took longer than the recent commits are remembered.' };
+    const isCovered =
+      fill.validAt === undefined
+        ? this.#recent.covers(fill.start.neededAfter)
+        : this.#recent.coveredFrom <= fill.validAt;
+    if (!isCovered) {
+      return {
+        code: 'too-long',
+        detail:
+          'The computation took longer, or its replica is further behind, than the recent commits are remembered.',
+      };
     }
     if (outdatedAt !== SHARED_WITH_ALL) {
       return { code: 'changed', detail: 'A row that the answer was computed from changed meanwhile.' };
@@ -311,8 +318,12 @@ export class Cache<V> {
   }
 
   /** The sequence of the first delivered commit that the fill did not see and that touches what it read. */
-  #firstUnseenTouch(terms: readonly Term[], snapshot: Snapshot): number {
-    for (const commit of this.#recent.unseenBy(snapshot)) {
+  #firstUnseenTouch(terms: readonly Term[], snapshot: ReadSnapshot, { validAt, start }: Fill<V>): number {
+    const isBehind =
+      validAt === undefined
+        ? (commit: Commit): boolean => commit.sequence <= start.neededAfter
+        : (commit: Commit): boolean => commit.position <= validAt;
+    for (const commit of this.#recent.unseenBy(snapshot, isBehind)) {
       if (commit.changes.some((change) => this.#touchesAny(terms, change))) return commit.sequence;
     }
     return SHARED_WITH_ALL;
@@ -349,7 +360,7 @@ export class Cache<V> {
   }
 
   #drop(entry: Entry<V>, term: Term, change: Change, row: Drop['row'], commit: Commit): void {
-    if (entry.snapshot && sees(entry.snapshot, commit.xid)) return; // computed after that commit
+    if (entry.snapshot && seesCommit(entry.snapshot, commit)) return; // computed after that commit
     if (this.#entries.peek(entry.key) !== entry || entry.staleSinceMs !== Number.POSITIVE_INFINITY) return;
     this.#counters.dropped++;
     const at = performance.timeOrigin + performance.now();

@@ -1,4 +1,4 @@
-import type { Snapshot } from '../feed/index.ts';
+import type { ReadSnapshot } from '../feed/index.ts';
 import type { Term } from '../readset/index.ts';
 
 /** A statement that ran in a fill, for people who ask why. */
@@ -19,7 +19,7 @@ export interface Entry<V> {
   readonly sizeBytes: number;
   readonly terms: readonly Term[];
   /** What the answer saw; undefined for book-keeping and for answers that read no row. */
-  readonly snapshot: Snapshot | undefined;
+  readonly snapshot: ReadSnapshot | undefined;
   /** Compared with the cache's clock. `Infinity` when the answer has no time to live. */
   readonly expiresAtMs: number;
   readonly createdAtMs: number;

@@ -9,7 +9,7 @@
  * waiter had asked, or if no change that touches it had been delivered before the waiter asked; the others share the
  * next fill. So a key costs at most one running and one waiting fill, whatever the rates of requests and of writes.
  */
-import type { Snapshot } from '../feed/index.ts';
+import type { ReadSnapshot } from '../feed/index.ts';
 import type { StatementRecord } from './entry.ts';
 
 /** Why an answer was not stored. */
@@ -67,8 +67,9 @@ export class Fill<V> {
   readonly start: FillStart;
   readonly statements: StatementRecord[] = [];
   #opened = false;
-  #snapshot: Snapshot | undefined;
+  #snapshot: ReadSnapshot | undefined;
   #position = 0n;
+  #validAt: bigint | undefined;
   #usesTime = false;
   #notStored: NotStored | undefined;
   readonly #waiters: Waiter<V>[] = [];
@@ -79,7 +80,7 @@ export class Fill<V> {
   }
 
   /** The one snapshot that all statements of the fill see; undefined while it is not known. */
-  get snapshot(): Snapshot | undefined {
+  get snapshot(): ReadSnapshot | undefined {
     return this.#snapshot;
   }
 
@@ -89,6 +90,14 @@ export class Fill<V> {
    */
   get position(): bigint {
     return this.#position;
+  }
+
+  /**
+   * Up to this position it is known without the recent commits that the answer holds, so only later ones need to be tried;
+   * undefined when the answer was computed here, by transaction ids.
+   */
+  get validAt(): bigint | undefined {
+    return this.#validAt ?? (this.#snapshot && 'replayedTo' in this.#snapshot ? this.#snapshot.replayedTo : undefined);
   }
 
   get usesTime(): boolean {
@@ -103,15 +112,26 @@ export class Fill<V> {
     return this.#waiters.length;
   }
 
-  /** The fill's transaction is about to be opened: from now on its snapshot may be older than a waiter's question. */
+  /** From now on the answer's snapshot may be older than a waiter's question: its transaction is about to be opened, or another tier asked. */
   open(): void {
     this.#opened = true;
   }
 
   /** The fill's transaction has told its snapshot. */
-  begin(snapshot: Snapshot, position: bigint): void {
+  begin(snapshot: ReadSnapshot, position: bigint): void {
     this.#snapshot = snapshot;
     this.#position = position;
+  }
+
+  /**
+   * Takes over what another process computed, instead of computing. {@link Fill.open} must have been called before that
+   * process, or a tier between, was asked.
+   * @param validAt - every commit up to here is either seen by the snapshot or concerns nothing that was read
+   */
+  adopt(origin: { readonly snapshot: ReadSnapshot | undefined; readonly position: bigint }, validAt: bigint): void {
+    this.#snapshot = origin.snapshot;
+    this.#position = origin.position;
+    this.#validAt = validAt;
   }
 
   /** Adds what a statement reads. Called before the statement is sent. */

@@ -17,6 +17,9 @@ export const SIZE_MAX_BYTES_DEFAULT: number = 256 * 1024 * 1024;
 export const RECENT_COMMITS_MAX_DEFAULT = 10_000;
 /** What the recent commits may take together, by the estimate of `recent-commits.ts`; counts where rows or commits are large. */
 export const RECENT_BYTES_MAX: number = 64 * 1024 * 1024;
+/** Of the recent commits, how many stay for answers that come from a replica or the second tier, and their bytes. */
+export const RETAINED_COMMITS_MAX = 2_000;
+export const RETAINED_BYTES_MAX: number = 8 * 1024 * 1024;
 /** What the cache remembers of dropped entries, to explain them. */
 export const DROPS_REMEMBERED_MAX = 1_000;
 /** Characters of a changed value that are remembered with a drop. */

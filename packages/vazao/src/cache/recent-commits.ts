@@ -19,10 +19,22 @@
  * snapshot taken later, hence by each fill that begins later. So a fill needs only what came after the `seenUpTo` of its
  * beginning, and what all running fills have behind them can go. Where the bound forces a commit out earlier, the fills
  * that would have needed it are not stored, and `seenUpTo` stands still until a snapshot sees it.
+ *
+ * Answers that come from elsewhere (a replica, the second tier) are older than the fill that takes them over. They are good
+ * up to a position, and need all that came after it: so some commits stay although no running fill needs them, and
+ * `coveredFrom` says from where on none is missing.
  */
-import { type Commit, type Snapshot, sees } from '../feed/index.ts';
+import { type Commit, type ReadSnapshot, type Snapshot, sees, seesCommit } from '../feed/index.ts';
 import type { Values } from '../readset/index.ts';
-import { RECENT_BYTES_MAX } from './options.ts';
+import { RECENT_BYTES_MAX, RETAINED_BYTES_MAX, RETAINED_COMMITS_MAX } from './options.ts';
+
+export interface RecentCommitsBounds {
+  readonly commitsMax: number;
+  /** @defaultValue {@link RECENT_BYTES_MAX} */
+  readonly bytesMax?: number | undefined;
+  /** How many stay although no running fill needs them. @defaultValue {@link RETAINED_COMMITS_MAX} */
+  readonly retainedMax?: number | undefined;
+}
 
 export class RecentCommits {
   /** In order of `sequence`; the live part starts at `#start`. */
@@ -33,12 +45,17 @@ export class RecentCommits {
   #forgottenUpTo = 0;
   /** Transactions whose commits were forced out before a snapshot was known to see them. */
   #forgottenUnseen: bigint[] = [];
-  readonly #commitsMax: number;
-  readonly #bytesMax: number;
+  #coveredFrom: bigint;
+  readonly #bounds: { readonly [Name in keyof RecentCommitsBounds]-?: number };
 
-  constructor(commitsMax: number, bytesMax: number = RECENT_BYTES_MAX) {
-    this.#commitsMax = commitsMax;
-    this.#bytesMax = bytesMax;
+  /** @param position - where the feed stands: nothing before it will be added */
+  constructor(position: bigint, bounds: RecentCommitsBounds) {
+    this.#coveredFrom = position;
+    this.#bounds = {
+      commitsMax: bounds.commitsMax,
+      bytesMax: bounds.bytesMax ?? RECENT_BYTES_MAX,
+      retainedMax: bounds.retainedMax ?? RETAINED_COMMITS_MAX,
+    };
   }
 
   get size(): number {
@@ -50,10 +67,30 @@ export class RecentCommits {
     return this.#seenUpTo;
   }
 
+  /** No commit after this position has been forgotten. */
+  get coveredFrom(): bigint {
+    return this.#coveredFrom;
+  }
+
+  /**
+   * The feed begins anew at a position. What it told before is forgotten: fills that began before are not stored, and for
+   * those that begin from now on the feed names what it may not have told as suspects.
+   */
+  restart(position: bigint): void {
+    const last = this.#commits.at(-1);
+    if (last) this.#seenUpTo = this.#forgottenUpTo = last.sequence;
+    this.#commits = [];
+    this.#start = 0;
+    this.#bytes = 0;
+    this.#forgottenUnseen = [];
+    this.#coveredFrom = position;
+  }
+
   add(commit: Commit): void {
     this.#commits.push(commit);
     this.#bytes += sizeOf(commit);
-    while (this.size > this.#commitsMax || (this.#bytes > this.#bytesMax && this.size > 0)) this.#forgetOldest();
+    while (this.size > this.#bounds.commitsMax || (this.#bytes > this.#bounds.bytesMax && this.size > 0))
+      this.#forgetOldest();
   }
 
   /** Learns from a snapshot what all later snapshots see. */
@@ -68,10 +105,13 @@ export class RecentCommits {
     }
   }
 
-  /** Forgets what lies behind all running fills. @param neededAfter - the smallest `seenUpTo` that a running fill began with */
+  /** Forgets what lies behind all running fills, but for a bounded rest. @param neededAfter - the smallest `seenUpTo` that a running fill began with */
   prune(neededAfter: number): void {
     const upTo = Math.min(neededAfter, this.#seenUpTo);
-    while (this.size > 0 && (this.#commits[this.#start] as Commit).sequence <= upTo) this.#forgetOldest();
+    while (this.size > this.#bounds.retainedMax || (this.size > 0 && this.#bytes > RETAINED_BYTES_MAX)) {
+      if ((this.#commits[this.#start] as Commit).sequence > upTo) return;
+      this.#forgetOldest();
+    }
   }
 
   /** True when every commit that a fill with this `seenUpTo` at its beginning might not see is still here. */
@@ -79,17 +119,23 @@ export class RecentCommits {
     return this.#forgottenUpTo <= neededAfter;
   }
 
-  /** The remembered commits that the snapshot did not see, oldest first. */
-  *unseenBy(snapshot: Snapshot): Generator<Commit> {
-    for (let i = this.#start; i < this.#commits.length; i++) {
+  /**
+   * The remembered commits that the snapshot did not see, oldest first.
+   * @param isBehind - true for commits that need not be looked at, nor any before them
+   */
+  *unseenBy(snapshot: ReadSnapshot, isBehind: (commit: Commit) => boolean): Generator<Commit> {
+    let first = this.#commits.length;
+    while (first > this.#start && !isBehind(this.#commits[first - 1] as Commit)) first--;
+    for (let i = first; i < this.#commits.length; i++) {
       const commit = this.#commits[i] as Commit;
-      if (!sees(snapshot, commit.xid)) yield commit;
+      if (!seesCommit(snapshot, commit)) yield commit;
     }
   }
 
   #forgetOldest(): void {
     const commit = this.#commits[this.#start] as Commit;
     this.#forgottenUpTo = commit.sequence;
+    this.#coveredFrom = commit.position;
     if (commit.sequence > this.#seenUpTo) this.#forgottenUnseen.push(commit.xid);
     this.#commits[this.#start] = undefined;
     this.#bytes -= sizeOf(commit);

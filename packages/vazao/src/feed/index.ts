@@ -8,5 +8,13 @@ export { formatLsn, parseLsn } from './lsn.ts';
 export type { Clock, FeedOptions } from './options.ts';
 export type { LeftOutTable } from './publication-plan.ts';
 export { listReplicaIdentities, setReplicaIdentityFull, type TableIdentity } from './replica-identity.ts';
-export { parseSnapshot, type Snapshot, sees } from './snapshot.ts';
+export {
+  parseSnapshot,
+  type ReadSnapshot,
+  type ReplayedSnapshot,
+  type Snapshot,
+  sees,
+  seesCommit,
+  seesTransaction,
+} from './snapshot.ts';
 export type { FeedState, FeedStatus } from './status.ts';

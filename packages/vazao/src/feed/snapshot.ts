@@ -22,6 +22,32 @@ export function parseSnapshot(text: string): Snapshot {
   };
 }
 
+/**
+ * What a transaction on a standby can see: every commit up to a position, and none after. Its `pg_current_snapshot()` is of
+ * no use: during recovery PostgreSQL keeps all running transactions where that function does not look (procarray.c,
+ * `GetSnapshotData`, "we know that all transactions are subtransactions").
+ */
+export interface ReplayedSnapshot {
+  /** `pg_last_wal_replay_lsn()`, read before the snapshot was taken. */
+  readonly replayedTo: bigint;
+}
+
+/** What a fill can see. */
+export type ReadSnapshot = Snapshot | ReplayedSnapshot;
+
+/** Whether a delivered commit is surely visible in the snapshot. */
+export function seesCommit(
+  snapshot: ReadSnapshot,
+  commit: { readonly xid: bigint; readonly position: bigint },
+): boolean {
+  return 'replayedTo' in snapshot ? commit.position <= snapshot.replayedTo : sees(snapshot, commit.xid);
+}
+
+/** Whether a transaction, of which nothing but its id is known, is surely visible in the snapshot if it has committed. */
+export function seesTransaction(snapshot: ReadSnapshot, xid: bigint): boolean {
+  return 'replayedTo' in snapshot ? false : sees(snapshot, xid);
+}
+
 /** Whether the effects of a committed transaction are visible in the snapshot. */
 export function sees(snapshot: Snapshot, xid: bigint): boolean {
   return xid < snapshot.xmax && !snapshot.running.has(xid);
