@@ -10,7 +10,16 @@ import { type Change, type Term, touches } from '../readset/index.ts';
 import { type Drop, describeRow } from './drop.ts';
 import { type Entry, entrySizeBytes } from './entry.ts';
 import type { CacheFigures } from './figures.ts';
-import { Fill, type FillOutcome, findSharedUntil, type NotStored, SHARED_WITH_ALL } from './fill.ts';
+import {
+  type Completed,
+  type CompleteOptions,
+  Fill,
+  type FillStart,
+  findSharedUntil,
+  type Joined,
+  type NotStored,
+  SHARED_WITH_ALL,
+} from './fill.ts';
 import {
   type CacheFeed,
   type CacheOptions,
@@ -20,24 +29,6 @@ import {
 } from './options.ts';
 import { RecentCommits } from './recent-commits.ts';
 import { TermIndex } from './term-index.ts';
-
-export interface CompleteOptions<V> {
-  /** The key to store under; it may be longer than the fill's, when the computation showed what else it depends on. */
-  readonly key: string;
-  readonly value: V;
-  /** Bytes of the value alone. */
-  readonly valueBytes: number;
-  readonly ttlMs?: number | undefined;
-  readonly staleForMs?: number | undefined;
-}
-
-export type Completed<V> =
-  | { readonly stored: true; readonly entry: Entry<V> }
-  | { readonly stored: false; readonly why: NotStored };
-
-export type Joined<V> =
-  | { readonly role: 'leader'; readonly fill: Fill<V> }
-  | { readonly role: 'waiter'; readonly outcome: Promise<FillOutcome<V>> };
 
 /** From a table's oid to the oids that its changes concern: itself, and the tables that it is a partition or child of. */
 export type Lineage = (oid: number) => readonly number[] | undefined;
@@ -120,22 +111,22 @@ export class Cache<V> {
     const running = this.#fills.get(key);
     // Without a fresh feed there is no telling what has changed since the fill's snapshot: only those share it who asked before.
     if (running) return { role: 'waiter', outcome: running.wait(this.isFresh() ? this.#sequence : SHARED_WITH_ALL) };
-    const fill = new Fill<V>(key, {
-      atMs: this.now(),
-      epoch: this.feed.epoch,
-      generation: this.#generation,
-      neededAfter: this.#recent.seenUpTo,
-      suspects: this.feed.suspects,
-    });
+    const fill = new Fill<V>(key, this.#start());
     this.#fills.set(key, fill);
     return { role: 'leader', fill };
+  }
+
+  /** A fill that nobody joins, for an answer that is served and not stored. */
+  lone(key: string, code: string, detail: string): Fill<V> {
+    const fill = new Fill<V>(key, this.#start());
+    fill.abandon(code, detail);
+    return fill;
   }
 
   isFilling(key: string): boolean {
     return this.#fills.has(key);
   }
 
-  /** How many wait for the running fill of the key. */
   waiting(key: string): number {
     return this.#fills.get(key)?.waiting ?? 0;
   }
@@ -259,6 +250,16 @@ export class Cache<V> {
       fillsRunning: this.#fills.size,
       ...this.#counters,
       recentCommits: this.#recent.size,
+    };
+  }
+
+  #start(): FillStart {
+    return {
+      atMs: this.now(),
+      epoch: this.feed.epoch,
+      generation: this.#generation,
+      neededAfter: this.#recent.seenUpTo,
+      suspects: this.feed.suspects,
     };
   }
 

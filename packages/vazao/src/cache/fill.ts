@@ -10,7 +10,7 @@
  * next fill. So a key costs at most one running and one waiting fill, whatever the rates of requests and of writes.
  */
 import type { ReadSnapshot } from '../feed/index.ts';
-import type { StatementRecord } from './entry.ts';
+import type { Entry, StatementRecord } from './entry.ts';
 
 /** Why an answer was not stored. */
 export interface NotStored {
@@ -21,6 +21,24 @@ export interface NotStored {
 
 /** What a waiter gets: the value, or the word to look again. */
 export type FillOutcome<V> = { readonly kind: 'value'; readonly value: V } | { readonly kind: 'again' };
+
+export interface CompleteOptions<V> {
+  /** The key to store under; it may be longer than the fill's, when the computation showed what else it depends on. */
+  readonly key: string;
+  readonly value: V;
+  /** Bytes of the value alone. */
+  readonly valueBytes: number;
+  readonly ttlMs?: number | undefined;
+  readonly staleForMs?: number | undefined;
+}
+
+export type Completed<V> =
+  | { readonly stored: true; readonly entry: Entry<V> }
+  | { readonly stored: false; readonly why: NotStored };
+
+export type Joined<V> =
+  | { readonly role: 'leader'; readonly fill: Fill<V> }
+  | { readonly role: 'waiter'; readonly outcome: Promise<FillOutcome<V>> };
 
 /** The moment a fill began, as the cache counts moments. */
 export interface FillStart {

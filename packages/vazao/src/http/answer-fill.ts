@@ -11,6 +11,7 @@ import type { KnownIdentity } from './identities.ts';
 import { type CacheValue, type Found, growTree, type HttpCache } from './lookup.ts';
 import { Observation } from './observation.ts';
 import type { PluginFeed } from './options.ts';
+import { type CarriedPosition, POSITION_HEADER, type PositionTokens, type Seen } from './position-token.ts';
 import type { RecentAnswers } from './recent-answers.ts';
 import { STATE } from './request-state.ts';
 import type { ResolvedRouteCacheOptions } from './route-options.ts';
@@ -31,6 +32,7 @@ export interface FillSettings {
   /** How long an answer waits until the feed has reached its snapshot. */
   readonly feedWaitMaxMs: number;
   readonly identityHeaders: readonly string[];
+  readonly tokens: PositionTokens;
   /** Where to tell what became of the fill. */
   readonly recent: RecentAnswers | undefined;
 }
@@ -44,10 +46,12 @@ const STATUSES_STORED = new Set([200, 203, 204, 300, 301, 308, 404, 410]);
  */
 const PASSING_REASONS = new Set([
   'changed',
+  'contended',
   'epoch',
   'feed-behind',
   'given-up',
   'not-fresh',
+  'position',
   'suspect',
   'too-long',
   'failed',
@@ -70,11 +74,14 @@ export class AnswerFill {
   readonly #found: Found;
   readonly #fill: Fill<CacheValue>;
   readonly #options: ResolvedRouteCacheOptions;
+  readonly #carried: CarriedPosition | undefined;
   readonly #session: FillSession;
   readonly #observation: Observation;
   readonly #capture: Capture;
   readonly #timer: NodeJS.Timeout;
   readonly #hasLookedBefore: boolean;
+  /** The `Cache-Status` of an answer that is computed past the cache. */
+  readonly #bypass: string | undefined;
   #isLost = false;
   #ended = false;
 
@@ -87,6 +94,7 @@ export class AnswerFill {
     fill: Fill<CacheValue>,
     options: ResolvedRouteCacheOptions,
     caller: KnownIdentity,
+    carried: CarriedPosition | undefined,
   ) {
     // Fastify listens for `onRequestAbort` once the hooks have begun: before us, if who is asking was not known at once.
     this.#hasLookedBefore = request.raw.listenerCount('close') > (request[STATE]?.closeListeners ?? 0);
@@ -97,6 +105,8 @@ export class AnswerFill {
     this.#found = found;
     this.#fill = fill;
     this.#options = options;
+    this.#carried = carried;
+    this.#bypass = fill.notStored && bypassStatus(fill.notStored.code);
     this.#session = settings.db.openSession(fill as Fill<unknown>);
     this.#capture = new Capture(reply.raw, settings.bodyMaxBytes, {
       onComplete: (captured) => this.#complete(captured),
@@ -151,7 +161,8 @@ export class AnswerFill {
     this.#judge(captured);
     const { position } = this.#fill;
     const { feed, feedWaitMaxMs } = this.#settings;
-    if (position <= feed.position || !feed.isFresh()) {
+    // What is served past the cache is for a client that carries what it has seen; nobody else will see it.
+    if (position <= feed.position || !feed.isFresh() || this.#bypass) {
       this.#settle(captured);
       return;
     }
@@ -170,14 +181,16 @@ export class AnswerFill {
     } catch (error) {
       this.#request.log.error(error, 'the answer could not be cached');
       this.#settings.cache.fail(this.#fill);
-      if (!this.#reply.raw.headersSent) this.#capture.passThrough(captured, { 'cache-status': bypassStatus('defect') });
+      if (!this.#reply.raw.headersSent) this.#passThrough(captured, bypassStatus('defect'), this.#seen());
     }
   }
 
   #keepAndWrite(captured: CapturedResponse): void {
     const { cache } = this.#settings;
     const facets = [...new Map([...this.#found.path, ...this.#observation.facets])];
-    const stored = createStoredResponse(captured, facets, this.#settings.identityHeaders, this.#observation.requestId);
+    const seen = this.#seen();
+    const { identityHeaders } = this.#settings;
+    const stored = createStoredResponse(captured, facets, identityHeaders, this.#observation.requestId, seen);
     const key = growTree(cache, this.#baseKey, facets);
     const previous = this.#found.entry;
     const completed = cache.complete(this.#fill, {
@@ -197,15 +210,27 @@ export class AnswerFill {
     });
     if (captured.status >= 500 && this.#writeStale(previous)) return;
     const why = completed.stored ? undefined : completed.why;
-    const status = missStatus(this.#found.path.length > 0, why ? { notStored: why.code } : 'stored');
+    const status = this.#bypass ?? missStatus(this.#found.path.length > 0, why ? { notStored: why.code } : 'stored');
     // An answer that may not be kept goes out as the application made it, down to its own Cache-Control and cookies.
-    if (why && !PASSING_REASONS.has(why.code)) this.#capture.passThrough(captured, { 'cache-status': status });
-    else if (why?.code === 'failed' || why?.code === 'status')
-      this.#capture.passThrough(captured, { 'cache-status': status });
+    if (why && (!PASSING_REASONS.has(why.code) || why.code === 'failed' || why.code === 'status'))
+      this.#passThrough(captured, status, seen);
     else {
       writeOwnHeaders(this.#reply.raw, captured.headers, this.#observation.requestId);
       this.#write(stored, status);
     }
+  }
+
+  /** What the client carries from now on. */
+  #seen(): Seen {
+    const { position } = this.#fill;
+    return { position, token: position === 0n ? undefined : this.#settings.tokens.format(position) };
+  }
+
+  #passThrough(captured: CapturedResponse, status: string, { token }: Seen): void {
+    this.#capture.passThrough(captured, {
+      'cache-status': status,
+      ...(token !== undefined && { [POSITION_HEADER]: token }),
+    });
   }
 
   /** Finds reasons in the response itself why it may not be kept. */
@@ -236,7 +261,8 @@ export class AnswerFill {
 
   #write(stored: StoredResponse, status: string): void {
     const { method, headers } = this.#request.raw;
-    writeStoredResponse(stored, method, headers['if-none-match'], this.#reply.raw, status);
+    const cookie = this.#settings.tokens.renew(this.#carried, stored);
+    writeStoredResponse(stored, method, headers['if-none-match'], this.#reply.raw, status, cookie);
   }
 
   #noteBypass(key: string, why: NotStored): void {

@@ -8,6 +8,7 @@ import type { FastifyServerOptions } from 'fastify';
 import { assertNeverHit, cached, createSetting } from '../testing/cached-app.ts';
 import { Identities } from './identities.ts';
 import type { Identify, Identity } from './options.ts';
+import { PositionTokens } from './position-token.ts';
 
 test('the address of a client is seen wherever it is read', async () => {
   await using setting = await createSetting();
@@ -204,14 +205,15 @@ test('a request made inside a handler sees what the handler wrote', async () => 
 });
 
 test('the token is found in a second `Cookie` field', async () => {
-  await using setting = await createSetting({ plugin: { readWaitMaxMs: 10 } });
+  await using setting = await createSetting({ plugin: { readWaitMaxMs: 10, secret: 's' } });
   const { app, read, platform } = setting;
   app.get('/x', cached, read);
+  const token = new PositionTokens('s').format(0xffff_ffff_0000_0000n);
   const { port } = new URL(await platform.listen());
   await platform.get('/x');
   const socket = connect(Number(port), '127.0.0.1');
   socket.write(
-    'GET /x HTTP/1.1\r\nHost: a\r\nCookie: a=b\r\nCookie: vazao-position=FFFFFFFF-0\r\nConnection: close\r\n\r\n',
+    `GET /x HTTP/1.1\r\nHost: a\r\nCookie: a=b\r\nCookie: vazao-position=${token}\r\nConnection: close\r\n\r\n`,
   );
   let text = '';
   for await (const chunk of socket) text += chunk;

@@ -256,3 +256,43 @@ test('the answer of a client that went away is still there for those who wait', 
   assert.match((await second).text, /item 3/);
   assert.equal(calls, 1);
 });
+
+test('who carries a token never goes back: a hit, a renewed cookie, and what is served past the cache', async () => {
+  await using database = await createTestDatabase();
+  await using proxy = await startTcpProxy(database.url);
+  const plugin = { secret: 'both hosts', readWaitMaxMs: 20 };
+  const lease = { leaseMs: 60_000, silenceMs: 60_000 };
+  await using near = await createTestPlatform(database, { schema: SCHEMA, plugin });
+  await using far = await createTestPlatform(database, {
+    schema: 'select 1',
+    feed: { connection: proxy.through(database.url), ...lease },
+    plugin,
+  });
+  for (const platform of [near, far]) {
+    route(platform, '/itens', true);
+    await platform.listen();
+    await platform.get('/itens/1');
+  }
+  proxy.pause();
+  await database.pool.query(`update itens set nome = 'novo' where id = 1`);
+  await near.settled();
+  await near.get('/itens/1');
+  const hit = await near.get('/itens/1');
+  assert.match(hit.cacheStatus, /; hit;/);
+  const token = hit.headers.get('vazao-position') as string;
+  assert.match((await far.get('/itens/1')).text, /item 1/, 'without a token: as old as its feed');
+
+  const alone = await far.get('/itens/1', { 'vazao-position': token });
+  assert.match(alone.text, /novo/);
+  assert.equal(alone.cacheStatus, 'vazao; fwd=bypass; detail="position"');
+  // What it showed past the cache counts as seen, too.
+  assert.ok(alone.headers.get('vazao-position'));
+  assert.equal(alone.headers.get('set-cookie'), null);
+  const browser = await far.get('/itens/1', { cookie: `vazao-position=${token}` });
+  assert.match(browser.headers.get('set-cookie') ?? '', /^vazao-position=.{54}; Max-Age=/);
+  proxy.resume();
+  await until('the far feed catches up', async () => /novo/.test((await far.get('/itens/1')).text));
+  assert.match((await far.get('/itens/1', { 'vazao-position': token })).cacheStatus, /; hit;/);
+  const forged = await far.get('/itens/1', { 'vazao-position': `A${token.slice(1)}` });
+  assert.match(forged.cacheStatus, /; hit;/);
+});

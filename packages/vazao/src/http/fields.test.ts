@@ -6,7 +6,7 @@ import { parseDuration } from './duration.ts';
 import { facetValue } from './facets.ts';
 import { Identities, type KnownIdentity } from './identities.ts';
 import type { Duration } from './options.ts';
-import { formatPositionToken, positionCookie, readPositionToken } from './position-token.ts';
+import { PositionTokens } from './position-token.ts';
 import { resolveRouteCacheOptions } from './route-options.ts';
 import { createStoredResponse, matchesEtag } from './stored-response.ts';
 
@@ -83,13 +83,48 @@ test('Cache-Status follows the grammar of RFC 9211', () => {
   for (const text of all) assert.match(text, member);
 });
 
-test('a position token comes back as it was given, and what is none is ignored', () => {
-  const position = 0x12_0000_abcdn;
-  assert.equal(readPositionToken({ 'vazao-position': formatPositionToken(position) }), position);
-  assert.equal(readPositionToken({ cookie: `a=b; ${positionCookie(position).split(';')[0]}; c=d` }), position);
-  for (const bad of ['', 'x', '1/', '123456789/0', '1/2/3', '-1/2'])
-    assert.equal(readPositionToken({ 'vazao-position': bad }), undefined, bad);
-  assert.equal(readPositionToken({}), undefined);
+test('a position token comes back as it was given, and what is forged or none is ignored', () => {
+  const position = (7n << 64n) | 0x12_0000_abcdn;
+  const tokens = new PositionTokens('the secret of two hosts');
+  const token = tokens.format(position);
+  const cookie = tokens.cookie(token).split(';')[0] as string;
+  // Another instance remembers nothing of it.
+  const other = new PositionTokens('the secret of two hosts');
+  assert.deepEqual(other.find(['Vazao-Position', token]), { position, byCookie: false });
+  assert.deepEqual(other.find(['Host', 'x', 'Cookie', `a=b; ${cookie}; c=d`]), { position, byCookie: true });
+  const later = tokens.format(position + 1n);
+  for (const both of [
+    ['cookie', cookie, 'vazao-position', later],
+    ['vazao-position', later, 'cookie', 'a=b', 'cookie', cookie],
+  ])
+    assert.deepEqual(other.find(both), { position: position + 1n, byCookie: true });
+  const last = token.at(-1) === 'A' ? 'B' : 'A';
+  const bad = [
+    '',
+    'x',
+    'A'.repeat(54),
+    token.slice(1),
+    `${token}A`,
+    token.slice(0, -1) + last,
+    `=${token}`,
+    '0/16B3748',
+  ];
+  for (const text of bad) {
+    assert.equal(other.find(['vazao-position', text]), undefined, text);
+    assert.equal(other.find(['cookie', `vazao-position=${text}`]), undefined, text);
+  }
+  assert.equal(new PositionTokens('another secret').find(['vazao-position', token]), undefined);
+  assert.equal(new PositionTokens(undefined).find(['vazao-position', token]), undefined);
+  assert.equal(other.find([]), undefined);
+});
+
+test('a browser gets a newer cookie when it sees something newer than its own', () => {
+  const tokens = new PositionTokens(undefined);
+  const seen = { position: 10n, token: tokens.format(10n) };
+  assert.equal(tokens.renew({ position: 9n, byCookie: true }, seen), tokens.cookie(seen.token));
+  assert.equal(tokens.renew({ position: 10n, byCookie: true }, seen), undefined);
+  assert.equal(tokens.renew({ position: 9n, byCookie: false }, seen), undefined);
+  assert.equal(tokens.renew({ position: 9n, byCookie: true }, { position: 0n, token: undefined }), undefined);
 });
 
 const anonymous: KnownIdentity = { identity: undefined, key: '-' };
@@ -157,6 +192,7 @@ test('a stored response leaves out what belongs to one sending, and names what i
     ],
     ['authorization'],
     'req-1',
+    { position: 5n, token: 'T' },
   );
   const fields = new Map<string, string[]>();
   for (let i = 0; i < stored.head.length; i += 2)
@@ -166,10 +202,11 @@ test('a stored response leaves out what belongs to one sending, and names what i
     ]);
   assert.deepEqual(
     [...fields.keys()],
-    ['content-type', 'link', 'etag', 'cache-control', 'vary', 'content-length', 'cache-status'],
+    ['content-type', 'link', 'etag', 'cache-control', 'vary', 'vazao-position', 'content-length', 'cache-status'],
   );
   assert.deepEqual(fields.get('link'), ['<a>', '<b>']);
   assert.deepEqual(fields.get('vary'), ['accept-encoding, authorization, accept-language, cookie']);
   assert.deepEqual(fields.get('content-length'), ['2']);
   assert.deepEqual(fields.get('cache-control'), ['private, no-cache']);
+  assert.ok(stored.headNotModified.join().includes('vazao-position,T'));
 });

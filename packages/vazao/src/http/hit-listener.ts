@@ -8,15 +8,16 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'n
 import type { HitStatus } from './cache-status.ts';
 import type { Identities } from './identities.ts';
 import { type Found, type HttpCache, lookUp } from './lookup.ts';
-import { mayHavePositionToken, POSITION_HEADER } from './position-token.ts';
+import type { PluginFeed } from './options.ts';
+import type { PositionTokens } from './position-token.ts';
 import { writeStoredResponse } from './stored-response.ts';
-
-const COOKIE = 'cookie';
 
 export interface HitListenerOptions {
   readonly cache: HttpCache;
   readonly identities: Identities;
   readonly hitStatus: HitStatus;
+  readonly tokens: PositionTokens;
+  readonly feed: Pick<PluginFeed, 'position'>;
   /** While the server closes, Fastify answers everything: it tells the clients to go. */
   readonly isClosing: () => boolean;
   /** False: a HEAD route is the application's own, and so is its answer. */
@@ -30,16 +31,19 @@ export function installHitListener(server: Server | object, options: HitListener
   const handOn = (request: IncomingMessage, response: ServerResponse): void => {
     for (const listener of others) listener.call(emitter, request, response);
   };
-  const { cache, identities, hitStatus, isClosing, answersHead } = options;
+  const { cache, identities, hitStatus, tokens, feed, isClosing, answersHead } = options;
 
   const answer = (found: Found, request: IncomingMessage, response: ServerResponse): boolean => {
     const { entry } = found;
     if (entry?.value.kind !== 'response' || !cache.isFresh() || !cache.isGood(entry)) return false;
     const { rawHeaders } = request;
-    // A reader that must see its own write: Fastify's way waits for the feed.
-    if (hasPositionToken(rawHeaders)) return false;
+    const carried = tokens.find(rawHeaders);
+    // A reader that has seen what the feed has not told yet: Fastify's way waits for it.
+    if (carried && carried.position > feed.position) return false;
     entry.hits++;
-    writeStoredResponse(entry.value, request.method, findField(rawHeaders, 'if-none-match'), response, hitStatus.text);
+    const condition = findField(rawHeaders, 'if-none-match');
+    const cookie = tokens.renew(carried, entry.value);
+    writeStoredResponse(entry.value, request.method, condition, response, hitStatus.text, cookie);
     return true;
   };
 
@@ -60,17 +64,6 @@ export function installHitListener(server: Server | object, options: HitListener
       () => handOn(request, response),
     );
   });
-}
-
-/** A client may send several `Cookie` fields, as HTTP/2 does. */
-function hasPositionToken(rawHeaders: readonly string[]): boolean {
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const { length } = rawHeaders[i] as string;
-    if (length !== COOKIE.length && length !== POSITION_HEADER.length) continue;
-    const name = (rawHeaders[i] as string).toLowerCase();
-    if (name === POSITION_HEADER || (name === COOKIE && mayHavePositionToken(rawHeaders[i + 1]))) return true;
-  }
-  return false;
 }
 
 /**

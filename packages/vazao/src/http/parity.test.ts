@@ -10,7 +10,7 @@ import { createTestPlatform } from '../testing/platform.ts';
 const SCHEMA = 'create table itens (id int primary key, nome text not null); insert into itens values (1, $$um$$);';
 
 /** What caching adds, or what one sending has of its own. */
-const OURS = new Set(['cache-status', 'date', 'keep-alive', 'connection']);
+const OURS = new Set(['vazao-position', 'cache-status', 'date', 'keep-alive', 'connection']);
 /** What caching adds where the application says nothing. */
 const ADDED = new Set(['etag', 'cache-control']);
 /** A complete answer has a length; a stream, uncached, has none. */

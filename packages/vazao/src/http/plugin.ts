@@ -8,6 +8,7 @@
  */
 import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import fp from 'fastify-plugin';
+import type { Fill } from '../cache/index.ts';
 import { currentContext, type Pool, runInContext } from '../db/index.ts';
 import { AnswerFill, type FillSettings, isFor } from './answer-fill.ts';
 import { bypassStatus, HitStatus, missStatus, staleStatus } from './cache-status.ts';
@@ -16,9 +17,9 @@ import { registerExplain } from './explain.ts';
 import { facetValue } from './facets.ts';
 import { installHitListener } from './hit-listener.ts';
 import { Identities, type KnownIdentity } from './identities.ts';
-import { type HttpCache, walk } from './lookup.ts';
+import { type CacheValue, type Found, type HttpCache, walk } from './lookup.ts';
 import type { Identify, PluginFeed } from './options.ts';
-import { formatPositionToken, POSITION_HEADER, positionCookie, readPositionToken } from './position-token.ts';
+import { POSITION_HEADER, PositionTokens } from './position-token.ts';
 import { RecentAnswers } from './recent-answers.ts';
 import { ROUTE, STATE } from './request-state.ts';
 import { type ResolvedRouteCacheOptions, resolveRouteCacheOptions } from './route-options.ts';
@@ -28,6 +29,8 @@ export interface PluginOptions {
   readonly cache: HttpCache;
   readonly feed: PluginFeed;
   readonly db: Pool;
+  /** Makes the position tokens, which carry what a client has seen to other workers and hosts: the same on all of them. @defaultValue a random one */
+  readonly secret?: string | undefined;
   /** Tells who is asking; gives requests their `user`. */
   readonly identify?: Identify | undefined;
   /** Serves `GET /.vazao/explain?url=…` to callers on this machine: for development. @defaultValue false */
@@ -50,6 +53,7 @@ class VazaoPlugin {
   readonly #cache: HttpCache;
   readonly #identities: Identities;
   readonly #hitStatus: HitStatus;
+  readonly #tokens: PositionTokens;
   readonly #settings: FillSettings;
   readonly #writeWaitMaxMs: number;
   readonly #readWaitMaxMs: number;
@@ -67,6 +71,7 @@ class VazaoPlugin {
     this.#options = options;
     this.#cache = options.cache;
     this.#identities = new Identities(options.identify);
+    this.#tokens = new PositionTokens(options.secret);
     this.#hitStatus = new HitStatus(() => options.feed.lagMs);
     this.#writeWaitMaxMs = options.writeWaitMaxMs ?? 1_000;
     this.#readWaitMaxMs = options.readWaitMaxMs ?? 100;
@@ -80,6 +85,7 @@ class VazaoPlugin {
       recent: this.#recent,
       feedWaitMaxMs: this.#readWaitMaxMs,
       identityHeaders: options.identify?.headers ?? [],
+      tokens: this.#tokens,
     };
   }
 
@@ -110,6 +116,8 @@ class VazaoPlugin {
           cache: this.#cache,
           identities: this.#identities,
           hitStatus: this.#hitStatus,
+          tokens: this.#tokens,
+          feed: this.#options.feed,
           isClosing: () => this.#isClosing,
           answersHead: this.#withoutHead.size === 0,
         });
@@ -173,16 +181,24 @@ class VazaoPlugin {
       proceed();
     };
     if (this.#rewritesUrls) return bypass('rewrite-url');
-    const token = neededPosition(readPositionToken(request.raw.headers), request[STATE]?.outer?.position);
-    if (token !== undefined && !(await this.#options.feed.waitFor(token, this.#readWaitMaxMs)))
-      return bypass('position');
-
+    const carried = this.#tokens.find(request.raw.rawHeaders);
+    const token = neededPosition(carried?.position, request[STATE]?.outer?.position);
     const cache = this.#cache;
     const baseKey = this.#baseKey(request);
+    const lead = (found: Found, fill: Fill<CacheValue>): void =>
+      new AnswerFill(this.#settings, request, reply, baseKey, found, fill, options, caller, carried).run(done);
+    // In one snapshot still, whose position the client then carries.
+    const computeAlone = (code: string, detail: string): void => {
+      const found = walk(cache, baseKey, request.raw, caller);
+      lead(found, cache.lone(found.key, code, detail));
+    };
+    if (token !== undefined && !(await this.#options.feed.waitFor(token, this.#readWaitMaxMs)))
+      return computeAlone('position', 'The feed has not told yet what the client has seen.');
     const write = (stored: Parameters<typeof writeStoredResponse>[0], status: string): void => {
       reply.hijack();
       if (this.#closesConnection(request)) reply.raw.setHeader('connection', 'close');
-      writeStoredResponse(stored, request.method, request.raw.headers['if-none-match'], reply.raw, status);
+      const cookie = this.#tokens.renew(carried, stored);
+      writeStoredResponse(stored, request.method, request.raw.headers['if-none-match'], reply.raw, status, cookie);
     };
     for (let looks = 0; looks < LOOKS_MAX; looks++) {
       const found = walk(cache, baseKey, request.raw, caller);
@@ -199,8 +215,7 @@ class VazaoPlugin {
       }
       const joined = cache.join(key);
       if (joined.role === 'leader') {
-        new AnswerFill(this.#settings, request, reply, baseKey, found, joined.fill, options, caller).run(done);
-        return;
+        return lead(found, joined.fill);
       }
       const outcome = await within(joined.outcome, this.#settings.fillMaxMs);
       if (!outcome) break;
@@ -212,7 +227,7 @@ class VazaoPlugin {
         return write(outcome.value, missStatus(found.path.length > 0, 'collapsed'));
       }
     }
-    return bypass('contended');
+    return computeAlone('contended', `The fill that was waited for was not for this request, ${LOOKS_MAX} times.`);
   }
 
   /** Waits, bounded, until the feed has passed what the request wrote: the next read by anyone on this host shows it. */
@@ -227,15 +242,13 @@ class VazaoPlugin {
     }
     const outer = state?.outer;
     if (outer && outer.position < position) outer.position = position;
-    reply.header(POSITION_HEADER, formatPositionToken(position));
-    // Without a fresh feed nothing is answered from the cache, so there is nothing to wait for but the token's sake.
-    const passed = this.#options.feed.isFresh()
-      ? this.#options.feed.waitFor(position, this.#writeWaitMaxMs)
-      : Promise.resolve(false);
-    void passed.then((hasPassed) => {
-      if (!hasPassed) reply.header('set-cookie', positionCookie(position));
-      done();
-    });
+    const token = this.#tokens.format(position);
+    reply.header(POSITION_HEADER, token);
+    reply.header('set-cookie', this.#tokens.cookie(token));
+    // Without a fresh feed nothing is answered from the cache, so there is nothing to wait for.
+    if (this.#options.feed.isFresh())
+      void this.#options.feed.waitFor(position, this.#writeWaitMaxMs).then(() => done());
+    else done();
   }
 
   /** What came before the server began to close would else keep its connection, and the server, open. */

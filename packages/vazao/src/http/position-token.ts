@@ -1,41 +1,118 @@
 /**
- * The position of a client's last write, carried by the client: read-your-writes where the local feed has not caught up
- * in time, or where the next request goes to another host.
+ * Position tokens: what a client has seen, or written, carried by the client. Whoever answers its next request, on whatever
+ * worker or host, answers with nothing older.
+ *
+ * A token is opaque: the position in the log, encrypted and authenticated (AES-256-GCM, a key derived from the secret by
+ * HKDF), so that it tells nobody how much is written, and nobody can make requests wait for a position of their choice.
+ *
+ *   header `vazao-position`   on every answer of a cached route and on every write; a client of an API sends back the last one
+ *   cookie `vazao-position`   on every write, for browsers; renewed while they carry it and see something newer. It lives as
+ *                             long as any host could be behind, and a good measure more.
  */
-import type { IncomingHttpHeaders } from 'node:http';
-import { formatLsn, parseLsn } from '../feed/index.ts';
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 
 export const POSITION_HEADER = 'vazao-position';
-const COOKIE = 'vazao-position';
+const COOKIE_HEADER = 'cookie';
+const COOKIE_NAME = 'vazao-position';
 const COOKIE_MAX_AGE_S = 30;
 
-/** The position that the client has seen; undefined when it names none. What can't be read is ignored. */
-export function readPositionToken(headers: IncomingHttpHeaders): bigint | undefined {
-  const header = headers[POSITION_HEADER];
-  const text = typeof header === 'string' ? header : cookieValue(headers.cookie);
-  if (text === undefined || !/^[0-9A-Fa-f]{1,8}[/-][0-9A-Fa-f]{1,8}$/.test(text)) return undefined;
-  return parseLsn(text.replace('-', '/'));
+const CIPHER = 'aes-256-gcm';
+const NONCE_BYTES = 12;
+/** A timeline and a position within it. */
+const POSITION_BYTES = 12;
+const TAG_BYTES = 16;
+const TOKEN = /^[\w-]{54}$/;
+/** A client sends its token again and again. */
+const REMEMBERED_MAX = 10_000;
+
+export interface CarriedPosition {
+  readonly position: bigint;
+  /** It came as a cookie, and so is the next one to be given. */
+  readonly byCookie: boolean;
 }
 
-/** Whether to look closer. */
-export function mayHavePositionToken(cookies: string | undefined): boolean {
-  return cookies?.includes(COOKIE) ?? false;
+/** What an answer shows. */
+export interface Seen {
+  readonly position: bigint;
+  /** Its token; undefined when the answer shows nothing of the database. */
+  readonly token: string | undefined;
 }
 
-export function formatPositionToken(position: bigint): string {
-  return formatLsn(position);
+export class PositionTokens {
+  readonly #key: Buffer;
+  readonly #remembered = new LRUCache<string, bigint>({ max: REMEMBERED_MAX });
+
+  /** @param secret - the same on every host; without one, tokens hold within this process only */
+  constructor(secret: string | undefined) {
+    this.#key = Buffer.from(hkdfSync('sha256', secret ?? randomBytes(32), '', 'vazao position token', 32));
+  }
+
+  format(position: bigint): string {
+    const nonce = randomBytes(NONCE_BYTES);
+    const cipher = createCipheriv(CIPHER, this.#key, nonce);
+    const plain = Buffer.from(position.toString(16).padStart(POSITION_BYTES * 2, '0'), 'hex');
+    const token = Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]).toString(
+      'base64url',
+    );
+    this.#remembered.set(token, position);
+    return token;
+  }
+
+  /** The cookie that a browser gets whose own is older than what it sees now. */
+  renew(carried: CarriedPosition | undefined, seen: Seen): string | undefined {
+    return carried?.byCookie && seen.token && seen.position > carried.position ? this.cookie(seen.token) : undefined;
+  }
+
+  cookie(token: string): string {
+    return `${COOKIE_NAME}=${token}; Max-Age=${COOKIE_MAX_AGE_S}; Path=/; HttpOnly; SameSite=Lax`;
+  }
+
+  /** The latest position that the request names; undefined when it names none. What is forged or can't be read is ignored. */
+  find(rawHeaders: readonly string[]): CarriedPosition | undefined {
+    let found: CarriedPosition | undefined;
+    for (let i = 0; i < rawHeaders.length; i += 2) {
+      const name = rawHeaders[i] as string;
+      const { length } = name;
+      if (length !== COOKIE_HEADER.length && length !== POSITION_HEADER.length) continue;
+      const text = rawHeaders[i + 1] as string;
+      const lower = name.toLowerCase();
+      if (lower === POSITION_HEADER) found = later(found, this.#parse(text.trim()), false);
+      else if (lower === COOKIE_HEADER && text.includes(COOKIE_NAME)) {
+        for (const pair of text.split(';')) {
+          const [key, value] = pair.split('=');
+          if (key?.trim() === COOKIE_NAME) found = later(found, this.#parse(value?.trim() ?? ''), true);
+        }
+      }
+    }
+    return found;
+  }
+
+  #parse(text: string): bigint | undefined {
+    const known = this.#remembered.get(text);
+    if (known !== undefined) return known;
+    if (!TOKEN.test(text)) return undefined;
+    const bytes = Buffer.from(text, 'base64url');
+    const decipher = createDecipheriv(CIPHER, this.#key, bytes.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES });
+    decipher.setAuthTag(bytes.subarray(NONCE_BYTES + POSITION_BYTES));
+    const plain = decipher.update(bytes.subarray(NONCE_BYTES, NONCE_BYTES + POSITION_BYTES));
+    try {
+      decipher.final();
+    } catch {
+      return undefined; // forged, or made with another secret
+    }
+    const position = BigInt(`0x${plain.toString('hex')}`);
+    this.#remembered.set(text, position);
+    return position;
+  }
 }
 
-/** A short-lived cookie for browsers, which do not send our header. */
-export function positionCookie(position: bigint): string {
-  return `${COOKIE}=${formatLsn(position).replace('/', '-')}; Max-Age=${COOKIE_MAX_AGE_S}; Path=/; HttpOnly; SameSite=Lax`;
-}
-
-function cookieValue(cookies: string | undefined): string | undefined {
-  if (!cookies?.includes(COOKIE)) return undefined;
-  return cookies
-    .split(';')
-    .map((pair) => pair.trim())
-    .find((pair) => pair.startsWith(`${COOKIE}=`))
-    ?.slice(COOKIE.length + 1);
+function later(
+  found: CarriedPosition | undefined,
+  position: bigint | undefined,
+  byCookie: boolean,
+): CarriedPosition | undefined {
+  if (position === undefined) return found;
+  if (!found) return { position, byCookie };
+  return { position: position > found.position ? position : found.position, byCookie: byCookie || found.byCookie };
 }

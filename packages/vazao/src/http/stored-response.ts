@@ -2,6 +2,7 @@
 import { hash } from 'node:crypto';
 import type { OutgoingHttpHeader, ServerResponse } from 'node:http';
 import { type FacetValue, varyOf } from './facets.ts';
+import { POSITION_HEADER, type Seen } from './position-token.ts';
 
 export interface StoredResponse {
   readonly kind: 'response';
@@ -14,6 +15,10 @@ export interface StoredResponse {
   readonly headNotModified: string[];
   /** What the answer depends on beside the URL. */
   readonly facets: readonly FacetValue[];
+  /** What the answer shows was committed before this position; 0 when it shows nothing of the database. */
+  readonly position: bigint;
+  /** That position for the client to carry. */
+  readonly token: string | undefined;
   readonly bytes: number;
 }
 
@@ -26,11 +31,12 @@ const NOT_STORED = new Set([
   'keep-alive',
   'server-timing',
   'transfer-encoding',
+  POSITION_HEADER,
 ]);
 /** Of those, what the bytes that are written decide, or what we say ourselves. */
-const FRAMING = new Set(['cache-status', 'content-length', 'transfer-encoding']);
+const FRAMING = new Set(['cache-status', 'content-length', 'transfer-encoding', POSITION_HEADER]);
 /** What a 304 repeats (RFC 9110, 15.4.5). */
-const ON_NOT_MODIFIED = new Set(['cache-control', 'content-location', 'etag', 'expires', 'vary']);
+const ON_NOT_MODIFIED = new Set(['cache-control', 'content-location', 'etag', 'expires', 'vary', POSITION_HEADER]);
 
 export type CapturedHeaders = Readonly<Record<string, OutgoingHttpHeader | undefined>>;
 
@@ -51,6 +57,7 @@ export function createStoredResponse(
   facets: readonly FacetValue[],
   identityHeaders: readonly string[],
   requestId: string | undefined,
+  { position, token }: Seen,
 ): StoredResponse {
   const head: string[] = [];
   let etag = '';
@@ -80,6 +87,8 @@ export function createStoredResponse(
   }
   if (vary.size > 0) head.push('vary', [...vary].join(', '));
 
+  if (token !== undefined) head.push(POSITION_HEADER, token);
+
   const headNotModified: string[] = [];
   for (let i = 0; i < head.length; i += 2) {
     if (ON_NOT_MODIFIED.has(head[i] as string)) headNotModified.push(head[i] as string, head[i + 1] as string);
@@ -88,7 +97,18 @@ export function createStoredResponse(
   if (status !== 204) head.push('content-length', String(body.length));
   head.push('cache-status', '');
   const headBytes = [...head, ...headNotModified].reduce((sum, text) => sum + text.length, 0);
-  return { kind: 'response', status, body, etag, head, headNotModified, facets, bytes: body.length + headBytes };
+  return {
+    kind: 'response',
+    status,
+    body,
+    etag,
+    head,
+    headNotModified,
+    facets,
+    position,
+    token,
+    bytes: body.length + headBytes,
+  };
 }
 
 /** Gives the request that made the answer what is not kept of its headers: what is for this one sending. */
@@ -103,24 +123,33 @@ export function writeOwnHeaders(
   }
 }
 
-/** Writes the answer, or a 304 when the client has it. @param condition - the `If-None-Match` field of the request */
+/**
+ * Writes the answer, or a 304 when the client has it.
+ * @param condition - the `If-None-Match` field of the request
+ * @param cookie - a `Set-Cookie` for this client
+ */
 export function writeStoredResponse(
   stored: StoredResponse,
   method: string | undefined,
   condition: string | undefined,
   response: ServerResponse,
   cacheStatus: string,
+  cookie: string | undefined,
 ): void {
   if (condition !== undefined && stored.status === 200 && matchesEtag(condition, stored.etag)) {
     stored.headNotModified[stored.headNotModified.length - 1] = cacheStatus;
-    response.writeHead(304, stored.headNotModified);
+    response.writeHead(304, withCookie(stored.headNotModified, cookie));
     response.end();
     return;
   }
   stored.head[stored.head.length - 1] = cacheStatus;
-  response.writeHead(stored.status, stored.head);
+  response.writeHead(stored.status, withCookie(stored.head, cookie));
   if (method === 'HEAD') response.end();
   else response.end(stored.body);
+}
+
+function withCookie(head: string[], cookie: string | undefined): string[] {
+  return cookie === undefined ? head : [...head, 'set-cookie', cookie];
 }
 
 /** Weak comparison (RFC 9110, 13.1.2). */
