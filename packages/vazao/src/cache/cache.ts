@@ -6,9 +6,9 @@
  */
 import { LRUCache } from 'lru-cache';
 import { type Commit, type ReadSnapshot, type Snapshot, seesCommit, seesTransaction } from '../feed/index.ts';
-import { type Change, type Term, touches } from '../readset/index.ts';
+import type { Change, Term } from '../readset/index.ts';
 import { type Drop, describeRow } from './drop.ts';
-import { type Entry, entrySizeBytes } from './entry.ts';
+import { createNote, type Entry, entrySizeBytes } from './entry.ts';
 import type { CacheFigures } from './figures.ts';
 import {
   type Completed,
@@ -29,9 +29,7 @@ import {
 } from './options.ts';
 import { RecentCommits } from './recent-commits.ts';
 import { TermIndex } from './term-index.ts';
-
-/** From a table's oid to the oids that its changes concern: itself, and the tables that it is a partition or child of. */
-export type Lineage = (oid: number) => readonly number[] | undefined;
+import { findTouching, type Lineage } from './touched.ts';
 
 export class Cache<V> {
   readonly feed: CacheFeed;
@@ -81,6 +79,17 @@ export class Cache<V> {
     return this.#recent.coveredFrom;
   }
 
+  /**
+   * The answer shows a commit that the primary may not show yet: a replica replays it as soon as it is written, the primary
+   * waits for its synchronous standbys first. Let out now, its reader could be shown something older next, by a fill on
+   * the primary. It ends with a heartbeat.
+   */
+  isAhead(fill: Fill<V>): boolean {
+    if (!fill.snapshot || !('replayedTo' in fill.snapshot)) return false;
+    const terms = fill.statements.flatMap((statement) => statement.terms);
+    return findTouching(this.#recent.unconfirmed(fill.position), terms, this.#lineage) !== undefined;
+  }
+
   /** True while answers may be called fresh: the feed has spoken within its lease. */
   isFresh(): boolean {
     return this.feed.isFresh();
@@ -89,6 +98,11 @@ export class Cache<V> {
   /** The entry of a key, fresh or not: look at {@link Cache.isGood} before serving it. */
   get(key: string): Entry<V> | undefined {
     return this.#entries.get(key);
+  }
+
+  /** The same, without counting as a use. */
+  peek(key: string): Entry<V> | undefined {
+    return this.#entries.peek(key);
   }
 
   /** The entry may be served as the current answer, given that {@link Cache.isFresh}. */
@@ -177,28 +191,12 @@ export class Cache<V> {
 
   /** Keeps a piece of book-keeping that reads no row, under the same bound as the entries. */
   note(key: string, value: V, valueBytes: number, ttlMs?: number): void {
-    const now = this.now();
-    this.#store({
-      key,
-      value,
-      terms: [],
-      sizeBytes: entrySizeBytes(key, valueBytes, []),
-      snapshot: undefined,
-      expiresAtMs: ttlMs === undefined ? Number.POSITIVE_INFINITY : now + ttlMs,
-      createdAtMs: now,
-      fillMs: 0,
-      staleForMs: 0,
-      staleSinceMs: Number.POSITIVE_INFINITY,
-      hits: 0,
-      statements: [],
-    });
+    this.#store(createNote(key, value, valueBytes, this.now(), ttlMs));
   }
 
   /** Drops one key by hand. Returns whether there was something to drop. */
   purge(key: string): boolean {
-    const entry = this.#entries.peek(key);
-    if (!entry) return false;
-    this.#entries.delete(key);
+    if (!this.#entries.delete(key)) return false;
     this.#drops.set(key, { key, reason: 'purge', at: Date.now() });
     return true;
   }
@@ -324,16 +322,8 @@ export class Cache<V> {
       validAt === undefined
         ? (commit: Commit): boolean => commit.sequence <= start.neededAfter
         : (commit: Commit): boolean => commit.position <= validAt;
-    for (const commit of this.#recent.unseenBy(snapshot, isBehind)) {
-      if (commit.changes.some((change) => this.#touchesAny(terms, change))) return commit.sequence;
-    }
-    return SHARED_WITH_ALL;
-  }
-
-  #touchesAny(terms: readonly Term[], change: Change): boolean {
-    const lineage = this.#lineage(change.relation.oid);
-    if (!lineage) return true; // a table that the catalog did not have: it may be a part of any
-    return terms.some((term) => lineage.includes(term.table.oid) && touches(term, change));
+    const unseen = this.#recent.unseenBy(snapshot, isBehind);
+    return findTouching(unseen, terms, this.#lineage)?.sequence ?? SHARED_WITH_ALL;
   }
 
   #apply(commit: Commit): void {

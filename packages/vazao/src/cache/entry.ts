@@ -59,3 +59,21 @@ export function entrySizeBytes(key: string, valueBytes: number, terms: readonly 
   }
   return size;
 }
+
+/** A piece of book-keeping, which reads no row. */
+export function createNote<V>(key: string, value: V, valueBytes: number, nowMs: number, ttlMs?: number): Entry<V> {
+  return {
+    key,
+    value,
+    terms: [],
+    sizeBytes: entrySizeBytes(key, valueBytes, []),
+    snapshot: undefined,
+    expiresAtMs: ttlMs === undefined ? Number.POSITIVE_INFINITY : nowMs + ttlMs,
+    createdAtMs: nowMs,
+    fillMs: 0,
+    staleForMs: 0,
+    staleSinceMs: Number.POSITIVE_INFINITY,
+    hits: 0,
+    statements: [],
+  };
+}

@@ -1,7 +1,9 @@
 /** Entries, fills, and the index from changes to entries. Knows nothing of HTTP. */
-export { Cache, type Lineage } from './cache.ts';
+export { Cache } from './cache.ts';
 export type { Drop } from './drop.ts';
 export type { Entry, StatementRecord } from './entry.ts';
 export type { CacheFigures } from './figures.ts';
 export { type Completed, type CompleteOptions, Fill, type FillOutcome, type Joined, type NotStored } from './fill.ts';
 export { type CacheFeed, type CacheOptions, SIZE_MAX_BYTES_DEFAULT } from './options.ts';
+export { isShown, untilShown } from './shown.ts';
+export type { Lineage } from './touched.ts';

@@ -132,6 +132,15 @@ export class RecentCommits {
     }
   }
 
+  /** The commits up to the position that no snapshot of the primary is known to see, oldest first. */
+  *unconfirmed(position: bigint): Generator<Commit> {
+    for (let i = this.#start; i < this.#commits.length; i++) {
+      const commit = this.#commits[i] as Commit;
+      if (commit.position > position) return;
+      if (commit.sequence > this.#seenUpTo) yield commit;
+    }
+  }
+
   #forgetOldest(): void {
     const commit = this.#commits[this.#start] as Commit;
     this.#forgottenUpTo = commit.sequence;

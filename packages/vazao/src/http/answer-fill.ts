@@ -3,8 +3,9 @@
  * response, and decides what is written and what is kept.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Entry, Fill, NotStored } from '../cache/index.ts';
+import { type Entry, type Fill, isShown, type NotStored, untilShown } from '../cache/index.ts';
 import { type FillSession, type Pool, runInContext } from '../db/index.ts';
+import { currentAudit } from './auditor.ts';
 import { bypassStatus, missStatus, staleStatus } from './cache-status.ts';
 import { Capture } from './capture.ts';
 import type { KnownIdentity } from './identities.ts';
@@ -45,6 +46,7 @@ const STATUSES_STORED = new Set([200, 203, 204, 300, 301, 308, 404, 410]);
  * pass by.
  */
 const PASSING_REASONS = new Set([
+  'audit',
   'changed',
   'contended',
   'epoch',
@@ -159,14 +161,13 @@ export class AnswerFill {
   #complete(captured: CapturedResponse): void {
     this.#end();
     this.#judge(captured);
-    const { position } = this.#fill;
-    const { feed, feedWaitMaxMs } = this.#settings;
+    const { cache, feed, feedWaitMaxMs } = this.#settings;
     // What is served past the cache is for a client that carries what it has seen; nobody else will see it.
-    if (position <= feed.position || !feed.isFresh() || this.#bypass) {
+    if (!feed.isFresh() || this.#bypass || isShown(this.#fill, cache)) {
       this.#settle(captured);
       return;
     }
-    void feed.waitFor(position, feedWaitMaxMs).then((hasPassed) => {
+    void untilShown(this.#fill, cache, feed, feedWaitMaxMs).then((hasPassed) => {
       if (!hasPassed)
         this.#fill.abandon('feed-behind', `The feed did not reach the snapshot within ${feedWaitMaxMs} ms.`);
       this.#settle(captured);
@@ -192,6 +193,8 @@ export class AnswerFill {
     const { identityHeaders } = this.#settings;
     const stored = createStoredResponse(captured, facets, identityHeaders, this.#observation.requestId, seen);
     const key = growTree(cache, this.#baseKey, facets);
+    const audit = currentAudit();
+    if (audit) audit.recomputed = { key, stored, position: seen.position };
     const previous = this.#found.entry;
     const completed = cache.complete(this.#fill, {
       key,

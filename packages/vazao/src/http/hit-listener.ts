@@ -5,6 +5,7 @@
  * application would have read of the request is part of the key, so a hit is an answer that those hooks let through.
  */
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
+import type { Auditor } from './auditor.ts';
 import type { HitStatus } from './cache-status.ts';
 import type { Identities } from './identities.ts';
 import { type Found, type HttpCache, lookUp } from './lookup.ts';
@@ -18,6 +19,7 @@ export interface HitListenerOptions {
   readonly hitStatus: HitStatus;
   readonly tokens: PositionTokens;
   readonly feed: Pick<PluginFeed, 'position'>;
+  readonly auditor: Auditor | undefined;
   /** While the server closes, Fastify answers everything: it tells the clients to go. */
   readonly isClosing: () => boolean;
   /** False: a HEAD route is the application's own, and so is its answer. */
@@ -31,7 +33,7 @@ export function installHitListener(server: Server | object, options: HitListener
   const handOn = (request: IncomingMessage, response: ServerResponse): void => {
     for (const listener of others) listener.call(emitter, request, response);
   };
-  const { cache, identities, hitStatus, tokens, feed, isClosing, answersHead } = options;
+  const { cache, identities, hitStatus, tokens, feed, auditor, isClosing, answersHead } = options;
 
   const answer = (found: Found, request: IncomingMessage, response: ServerResponse): boolean => {
     const { entry } = found;
@@ -44,6 +46,7 @@ export function installHitListener(server: Server | object, options: HitListener
     const condition = findField(rawHeaders, 'if-none-match');
     const cookie = tokens.renew(carried, entry.value);
     writeStoredResponse(entry.value, request.method, condition, response, hitStatus.text, cookie);
+    auditor?.sample(entry, request);
     return true;
   };
 

@@ -1,4 +1,5 @@
 /** Cached routes for Fastify. */
+export type { AuditFigures } from './auditor.ts';
 export { HttpError, type HttpErrorCode } from './errors.ts';
 export type { ExplainedAnswer, ExplainedDrop, ExplainedEntry, ExplainedStatement, Explanation } from './explain.ts';
 export type { CacheValue, HttpCache } from './lookup.ts';

@@ -1,4 +1,5 @@
 import type { Feed } from '../feed/index.ts';
+import type { AuditFigures } from './auditor.ts';
 
 /** The part of a feed that the plugin uses. */
 export type PluginFeed = Pick<Feed, 'position' | 'lagMs' | 'isFresh' | 'waitFor'>;
@@ -41,6 +42,10 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Caches the answers of a GET route exactly: dropped when a row behind them changes. */
     cache?: boolean | RouteCacheOptions | undefined;
+  }
+  interface FastifyInstance {
+    /** What came of computing a sample of the hits again; undefined when none are. */
+    readonly audit: AuditFigures | undefined;
   }
   interface FastifyRequest {
     /** Who is asking, by {@link Identify}. Reading it in a cached handler makes the answer per user. */

@@ -11,6 +11,7 @@ import fp from 'fastify-plugin';
 import type { Fill } from '../cache/index.ts';
 import { currentContext, type Pool, runInContext } from '../db/index.ts';
 import { AnswerFill, type FillSettings, isFor } from './answer-fill.ts';
+import { Auditor, type AuditorOptions, currentAudit } from './auditor.ts';
 import { bypassStatus, HitStatus, missStatus, staleStatus } from './cache-status.ts';
 import { HttpError } from './errors.ts';
 import { registerExplain } from './explain.ts';
@@ -33,6 +34,8 @@ export interface PluginOptions {
   readonly secret?: string | undefined;
   /** Tells who is asking; gives requests their `user`. */
   readonly identify?: Identify | undefined;
+  /** Computes a sample of the hits again and compares: see {@link AuditFigures}. `false`: none. */
+  readonly audit?: Pick<AuditorOptions, 'oneIn' | 'shareMax'> | false | undefined;
   /** Serves `GET /.vazao/explain?url=…` to callers on this machine: for development. @defaultValue false */
   readonly explain?: boolean | undefined;
   /** Larger answers are served and not kept. @defaultValue 1 MiB */
@@ -59,6 +62,7 @@ class VazaoPlugin {
   readonly #readWaitMaxMs: number;
   /** Undefined unless answers are to be explained. */
   readonly #recent: RecentAnswers | undefined;
+  #auditor: Auditor | undefined;
   #hasConstraints = false;
   #isClosing = false;
   #routes = 0;
@@ -93,6 +97,9 @@ class VazaoPlugin {
     assertFirst(app);
     this.#rewritesUrls = internal(app, 'fastify.options')?.rewriteUrl != null;
     app.decorateRequest(STATE, null);
+    const { cache, feed, audit } = this.#options;
+    if (audit !== false) this.#auditor = new Auditor(app, { cache, feed, ...audit });
+    app.decorate('audit', { getter: () => this.#auditor?.figures });
     if (this.#options.identify) {
       app.decorateRequest('user', {
         getter(this: FastifyRequest) {
@@ -117,6 +124,7 @@ class VazaoPlugin {
           identities: this.#identities,
           hitStatus: this.#hitStatus,
           tokens: this.#tokens,
+          auditor: this.#auditor,
           feed: this.#options.feed,
           isClosing: () => this.#isClosing,
           answersHead: this.#withoutHead.size === 0,
@@ -192,6 +200,7 @@ class VazaoPlugin {
       const found = walk(cache, baseKey, request.raw, caller);
       lead(found, cache.lone(found.key, code, detail));
     };
+    if (currentAudit()) return computeAlone('audit', 'A hit is computed again, to be compared.');
     if (token !== undefined && !(await this.#options.feed.waitFor(token, this.#readWaitMaxMs)))
       return computeAlone('position', 'The feed has not told yet what the client has seen.');
     const write = (stored: Parameters<typeof writeStoredResponse>[0], status: string): void => {
@@ -207,7 +216,9 @@ class VazaoPlugin {
       if (entry?.value.kind === 'response') {
         if (cache.isFresh() && cache.isGood(entry)) {
           entry.hits++;
-          return write(entry.value, this.#hitStatus.text);
+          write(entry.value, this.#hitStatus.text);
+          this.#auditor?.sample(entry, request.raw);
+          return;
         }
         const staleMs = cache.staleMs(entry);
         if (token === undefined && cache.isFilling(key) && staleMs <= options.staleForMs)

@@ -1,0 +1,189 @@
+/**
+ * The connection to Redis: one, to a single server, to the master that sentinels name, or to a cluster.
+ *
+ * No command waits for a connection (no offline queue) and none is sent twice: whoever asked does without. The client
+ * connects again by itself, for ever, with a bounded back-off.
+ */
+import type { Cluster, Redis } from 'ioredis';
+import { RedisTierError } from './errors.ts';
+import { type FunctionName, LIBRARY } from './functions.ts';
+
+export interface ConnectionOptions {
+  /**
+   * `redis://[user:password@]host:port[/database]`, `rediss://…` for TLS,
+   * `redis-sentinel://[user:password@]host:port,host:port/name-of-the-master`,
+   * `redis-cluster://[user:password@]host:port,host:port`.
+   */
+  readonly url: string;
+  /** A call that takes longer has failed. */
+  readonly callTimeoutMs: number;
+  readonly onProblem?: ((error: Error) => void) | undefined;
+}
+
+export type Argument = string | Buffer | number;
+
+const RECONNECT_MIN_MS = 50;
+const RECONNECT_MAX_MS = 1_000;
+const CONNECT_TIMEOUT_MS = 2_000;
+const RELOAD_PAUSE_MS = 100;
+
+/** Opens a connection, which may not be there yet; close it with `close()`. Throws {@link RedisTierError}. */
+export async function openConnection(options: ConnectionOptions): Promise<Connection> {
+  let client: typeof import('ioredis');
+  try {
+    client = await import('ioredis');
+  } catch (cause) {
+    throw new RedisTierError(
+      'ERR_REDIS_CLIENT_MISSING',
+      'The second tier needs the package `ioredis`, which is not installed: `npm install ioredis`.',
+      { cause },
+    );
+  }
+  return new Connection(client, options);
+}
+
+export class Connection {
+  readonly #client: Redis | Cluster;
+  #loading: Promise<void> | undefined;
+  #loadedAtMs = Number.NEGATIVE_INFINITY;
+
+  /** Use {@link openConnection}. */
+  constructor(client: typeof import('ioredis'), options: ConnectionOptions) {
+    this.#client = createClient(client, options);
+    this.#client.on('error', (error: Error) => options.onProblem?.(error));
+  }
+
+  /** Calls are sent; else they fail at once. */
+  get isReady(): boolean {
+    return this.#client.status === 'ready';
+  }
+
+  /** Calls a function of {@link LIBRARY}, which is loaded when Redis has lost it. Rejects when Redis does not answer in time. */
+  async call(name: FunctionName, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    try {
+      return await this.#send(name, keys, args);
+    } catch (error) {
+      if (!/Function not found/i.test((error as Error).message)) throw error;
+    }
+    await this.#load();
+    return this.#send(name, keys, args);
+  }
+
+  close(): void {
+    this.#client.disconnect();
+  }
+
+  async #send(name: FunctionName, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    return this.#client.callBuffer('FCALL', LIBRARY.nameOf(name), keys.length, ...keys, ...args);
+  }
+
+  /** Once for all who miss it. Every master of a cluster gets it: a slot may move. */
+  async #load(): Promise<void> {
+    if (performance.now() - this.#loadedAtMs < RELOAD_PAUSE_MS) return;
+    this.#loading ??= this.#loadNow().finally(() => {
+      this.#loading = undefined;
+      this.#loadedAtMs = performance.now();
+    });
+    await this.#loading;
+  }
+
+  async #loadNow(): Promise<void> {
+    const nodes = 'nodes' in this.#client ? this.#client.nodes('master') : [this.#client];
+    await Promise.all(nodes.map((node) => node.call('FUNCTION', 'LOAD', 'REPLACE', LIBRARY.source)));
+  }
+}
+
+const FORM = /^(redis|rediss|redis-sentinel|redis-cluster):\/\/(?:([^:@/]*)(?::([^@/]*))?@)?([^/@]+)(?:\/([\w.-]*))?$/;
+
+/** Whether the text is one of the forms of {@link ConnectionOptions.url}. */
+export function isRedisUrl(text: string): boolean {
+  return parse(text) !== undefined;
+}
+
+interface Address {
+  readonly kind: string;
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+  readonly hosts: readonly { readonly host: string; readonly port: number }[];
+  readonly path: string | undefined;
+}
+
+function parse(url: string): Address | undefined {
+  const match = FORM.exec(url);
+  if (!match) return undefined;
+  const [, kind = '', username, password, list = '', path] = match;
+  const fallback = kind === 'redis-sentinel' ? 26_379 : 6_379;
+  const hosts = list.split(',').map((one) => {
+    const parts = /^(\[[0-9a-fA-F:]+\]|[\w.-]+)(?::(\d{1,5}))?$/.exec(one);
+    return parts && { host: (parts[1] as string).replace(/^\[|\]$/g, ''), port: Number(parts[2] ?? fallback) };
+  });
+  const isSingle = kind === 'redis' || kind === 'rediss';
+  if (hosts.includes(null) || (isSingle && (hosts.length !== 1 || !/^\d*$/.test(path ?? '')))) return undefined;
+  if (kind === 'redis-sentinel' && !path) return undefined;
+  if (kind === 'redis-cluster' && path) return undefined;
+  try {
+    return {
+      kind,
+      username: username ? decodeURIComponent(username) : undefined,
+      password: password ? decodeURIComponent(password) : undefined,
+      hosts: hosts as Address['hosts'],
+      path: path || undefined,
+    };
+  } catch {
+    return undefined; // a percent sign that begins nothing
+  }
+}
+
+function createClient(client: typeof import('ioredis'), { url, callTimeoutMs }: ConnectionOptions): Redis | Cluster {
+  const address = parse(url);
+  if (!address) {
+    throw new RedisTierError(
+      'ERR_REDIS_OPTIONS',
+      'The address of Redis is none; allowed is `redis://user:password@host:port/database`, `rediss://…`, `redis-sentinel://host:port,host:port/master` and `redis-cluster://host:port,host:port`.',
+    );
+  }
+  const { kind, username, password, hosts, path } = address;
+  const retry = (attempt: number): number => Math.min(RECONNECT_MIN_MS * 2 ** Math.min(attempt, 10), RECONNECT_MAX_MS);
+  const options = {
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    commandTimeout: callTimeoutMs,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    keepAlive: 5_000,
+    // A master that became a replica: ask again where the master is.
+    reconnectOnError: (error: Error): boolean => /^(READONLY|MASTERDOWN)/.test(error.message),
+    retryStrategy: retry,
+  };
+  switch (kind) {
+    case 'redis-cluster':
+      return new client.Cluster([...hosts], {
+        enableOfflineQueue: false,
+        clusterRetryStrategy: retry,
+        redisOptions: options,
+        // A slot that has moved is asked for where it is now; more would be waiting.
+        maxRedirections: 2,
+        retryDelayOnFailover: 20,
+        retryDelayOnClusterDown: 20,
+        slotsRefreshTimeout: 1_000,
+      } as never);
+    case 'redis-sentinel':
+      return new client.Redis({
+        ...options,
+        sentinels: [...hosts],
+        name: path as string,
+        sentinelRetryStrategy: retry,
+        ...(password === undefined ? {} : { sentinelPassword: password }),
+      } as never);
+    default:
+      return new client.Redis({
+        ...options,
+        host: hosts[0]?.host as string,
+        port: hosts[0]?.port as number,
+        db: Number(path ?? 0),
+        ...(kind === 'rediss' ? { tls: {} } : {}),
+      } as never);
+  }
+}

@@ -1,0 +1,26 @@
+/** When the answer of a fill may leave. */
+import type { Feed } from '../feed/index.ts';
+import type { Cache } from './cache.ts';
+import type { Fill } from './fill.ts';
+
+/** All that the answer shows has been told by the feed, and is visible to whoever reads from the primary next. */
+export function isShown<V>(fill: Fill<V>, cache: Cache<V>): boolean {
+  return fill.position <= cache.feed.position && !cache.isAhead(fill);
+}
+
+/** Resolves true when {@link isShown}; false at the time-out, or when the feed breaks. */
+export async function untilShown<V>(
+  fill: Fill<V>,
+  cache: Cache<V>,
+  feed: Pick<Feed, 'position' | 'waitFor'>,
+  timeoutMs: number,
+): Promise<boolean> {
+  const deadline = performance.now() + timeoutMs;
+  let { position } = fill;
+  while (await feed.waitFor(position, deadline - performance.now())) {
+    if (!cache.isAhead(fill)) return true;
+    // Each wait makes the feed ask for a heartbeat, whose snapshot tells.
+    position = feed.position + 1n;
+  }
+  return false;
+}

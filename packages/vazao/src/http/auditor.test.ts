@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createSetting, type Setting, until } from '../testing/cached-app.ts';
+import { createRandom } from '../testing/random.ts';
+import { Auditor } from './auditor.ts';
+import type { StoredResponse } from './stored-response.ts';
+
+const cached = { config: { cache: true } };
+
+/** Every hit is a sample. */
+async function createAudited(logged: string[] = []): Promise<Setting> {
+  const stream = { write: (line: string) => void logged.push(line) };
+  return createSetting({
+    plugin: { audit: { oneIn: 1e-9, shareMax: 1_000 } },
+    fastify: { logger: { level: 'error', stream } },
+  });
+}
+
+async function audited({ platform }: Setting, path: string, headers?: Record<string, string>): Promise<string> {
+  const figures = { ...platform.app.audit };
+  assert.match((await platform.get(path, headers)).cacheStatus, /; hit;/);
+  const outcomes = ['equal', 'unknown', 'wrong'] as const;
+  const ended = (): string | undefined => outcomes.find((name) => platform.app.audit?.[name] !== figures[name]);
+  await until('the audit has ended', () => ended() !== undefined);
+  return ended() as string;
+}
+
+test('a right hit is found to be right, for one user and in spite of conditions and tokens', async () => {
+  await using setting = await createAudited();
+  const { app, platform, read } = setting;
+  app.get('/x', cached, async (request) => `${await read()} ${request.headers['x-who']}`);
+  await platform.listen();
+  const { headers } = await platform.get('/x', { 'x-who': 'a' });
+  assert.equal(await audited(setting, '/x', { 'x-who': 'a' }), 'equal');
+  const carried = { 'x-who': 'a', 'vazao-position': headers.get('vazao-position') as string };
+  assert.equal(await audited(setting, '/x', carried), 'equal');
+  const condition = { 'x-who': 'a', 'if-none-match': headers.get('etag') as string };
+  const before = app.audit?.equal;
+  assert.equal((await platform.get('/x', condition)).status, 304);
+  await until('the audit has ended', () => app.audit?.equal !== before);
+  assert.equal(app.audit?.wrong, 0);
+});
+
+test('a wrong hit is counted, told with both values, and gone', async () => {
+  const logged: string[] = [];
+  await using setting = await createAudited(logged);
+  const { app, platform, read } = setting;
+  app.get('/x', cached, read);
+  await platform.listen();
+  await platform.get('/x');
+  // What no change would ever do: the entry is altered in its place.
+  const stored = platform.cache.get('/x')?.value as { body: Buffer } & StoredResponse;
+  stored.body = Buffer.from('dois');
+  assert.equal(await audited(setting, '/x'), 'wrong');
+  assert.equal((await platform.get('/x')).text, 'um');
+  const line = JSON.parse(logged.find((text) => text.includes('wrong hit')) as string);
+  assert.equal(line.served.body, 'dois');
+  assert.equal(line.database.body, 'um');
+  assert.equal(line.url, '/x');
+});
+
+test('a handler that answers from something else than the database is found out', async () => {
+  await using setting = await createAudited();
+  const { app, platform, read } = setting;
+  let elsewhere = 'a';
+  app.get('/x', cached, async () => `${await read()} ${elsewhere}`);
+  await platform.listen();
+  await platform.get('/x');
+  elsewhere = 'b';
+  assert.equal(await audited(setting, '/x'), 'wrong');
+});
+
+test('an answer that changes while it is computed again proves nothing', async () => {
+  await using setting = await createAudited();
+  const { app, platform, read } = setting;
+  let during = async (): Promise<unknown> => undefined;
+  app.get('/x', cached, async () => {
+    const nome = await read();
+    await during();
+    return nome;
+  });
+  await platform.listen();
+  await platform.get('/x');
+  during = async () => {
+    during = async () => undefined;
+    await platform.db.query(`update itens set nome = 'outro' where id = 1`).catch(() => {});
+  };
+  assert.equal(await audited(setting, '/x'), 'unknown');
+  assert.equal(app.audit?.wrong, 0);
+});
+
+test('what has a ttl or reads nothing is left alone, and the share of time is a bound', async () => {
+  await using setting = await createSetting();
+  const { app, platform, read } = setting;
+  app.get('/ttl', { config: { cache: { ttl: '1h' } } }, read);
+  app.get('/x', cached, read);
+  await platform.listen();
+  for (const path of ['/ttl', '/x']) await platform.get(path);
+  const { cache, feed } = platform;
+  const request = { url: '/x', rawHeaders: [], socket: {} } as never;
+  const auditor = new Auditor(app, { cache, feed, oneIn: 1e-9, shareMax: 0.001 });
+  auditor.sample(cache.get('/ttl') as never, request);
+  assert.equal(auditor.figures.sampled, 0);
+  for (let n = 0; n < 5; n++) {
+    const { sampled, equal } = auditor.figures;
+    auditor.sample(cache.get('/x') as never, request);
+    if (auditor.figures.sampled > sampled) await until('it ended', () => auditor.figures.equal > equal);
+  }
+  assert.equal(auditor.figures.sampled, 1, 'the first one spends what there is');
+});
+
+test('one hit in so many, on average', async (context) => {
+  const { next } = createRandom(context);
+  await using setting = await createSetting({ plugin: { audit: false } });
+  const { app, platform, read } = setting;
+  app.get('/x', cached, read);
+  await platform.listen();
+  await platform.get('/x');
+  assert.equal(app.audit, undefined);
+  const { feed, cache } = platform;
+  let draws = 0;
+  const counted = (): number => {
+    draws++;
+    return next();
+  };
+  const auditor = new Auditor(app, { cache, feed, oneIn: 100, random: counted });
+  const note = { snapshot: undefined } as never;
+  for (let n = 0; n < 100_000; n++) auditor.sample(note, {} as never);
+  // 1,000 expected with a deviation of 32; the bound is five of them.
+  assert.ok(Math.abs(draws - 1_000) < 160, `${draws} of 100,000`);
+});

@@ -1,0 +1,200 @@
+/**
+ * The auditor: computes a sample of the hits again and compares. A difference is a defect of ours, or a handler that answers
+ * from something other than its request and the database; either way it must be known before users notice.
+ *
+ * Which moment is compared with which: the second computation sees a snapshot, and everything it sees was committed before
+ * a position. When the feed has passed that position and the entry is still in its place, no change has touched what the
+ * entry read, from its own snapshot to that position. So the two must be equal. If the entry has gone meanwhile, nothing is
+ * known and nothing is counted.
+ *
+ * What it may cost is bounded: one computation at a time, and a share of the time that passes.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { IncomingMessage } from 'node:http';
+import type { FastifyInstance } from 'fastify';
+import type { Entry } from '../cache/index.ts';
+import { runWithoutContext } from '../db/index.ts';
+import type { CacheValue, HttpCache } from './lookup.ts';
+import type { PluginFeed } from './options.ts';
+import { POSITION_HEADER } from './position-token.ts';
+import type { StoredResponse } from './stored-response.ts';
+
+export interface AuditorOptions {
+  readonly cache: HttpCache;
+  readonly feed: PluginFeed;
+  /** One hit in so many is computed again, at random. @defaultValue {@link ONE_IN_DEFAULT} */
+  readonly oneIn?: number | undefined;
+  /** The share of the time that passes which computing again may take. @defaultValue {@link SHARE_MAX_DEFAULT} */
+  readonly shareMax?: number | undefined;
+  /** Numbers from 0 to 1. @defaultValue `Math.random` */
+  readonly random?: (() => number) | undefined;
+}
+
+export interface AuditFigures {
+  /** Hits that were computed again. */
+  readonly sampled: number;
+  readonly equal: number;
+  /** The answer changed meanwhile, or could not be computed in one moment. */
+  readonly unknown: number;
+  /** Served although it was not the answer. Must be 0. */
+  readonly wrong: number;
+}
+
+/** What a second computation found, told by the fill. */
+export interface Recomputed {
+  readonly key: string;
+  readonly stored: StoredResponse;
+  readonly position: bigint;
+}
+
+export interface Audit {
+  recomputed: Recomputed | undefined;
+}
+
+export const ONE_IN_DEFAULT = 10_000;
+/** A hundredth of the time of one connection. */
+export const SHARE_MAX_DEFAULT = 0.01;
+/** What may be spent at once after a quiet time. */
+const BURST_MS = 1_000;
+const FEED_WAIT_MS = 1_000;
+/** Whoever finds a difference looks again: a statement of the second computation may have failed or run elsewhere. */
+const LOOKS = 3;
+const SHOWN_MAX = 2_000;
+/** Fields that would make the second answer another one than the first. */
+const NOT_REPEATED = new Set([
+  'connection',
+  'content-length',
+  'if-none-match',
+  'if-modified-since',
+  'transfer-encoding',
+  POSITION_HEADER,
+]);
+
+const storage = new AsyncLocalStorage<Audit>();
+
+/** The audit that the present request is the second computation of. */
+export function currentAudit(): Audit | undefined {
+  return storage.getStore();
+}
+
+export class Auditor {
+  readonly #app: FastifyInstance;
+  readonly #options: AuditorOptions;
+  readonly #random: () => number;
+  readonly #startedAtMs = performance.now();
+  #spentMs = 0;
+  /** Hits until the next sample. */
+  #countdown: number;
+  #isRunning = false;
+  #figures = { sampled: 0, equal: 0, unknown: 0, wrong: 0 };
+
+  constructor(app: FastifyInstance, options: AuditorOptions) {
+    this.#app = app;
+    this.#options = options;
+    this.#random = options.random ?? Math.random;
+    this.#countdown = this.#draw();
+  }
+
+  get figures(): AuditFigures {
+    return this.#figures;
+  }
+
+  /** Called for each hit, after its answer was written. */
+  sample(entry: Entry<CacheValue>, request: IncomingMessage): void {
+    if (--this.#countdown > 0) return;
+    this.#countdown = this.#draw();
+    // What may be old by its route's own word proves nothing, nor does what reads no row.
+    if (this.#isRunning || !entry.snapshot || entry.expiresAtMs !== Number.POSITIVE_INFINITY) return;
+    const shareMax = this.#options.shareMax ?? SHARE_MAX_DEFAULT;
+    if (this.#spentMs > (performance.now() - this.#startedAtMs) * shareMax + BURST_MS * shareMax) return;
+    this.#isRunning = true;
+    this.#figures.sampled++;
+    const { url, rawHeaders, socket } = request;
+    runWithoutContext(() => {
+      // The listener of hits goes on first.
+      setImmediate(() => {
+        void this.#audit(entry, url as string, headersOf(rawHeaders), socket.remoteAddress).then((outcome) => {
+          this.#isRunning = false;
+          this.#figures[outcome]++;
+        });
+      });
+    });
+  }
+
+  /** A number of hits with the mean `oneIn`, so that no rhythm of requests escapes. */
+  #draw(): number {
+    return Math.max(1, Math.ceil(-Math.log(1 - this.#random()) * (this.#options.oneIn ?? ONE_IN_DEFAULT)));
+  }
+
+  async #audit(
+    entry: Entry<CacheValue>,
+    url: string,
+    headers: Record<string, string | string[]>,
+    remoteAddress: string | undefined,
+  ): Promise<'equal' | 'unknown' | 'wrong'> {
+    const served = entry.value as StoredResponse;
+    let found: Recomputed | undefined;
+    for (let look = 0; look < LOOKS; look++) {
+      found = await this.#recompute(url, headers, remoteAddress);
+      if (!found || found.position === 0n || found.key !== entry.key) return 'unknown';
+      if (!(await this.#options.feed.waitFor(found.position, FEED_WAIT_MS))) return 'unknown';
+      const { cache } = this.#options;
+      if (!cache.isFresh() || cache.peek(entry.key) !== entry || !cache.isGood(entry)) return 'unknown';
+      if (found.stored.status === served.status && found.stored.body.equals(served.body)) return 'equal';
+    }
+    this.#report(entry, url, served, (found as Recomputed).stored);
+    this.#options.cache.purge(entry.key);
+    return 'wrong';
+  }
+
+  async #recompute(
+    url: string,
+    headers: Record<string, string | string[]>,
+    remoteAddress: string | undefined,
+  ): Promise<Recomputed | undefined> {
+    const startedAtMs = performance.now();
+    const audit: Audit = { recomputed: undefined };
+    try {
+      // Awaited inside: it is injected when it is waited for.
+      await storage.run(audit, async () => {
+        await this.#app.inject({ method: 'GET', url, headers, ...(remoteAddress !== undefined && { remoteAddress }) });
+      });
+    } catch {
+      return undefined; // closing
+    } finally {
+      this.#spentMs += performance.now() - startedAtMs;
+    }
+    return audit.recomputed;
+  }
+
+  #report(entry: Entry<CacheValue>, url: string, served: StoredResponse, found: StoredResponse): void {
+    this.#app.log.error(
+      {
+        url,
+        served: { status: served.status, body: show(served.body) },
+        database: { status: found.status, body: show(found.body) },
+        ageMs: Math.round(this.#options.cache.now() - entry.createdAtMs),
+        statements: entry.statements.map(({ text }) => text.slice(0, SHOWN_MAX)),
+      },
+      'wrong hit: the cached answer is not what the database says. Does the handler use more than its request and the database? If not, please report it.',
+    );
+  }
+}
+
+/** Names in lower case; what was sent several times is a list. */
+function headersOf(rawHeaders: readonly string[]): Record<string, string | string[]> {
+  const headers: Record<string, string | string[]> = {};
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = (rawHeaders[i] as string).toLowerCase();
+    if (NOT_REPEATED.has(name)) continue;
+    const value = rawHeaders[i + 1] as string;
+    const before = headers[name];
+    headers[name] = before === undefined ? value : [before, value].flat();
+  }
+  return headers;
+}
+
+function show(body: Buffer): string {
+  const text = body.toString('utf8');
+  return text.length <= SHOWN_MAX ? text : `${text.slice(0, SHOWN_MAX)}…`;
+}
