@@ -35,6 +35,9 @@ console.log(`Node ${process.versions.node}; microseconds, median (p99)`);
 console.log(`parser: loaded in ${parserMs.toFixed(0)} ms`);
 
 const templateTimes: number[] = [];
+/** As long as a template takes, without allocating: how late this machine makes anything at all. */
+const idleTimes: number[] = [];
+const IDLE_MS = 0.1;
 const bindTimes: number[] = [];
 for (let round = 0; round < ROUNDS; round++) {
   const analyzer = createAnalyzer(catalog);
@@ -42,6 +45,9 @@ for (let round = 0; round < ROUNDS; round++) {
     const startedAt = performance.now();
     const template = analyzer.template(text);
     templateTimes.push((performance.now() - startedAt) * 1_000);
+    const idleAt = performance.now();
+    while (performance.now() - idleAt < IDLE_MS);
+    idleTimes.push((performance.now() - idleAt) * 1_000);
     if (template.refusal) continue;
     const parameters = Array.from({ length: 8 }, (_, at) => String(at + round));
     const boundAt = performance.now();
@@ -50,6 +56,7 @@ for (let round = 0; round < ROUNDS; round++) {
   }
 }
 print(`template for a new text (${texts.length} texts)`, templateTimes.slice(templateTimes.length / 4));
+print('  a loop of 100 that does nothing, in between', idleTimes);
 print('binding', bindTimes.slice(bindTimes.length / 4));
 console.log(
   `resident memory: ${mib(memoryBefore)} before the parser, ${mib(process.memoryUsage().rss - memoryBeforeParsing)} more after ${templateTimes.length} texts`,

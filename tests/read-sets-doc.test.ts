@@ -1,19 +1,30 @@
-/** docs/read-sets.md is what people look refusals up in: it must name each code, and no other. */
+/** docs/read-sets.md is what people look refusals and coarse terms up in: it must say of each what the code says, and no more. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
+import { OBSTACLES } from '../packages/vazao/src/readset/obstacle.ts';
+import { CURES } from '../packages/vazao/src/readset/refusal.ts';
 
-const ROOT = resolve(import.meta.dirname, '..');
+const TEXT = readFileSync(join(resolve(import.meta.dirname, '..'), 'docs/read-sets.md'), 'utf8');
 
-test('docs/read-sets.md has a meaning and a cure for every refusal code', () => {
-  const source = readFileSync(join(ROOT, 'packages/vazao/src/readset/refusal.ts'), 'utf8');
-  const union = /export type RefusalCode =([\s\S]*?);/.exec(source.replaceAll(/\/\*\*.*?\*\//g, ''))?.[1] ?? '';
-  const codes = [...union.matchAll(/'([a-z-]+)'/g)].map((match) => match[1]);
-  assert.ok(codes.length > 10, 'the codes are found');
+/** The rows of the table in a section whose first cell is a code. */
+function rowsOf(heading: string): readonly (readonly [code: string, second: string, third: string])[] {
+  const [, after = ''] = TEXT.split(`\n## ${heading}\n`);
+  const [section = ''] = after.split('\n## ');
+  return [...section.matchAll(/^\| `([a-z-]+)` \| (.+) \| (.+) \|$/gm)].map(
+    ([, code = '', second = '', third = '']) => [code, second, third],
+  );
+}
 
-  const text = readFileSync(join(ROOT, 'docs/read-sets.md'), 'utf8');
-  const section = /## Why a statement is refused\n([\s\S]*?)\n## /.exec(text)?.[1] ?? '';
-  const rows = [...section.matchAll(/^\| `([a-z-]+)` \| (.+) \| (.+) \|$/gm)];
-  assert.deepEqual(rows.map((row) => row[1]).toSorted(), codes.toSorted());
+test('docs/read-sets.md has a meaning for every refusal code, and the cure that the command line tells', () => {
+  const rows = rowsOf('Why a statement is refused');
+  assert.deepEqual(Object.fromEntries(rows.map(([code, , cure]) => [code, cure])), CURES);
+  assert.equal(rows.length, Object.keys(CURES).length, 'each once');
+});
+
+test('docs/read-sets.md tells what makes a term coarse as the command line does', () => {
+  const rows = rowsOf('How to write statements finer');
+  assert.deepEqual(Object.fromEntries(rows.map(([code, because, cure]) => [code, { because, cure }])), OBSTACLES);
+  assert.equal(rows.length, Object.keys(OBSTACLES).length, 'each once');
 });

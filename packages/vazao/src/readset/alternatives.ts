@@ -14,11 +14,15 @@
 import { asKind, asList, isTree, type Tree } from './ast.ts';
 import { findFamily } from './canonical.ts';
 import { type Condition, type Recogniser, recognise } from './conditions.ts';
-import { type Guard, LIST_VALUES_MAX, type Operand, type PredicateTemplate } from './predicate-template.ts';
+import { noteObstacle } from './find-obstacles.ts';
+import {
+  ALTERNATIVES_MAX,
+  type Guard,
+  LIST_VALUES_MAX,
+  type Operand,
+  type PredicateTemplate,
+} from './predicate-template.ts';
 import type { ColumnNode, Reference } from './scope.ts';
-
-/** Of one condition, and of one reference in the end; beyond, the condition is left out. */
-export const ALTERNATIVES_MAX = 16;
 
 export interface Alternative {
   /** What must hold of parameters besides. */
@@ -57,13 +61,15 @@ export function alternativesOf(recogniser: Recogniser, expression: unknown): rea
 }
 
 /**
- * Tells each reference what the alternatives say of it. Returns the columns to which a condition of their own was put.
+ * Tells each reference what the alternatives say of it. Returns the references that were told, and the columns to which a
+ * condition of their own was put.
  * @param narrowed - references that the condition may narrow; true: an outer join may fill them with NULLs
  */
 export function applyAlternatives(
   alternatives: readonly Alternative[],
   narrowed: ReadonlyMap<Reference, boolean>,
-): readonly ColumnNode[] {
+): { readonly told: ReadonlySet<Reference>; readonly pinned: readonly ColumnNode[] } {
+  const told = new Set<Reference>();
   const pinned: ColumnNode[] = [];
   const references = new Set(alternatives.flatMap(({ conditions }) => conditions.map(({ node }) => node.reference)));
   for (const reference of references) {
@@ -76,13 +82,15 @@ export function applyAlternatives(
       ),
     }));
     if (own.some(isAnything)) continue;
+    told.add(reference);
     const pin = asPin(own);
     if (pin) {
       pin.node.pins.add(pin.template);
       pinned.push(pin.node);
-    } else reference.alternatives.push(own);
+    } else if (reference.table) reference.alternatives.push(own);
+    else for (const { conditions } of own) for (const { node } of conditions) noteObstacle(node, 'inside');
   }
-  return pinned;
+  return { told, pinned };
 }
 
 function isAnything({ guards, conditions }: Alternative): boolean {

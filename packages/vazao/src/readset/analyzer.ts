@@ -2,6 +2,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Tree } from './ast.ts';
 import type { Catalog, CatalogFunction, CatalogTable } from './catalog.ts';
+import { type DeclaredFunction, readsOf } from './declared-function.ts';
 import { createDefinition, createDefinitions, type Definition, type Definitions, statementOf } from './definitions.ts';
 import { createNames, type Names } from './names.ts';
 import { joinSingleUse } from './outputs.ts';
@@ -30,11 +31,8 @@ const EXPANSIONS_MAX = 100;
 export interface AnalyzerOptions {
   /** Templates kept. At least 1. @defaultValue {@link TEMPLATES_MAX_DEFAULT} */
   readonly templatesMax?: number | undefined;
-  /**
-   * Functions (`name` or `schema.name`) for which the application vouches: although not IMMUTABLE, they read no table, write
-   * nothing, and depend on their arguments only. @defaultValue none
-   */
-  readonly declaredFunctions?: readonly string[] | undefined;
+  /** Functions for which the application vouches. @defaultValue none */
+  readonly declaredFunctions?: readonly DeclaredFunction[] | undefined;
 }
 
 export interface Analyzer {
@@ -48,7 +46,7 @@ export function createAnalyzer(catalog: Catalog, options: AnalyzerOptions = {}):
   const definitions = createDefinitions(names);
   const functions = new Map<CatalogFunction, TemplateParts>();
   const castFindings = (catalog.unsureCasts ?? [])
-    .filter((cast) => !names.isDeclared(cast.schema, cast.function))
+    .filter((cast) => names.findDeclared(cast.schema, cast.function)?.reads !== 'arguments')
     .map(
       (cast): Finding => ({
         code: 'function',
@@ -75,7 +73,15 @@ export function createAnalyzer(catalog: Catalog, options: AnalyzerOptions = {}):
 }
 
 function failed(finding: Finding | undefined): TemplateParts {
-  return { finding, usesTime: false, terms: [], topN: undefined, topTerm: undefined, mayBeTime: () => true };
+  return {
+    finding,
+    usesTime: false,
+    terms: [],
+    parameterCount: 0,
+    topN: undefined,
+    topTerm: undefined,
+    timeless: new Set(),
+  };
 }
 
 /** A defect of ours must cost the caching of one statement, not the request. */
@@ -171,8 +177,7 @@ function analyze(text: string, names: Names, context: Context, isBindable: boole
   for (const { rangeVar, walk } of missed) {
     const table = walk().table(textOf(rangeVar, 'schemaname'), textOf(rangeVar, 'relname') ?? '');
     if (table?.kind === 'view' || table?.table.rowSecurity?.isActive) found.findings.push(tooMany(table.table.name));
-    if (table?.kind === 'table')
-      extraTerms.push(createWholeTerm(table.table, 'it is named in a place that is not understood'));
+    if (table?.kind === 'table') extraTerms.push(createWholeTerm(table.table, 'place'));
   }
   // What is missed may be one more use of a CTE.
   if (missed.length === 0) {
@@ -189,6 +194,11 @@ function analyze(text: string, names: Names, context: Context, isBindable: boole
       : undefined;
   };
   const isUsable = (parameter: number): boolean => isBindable && families(parameter)?.size === 1;
+  const isTimeless = (parameter: number): boolean => {
+    const [family, ...others] = families(parameter) ?? [];
+    const isOnly = family !== undefined && others.length === 0 && !found.timeParameters.has(parameter);
+    return isOnly && TIMELESS.has(family.replace('[]', ''));
+  };
   const calls = [...called].map((entry) => analyzeFunction(entry, context));
   const terms = createTerms(found.references, found.pinned, isUsable);
   const { topN } = found;
@@ -201,24 +211,20 @@ function analyze(text: string, names: Names, context: Context, isBindable: boole
       (!isBindable && found.timeParameters.size > 0) ||
       calls.some(({ usesTime }) => usesTime),
     terms: [...terms, ...extraTerms, ...calls.flatMap(({ terms }) => terms)],
+    parameterCount: Math.max(0, ...inspection.parameterUses.keys()),
     topN,
     topTerm: topN && terms[(found.references as readonly unknown[]).indexOf(topN.reference)],
-    mayBeTime(parameter) {
-      const known = families(parameter);
-      return (
-        known?.size !== 1 ||
-        found.timeParameters.has(parameter) ||
-        ![...known].every((family) => family !== undefined && TIMELESS.has(family.replace('[]', '')))
-      );
-    },
+    timeless: new Set([...inspection.parameterUses.keys()].filter(isTimeless)),
   };
 }
 
 const TIMELESS: ReadonlySet<string> = new Set(
-  'number float8 text char bool uuid enum bytea oid inet cidr macaddr'.split(' '),
+  'number float4 float8 text name char bool uuid interval enum bytea bit oid pg_lsn inet cidr macaddr macaddr8 jsonb'.split(
+    ' ',
+  ),
 );
 
-/** The body and the default arguments of a function, with nothing known of its arguments. */
+/** What a function is declared to read; else its body and default arguments, with nothing known of its arguments. */
 function analyzeFunction(called: CatalogFunction, context: Context): TemplateParts {
   const known = context.functions.get(called);
   if (known) return known;
@@ -229,11 +235,15 @@ function analyzeFunction(called: CatalogFunction, context: Context): TemplatePar
   );
   const { names, definitions } = context;
   const analyses: TemplateParts[] = [];
-  if (called.body) {
+  const declared = names.findDeclared(called.schema, called.name);
+  if (declared) {
+    for (const text of readsOf(declared)) analyses.push(asDeclared(analyze(text, names, context, false)));
+  } else if (called.body) {
     const bodyNames = called.body.isQualified ? definitions.names : names;
     analyses.push(analyze(statementOf(called.body.text), bodyNames, context, false));
   }
-  if (called.defaults) analyses.push(analyze(`SELECT ${called.defaults}`, definitions.names, context, false));
+  if (called.defaults && !declared)
+    analyses.push(analyze(`SELECT ${called.defaults}`, definitions.names, context, false));
   const finding = worst(analyses.flatMap(({ finding }) => finding ?? []));
   const parts: TemplateParts = {
     ...failed(finding && { ...finding, detail: `In the function ${label}: ${finding.detail}` }),
@@ -242,6 +252,14 @@ function analyzeFunction(called: CatalogFunction, context: Context): TemplatePar
   };
   context.functions.set(called, parts);
   return parts;
+}
+
+function asDeclared(parts: TemplateParts): TemplateParts {
+  const isWhole = (term: TermTemplate): boolean => term.grain === 'table';
+  return {
+    ...parts,
+    terms: parts.terms.map((term) => (isWhole(term) ? createWholeTerm(term.table, 'declared') : term)),
+  };
 }
 
 const NOWHERE = { scope: undefined, ctes: undefined };

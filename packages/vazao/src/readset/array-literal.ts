@@ -1,4 +1,4 @@
-/** Reads PostgreSQL's text form of an array of one dimension: `{1,NULL,"a \"b\""}`. */
+/** PostgreSQL's text form of an array of one dimension: `{1,NULL,"a \"b\""}`. */
 
 /** What PostgreSQL skips. JavaScript's `trim` knows more kinds of space, which are text to PostgreSQL. */
 const SPACE = ' \t\n\v\f\r';
@@ -40,4 +40,10 @@ export function parseArrayLiteral(text: string): (string | null)[] | undefined {
     if (end === '}') return at === input.length ? elements : undefined;
     if (end !== ',') return undefined;
   }
+}
+
+/** The text of an array of these elements. */
+export function formatArrayLiteral(elements: readonly (string | null)[]): string {
+  const texts = elements.map((element) => (element === null ? 'NULL' : `"${element.replaceAll(/["\\]/g, '\\$&')}"`));
+  return `{${texts.join(',')}}`;
 }

@@ -3,75 +3,143 @@
  * on that family calls them equal. Where that can't be promised the answer is "cannot tell" (undefined), and whoever asked
  * must assume a match.
  *
- * A family is a set of types among which `=` and `<` compare by exact value. `float8` is not with the numbers, since
- * comparing it with `numeric` rounds; `char(n)` is not with text, which keeps its trailing blanks. In none are `float4` (a literal
- * without quotes is compared as float8, one with quotes rounded first), `interval` (a month has no length), `jsonb` (its
- * numbers are numeric), arrays, `citext`, `name` and all that is not PostgreSQL's own.
+ * A family is a set of types among which `=` and `<` compare by exact value. `float4` and `float8` are not with the numbers,
+ * nor with each other, since comparing them rounds; `char(n)` is not with text, which keeps its trailing blanks.
+ * `comparable-types.test.ts` lists the types of PostgreSQL that are in no family, with the reason of each. Nor are `citext` and
+ * all that is not PostgreSQL's own.
  */
+import { parseArrayLiteral } from './array-literal.ts';
+import { canonicalJson } from './canonical-json.ts';
+import {
+  canonicalDouble,
+  canonicalNumber,
+  canonicalSingle,
+  compareFloats,
+  compareNumbers,
+} from './canonical-number.ts';
+import { canonicalInterval, canonicalTime, canonicalTimestamp, canonicalTimeWithZone } from './canonical-time.ts';
 
-export type Family =
+type ScalarFamily =
   | 'number'
+  | 'float4'
   | 'float8'
   | 'text'
+  | 'name'
   | 'char'
   | 'bool'
   | 'uuid'
   | 'date'
   | 'time'
+  | 'timetz'
   | 'timestamp'
   | 'timestamptz'
+  | 'interval'
   | 'enum'
   | 'bytea'
+  | 'bit'
   | 'oid'
+  | 'pg_lsn'
   | 'inet'
   | 'cidr'
-  | 'macaddr';
+  | 'macaddr'
+  | 'macaddr8'
+  | 'jsonb';
 
-const FAMILIES: Readonly<Record<string, Family>> = {
+export type Family = ScalarFamily | `${ScalarFamily}[]`;
+
+const SCALARS: Readonly<Record<string, ScalarFamily>> = {
   int2: 'number',
   int4: 'number',
   int8: 'number',
   numeric: 'number',
+  float4: 'float4',
   float8: 'float8',
   text: 'text',
   varchar: 'text',
+  name: 'name',
   bool: 'bool',
   uuid: 'uuid',
   date: 'date',
   timestamp: 'timestamp',
   timestamptz: 'timestamptz',
   time: 'time',
+  timetz: 'timetz',
+  interval: 'interval',
   enum: 'enum',
   bpchar: 'char',
   bytea: 'bytea',
+  bit: 'bit',
+  varbit: 'bit',
   oid: 'oid',
+  pg_lsn: 'pg_lsn',
   inet: 'inet',
   cidr: 'cidr',
   macaddr: 'macaddr',
+  macaddr8: 'macaddr8',
+  jsonb: 'jsonb',
 };
 
+/** With the arrays of each, as the catalog names them: `_int4`. An array of an enum type is not PostgreSQL's own. */
+const FAMILIES: ReadonlyMap<string, Family> = new Map<string, Family>([
+  ...Object.entries(SCALARS),
+  ...Object.entries(SCALARS).flatMap(([type, family]): [string, Family][] =>
+    family === 'enum' ? [] : [[`_${type}`, arrayOf(family)]],
+  ),
+]);
+
 /** Text is absent: its order is that of a collation. So are enums, ordered by their definition. */
-const ORDERED: ReadonlySet<Family> = new Set(['number', 'float8', 'date', 'time', 'timestamp', 'timestamptz', 'uuid']);
+const ORDERED: ReadonlySet<Family> = new Set<Family>([
+  'number',
+  'float4',
+  'float8',
+  'date',
+  'time',
+  'timestamp',
+  'timestamptz',
+  'interval',
+  'uuid',
+  'pg_lsn',
+]);
 
 export function findFamily(type: string): Family | undefined {
-  return Object.hasOwn(FAMILIES, type) ? FAMILIES[type] : undefined;
+  return FAMILIES.get(type);
+}
+
+/** The family of arrays of a scalar one. */
+export function arrayOf(family: Family): Family {
+  return `${family as ScalarFamily}[]`;
+}
+
+/** The family of the elements; undefined unless it is one of arrays. */
+export function elementOf(family: Family): Family | undefined {
+  return family.endsWith('[]') ? (family.slice(0, -2) as Family) : undefined;
 }
 
 export function isOrdered(family: Family): boolean {
   return ORDERED.has(family);
 }
 
+/** Identifiers are cut to this length. */
+const NAME_BYTES_MAX = 63;
+
 /** The canonical form of a value of a type, given in any of PostgreSQL's input forms for it; undefined: cannot tell. */
 export function canonical(type: string, text: string): string | undefined {
-  switch (findFamily(type)) {
+  const family = findFamily(type);
+  switch (family) {
+    case undefined:
+      return undefined;
     case 'number':
       return canonicalNumber(text);
+    case 'float4':
+      return canonicalSingle(text);
     case 'float8':
-      return canonicalFloat(text);
+      return canonicalDouble(text);
     case 'text':
     case 'enum':
       // Half a surrogate pair goes over the wire as another character (U+FFFD), and that is what the database compares.
       return text.isWellFormed() ? text : undefined;
+    case 'name':
+      return text.isWellFormed() && Buffer.byteLength(text) <= NAME_BYTES_MAX ? text : undefined;
     case 'bool':
       return canonicalBoolean(text);
     case 'uuid':
@@ -82,87 +150,41 @@ export function canonical(type: string, text: string): string | undefined {
       return text.replace(/ +$/, ''); // padding, to a comparison of char(n) with char(n)
     case 'bytea':
       return /^\\x(?:[0-9a-f]{2})*$/i.test(text) ? text.toLowerCase() : undefined; // not the escape format
+    case 'bit':
+      return /^[01]*$/.test(text) ? text : undefined; // not hexadecimal
     case 'oid':
       return /^(?:0|[1-9]\d{0,9})$/.test(text) ? text : undefined;
+    case 'pg_lsn':
+      return canonicalPosition(text);
     case 'inet':
     case 'cidr':
       return canonicalAddress(text);
     case 'macaddr':
-      return /^(?:[0-9a-f]{2}([:-]))(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}$/i.test(text)
-        ? text.replaceAll('-', ':').toLowerCase()
-        : undefined;
+    case 'macaddr8':
+      return canonicalMac(text, family === 'macaddr' ? 6 : 8);
     case 'time':
       return canonicalTime(text);
+    case 'timetz':
+      return canonicalTimeWithZone(text);
     case 'timestamp':
       return canonicalTimestamp(text, false);
     case 'timestamptz':
       return canonicalTimestamp(text, true);
-    case undefined:
-      return undefined;
+    case 'interval':
+      return canonicalInterval(text);
+    case 'jsonb':
+      return canonicalJson(text);
+    default:
+      return canonicalArray(type.slice(1), text);
   }
 }
 
 /** Compares two canonical forms of an ordered type: negative, zero, positive. */
 export function compareCanonical(type: string, left: string, right: string): number {
   const family = findFamily(type);
-  if (family === 'number') return compareNumbers(left, right);
-  if (family === 'float8') {
-    const a = Number(left);
-    const b = Number(right);
-    // PostgreSQL: NaN equals itself and is greater than everything else.
-    if (Number.isNaN(a) || Number.isNaN(b)) return Number(Number.isNaN(a)) - Number(Number.isNaN(b));
-    return a - b || 0;
-  }
+  if (family === 'number' || family === 'interval') return compareNumbers(left, right);
+  if (family === 'float4' || family === 'float8') return compareFloats(left, right);
   return left < right ? -1 : left > right ? 1 : 0;
-}
-
-const SHORT_INTEGER = /^-?[1-9]\d{0,17}$/;
-const DECIMAL = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,4}))?$/;
-/** Numbers longer than this are left to "cannot tell"; `1e9999` in full would be no bargain. */
-const DIGITS_MAX = 1_000;
-
-function canonicalNumber(text: string): string | undefined {
-  if (SHORT_INTEGER.test(text)) return text; // nearly all keys
-  const match = DECIMAL.exec(text.trim());
-  if (!match) return undefined;
-  const [, sign, whole = '', fraction = '', exponentText = '0'] = match;
-  if (whole === '' && fraction === '') return undefined;
-  const exponent = Number(exponentText);
-  if (whole.length + fraction.length + Math.abs(exponent) > DIGITS_MAX) return undefined;
-  let digits = whole + fraction;
-  let point = whole.length + exponent;
-  if (point < 0) {
-    digits = '0'.repeat(-point) + digits;
-    point = 0;
-  }
-  digits = digits.padEnd(point, '0');
-  const integer = digits.slice(0, point).replace(/^0+/, '') || '0';
-  const rest = digits.slice(point).replace(/0+$/, '');
-  const absolute = rest === '' ? integer : `${integer}.${rest}`;
-  return sign === '-' && absolute !== '0' ? `-${absolute}` : absolute;
-}
-
-function compareNumbers(left: string, right: string): number {
-  const leftNegative = left.startsWith('-');
-  if (leftNegative !== right.startsWith('-')) return leftNegative ? -1 : 1;
-  return leftNegative ? compareAbsolute(right.slice(1), left.slice(1)) : compareAbsolute(left, right);
-}
-
-function compareAbsolute(left: string, right: string): number {
-  const [leftWhole = '', leftFraction = ''] = left.split('.');
-  const [rightWhole = '', rightFraction = ''] = right.split('.');
-  if (leftWhole.length !== rightWhole.length) return leftWhole.length - rightWhole.length;
-  if (leftWhole !== rightWhole) return leftWhole < rightWhole ? -1 : 1;
-  // Fractions have no trailing zeros, so the shorter of two that agree is the smaller, as in the order of strings.
-  return leftFraction < rightFraction ? -1 : leftFraction > rightFraction ? 1 : 0;
-}
-
-function canonicalFloat(text: string): string | undefined {
-  const trimmed = text.trim();
-  if (/^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(trimmed)) return String(Number(trimmed) + 0); // + 0: -0 = 0
-  if (/^nan$/i.test(trimmed)) return 'NaN';
-  const infinity = /^([+-]?)inf(inity)?$/i.exec(trimmed);
-  return infinity ? `${infinity[1] === '-' ? '-' : ''}Infinity` : undefined;
 }
 
 function canonicalBoolean(text: string): string | undefined {
@@ -180,45 +202,29 @@ function canonicalUuid(text: string): string | undefined {
   return /^[0-9a-f]{32}$/.test(digits) ? digits : undefined;
 }
 
+/** Sixteen digits, whose order as strings is that of the positions. */
+function canonicalPosition(text: string): string | undefined {
+  const match = /^([0-9a-f]{1,8})\/([0-9a-f]{1,8})$/i.exec(text);
+  return match ? `${match[1]?.padStart(8, '0')}${match[2]?.padStart(8, '0')}`.toLowerCase() : undefined;
+}
+
 /** IPv4 only; other forms (`10.1` as cidr, leading zeros, IPv6 with its many names) are left to "cannot tell". */
 function canonicalAddress(text: string): string | undefined {
   const match = /^((?:(?:0|[1-9]\d{0,2})\.){3}(?:0|[1-9]\d{0,2}))(?:\/(\d|[12]\d|3[0-2]))?$/.exec(text);
   return match ? `${match[1]}/${match[2] ?? '32'}` : undefined;
 }
 
-/** `HH:MM:SS.ffffff`. 24:00 and :60 are left out, as with timestamps. */
-function canonicalTime(text: string): string | undefined {
-  const match = /^([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d)(?:\.(\d{1,6}))?)?$/.exec(text);
-  if (!match) return undefined;
-  const [, hour, minute, second = '00', fraction = ''] = match;
-  return `${hour}:${minute}:${second}.${fraction.padEnd(6, '0')}`;
+function canonicalMac(text: string, bytes: number): string | undefined {
+  const separator = text[2] === '-' ? '-' : ':';
+  const parts = text.toLowerCase().split(separator);
+  return parts.length === bytes && parts.every((part) => /^[0-9a-f]{2}$/.test(part)) ? parts.join(':') : undefined;
 }
 
-const TIMESTAMP =
-  /^(\d{4})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?(?: ?(Z|z|[+-]\d\d(?::?\d\d(?::?\d\d)?)?))?)?$/;
-
-/** `YYYY-MM-DD HH:MM:SS.ffffff` (in UTC, for timestamptz), whose order as strings is the order in time. */
-function canonicalTimestamp(text: string, withZone: boolean): string | undefined {
-  const match = TIMESTAMP.exec(text);
-  if (!match) return undefined;
-  const [, year, month, day, hour = '00', minute = '00', second = '00', fraction = '', zone] = match;
-  // `timestamp` would ignore a zone and `timestamptz` would take the session's: neither is for us to guess.
-  if ((zone !== undefined) !== withZone) return undefined;
-  if (hour > '23' || minute > '59' || second > '59') return undefined; // 24:00 and :60 are other moments' other names
-  const micros = fraction.padEnd(6, '0');
-  const offset = zone === undefined ? 0 : parseOffsetSeconds(zone);
-  if (offset === 0) return `${year}-${month}-${day} ${hour}:${minute}:${second}.${micros}`;
-  const moment = new Date(0);
-  moment.setUTCFullYear(Number(year), Number(month) - 1, Number(day));
-  moment.setUTCHours(Number(hour), Number(minute), Number(second) - offset);
-  if (moment.getUTCFullYear() < 1 || moment.getUTCFullYear() > 9999) return undefined;
-  return `${moment.toISOString().slice(0, 19).replace('T', ' ')}.${micros}`;
-}
-
-function parseOffsetSeconds(zone: string): number {
-  if (zone === 'Z' || zone === 'z') return 0;
-  const digits = zone.slice(1).replaceAll(':', '');
-  const seconds =
-    Number(digits.slice(0, 2)) * 3600 + Number(digits.slice(2, 4) || 0) * 60 + Number(digits.slice(4, 6) || 0);
-  return zone.startsWith('-') ? -seconds : seconds;
+/**
+ * NULLs within arrays equal each other. More than one dimension, and bounds that are not the usual ones, which `=` compares
+ * as well, are left to "cannot tell".
+ */
+function canonicalArray(elementType: string, text: string): string | undefined {
+  const forms = parseArrayLiteral(text)?.map((element) => (element === null ? null : canonical(elementType, element)));
+  return forms && !forms.includes(undefined) ? JSON.stringify(forms) : undefined;
 }

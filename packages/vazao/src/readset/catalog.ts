@@ -13,6 +13,7 @@ export type Invisibility =
   | 'system'
   | 'row-security'
   | 'unpublished'
+  /** A kind of relation that this release does not understand; as a refusal, anything that it does not. */
   | 'unsupported';
 
 export interface CatalogColumn {

@@ -14,7 +14,8 @@ export interface Relation {
 
 /**
  * The columns of one row, in the order of `Relation.columns`, in PostgreSQL's text output under `DateStyle = ISO`,
- * `TimeZone = UTC`, `extra_float_digits = 3`, `bytea_output = hex`. `null` is SQL NULL; `undefined` is "not known".
+ * `TimeZone = UTC`, `IntervalStyle = postgres`, `extra_float_digits = 3`, `bytea_output = hex`. `null` is SQL NULL; `undefined` is
+ * "not known".
  */
 export type Values = readonly (string | null | undefined)[];
 

@@ -11,7 +11,7 @@ before(loadParser);
 
 /** One for all cases of a file. Only within tests. */
 export function exampleAnalyzer(): Analyzer {
-  analyzer ??= createAnalyzer(EXAMPLE_CATALOG, { declaredFunctions: ['trusted'] });
+  analyzer ??= createAnalyzer(EXAMPLE_CATALOG, { declaredFunctions: [{ name: 'trusted', reads: 'arguments' }] });
   return analyzer;
 }
 

@@ -2,8 +2,10 @@
  * Recognises the conditions that say something simple about a column. All of them are null-rejecting (they are not true for
  * NULL) but one, `IS NULL`, which is marked: only because of that may they narrow the nullable side of an outer join.
  */
+
+import { formatArrayLiteral } from './array-literal.ts';
 import { asKind, asList, asText, asWords, isTree, type Tree } from './ast.ts';
-import { type Family, findFamily, isOrdered } from './canonical.ts';
+import { arrayOf, elementOf, type Family, findFamily, isOrdered } from './canonical.ts';
 import type { CatalogColumn } from './catalog.ts';
 import type { Names } from './names.ts';
 import type { Outputs } from './outputs.ts';
@@ -165,7 +167,7 @@ function recogniseList(recogniser: Recogniser, left: unknown, items: readonly un
 function recogniseAny(recogniser: Recogniser, left: unknown, right: unknown): readonly Condition[] {
   const node = columnOf(recogniser, left);
   const family = node && familyOf(node.column);
-  if (!family) return [];
+  if (!family || elementOf(family)) return [];
   const cast = asKind(right, 'TypeCast');
   const inner = cast ? cast.arg : right;
   let isInteger = false;
@@ -220,13 +222,16 @@ function readOperand(recogniser: Recogniser, family: Family, value: unknown): Op
   const cast = asKind(value, 'TypeCast');
   if (!cast) return readPlainOperand(family, value, false);
   const type = isTree(cast.typeName) ? recogniser.names.findType(cast.typeName) : undefined;
-  if (!type || type.isArray || type.hasModifier || findFamily(type.base) !== family) return undefined;
-  return readPlainOperand(family, cast.arg, INTEGERS.has(type.base));
+  const base = type && !type.hasModifier ? findFamily(type.base) : undefined;
+  if (!base || (type?.isArray ? arrayOf(base) : base) !== family) return undefined;
+  return readPlainOperand(family, cast.arg, type !== undefined && INTEGERS.has(type.base));
 }
 
 function readPlainOperand(family: Family, value: unknown, isInteger: boolean): Operand | undefined {
   const parameter = asKind(value, 'ParamRef');
   if (parameter) return { source: { parameter: Number(parameter.number ?? 0) }, isInteger };
+  const list = asKind(value, 'A_ArrayExpr');
+  if (list) return readArrayOperand(family, asList(list.elements), isInteger);
   const constant = asKind(value, 'A_Const');
   if (!constant) return undefined;
   if (constant.isnull) return { source: { text: null }, isInteger };
@@ -241,7 +246,21 @@ function readPlainOperand(family: Family, value: unknown, isInteger: boolean): O
   return undefined;
 }
 
-function columnOf(recogniser: Recogniser, expression: unknown): ColumnNode | undefined {
+/** `ARRAY[1, 2]` of constants, as the text that means the same. */
+function readArrayOperand(family: Family, elements: readonly unknown[], isInteger: boolean): Operand | undefined {
+  const ofElements = elementOf(family);
+  if (!ofElements) return undefined;
+  const texts: (string | null)[] = [];
+  for (const element of elements) {
+    const operand = readPlainOperand(ofElements, element, isInteger);
+    if (!operand || !('text' in operand.source)) return undefined;
+    texts.push(operand.source.text);
+  }
+  return { source: { text: formatArrayLiteral(texts) }, isInteger };
+}
+
+/** The column that an expression is, bare. */
+export function columnOf(recogniser: Recogniser, expression: unknown): ColumnNode | undefined {
   const reference = asKind(expression, 'ColumnRef');
   return reference && recogniser.columns.get(reference);
 }
@@ -265,6 +284,7 @@ function builtinOperator(recogniser: Recogniser, words: readonly string[] | unde
   return name !== undefined && isBuiltin(recogniser, name) ? name : undefined;
 }
 
-function isBuiltin(recogniser: Recogniser, name: string): boolean {
+/** Whether an operator without a schema surely means PostgreSQL's own. */
+export function isBuiltin(recogniser: Recogniser, name: string): boolean {
   return !recogniser.names.findOperators(undefined, name).some((operator) => operator.onBuiltinTypes);
 }

@@ -1,5 +1,7 @@
 /** Read sets in words, for people and tests. */
+import type { Guard, Operand } from './predicate-template.ts';
 import type { Predicate, Term } from './read-set.ts';
+import type { ConditionTemplate } from './template.ts';
 
 const VALUES_SHOWN_MAX = 10;
 
@@ -25,4 +27,32 @@ export function describePredicate(predicate: Predicate): string {
     case 'not null':
       return `${predicate.column} is not null`;
   }
+}
+
+/** The same of a predicate whose parameters are not known: `id in ($1)`. */
+export function describeTemplate({ column, template }: Pick<ConditionTemplate, 'column' | 'template'>): string {
+  switch (template.kind) {
+    case 'in': {
+      const shown = template.operands.slice(0, VALUES_SHOWN_MAX).map(describeOperand);
+      const more = template.operands.length - shown.length;
+      const unless = (template.unless ?? []).map((guards) => ` unless ${guards.map(describeGuard).join(' and ')}`);
+      return `${column} in (${shown.join(', ')}${more > 0 ? `, and ${more} more` : ''})${unless.join('')}`;
+    }
+    case 'in array':
+      return `${column} = any(${describeOperand(template.operand)})`;
+    case 'range':
+      return `${column} ${template.operator} ${describeOperand(template.operand)}`;
+    case 'null':
+    case 'not null':
+      return describePredicate({ kind: template.kind, column });
+  }
+}
+
+export function describeGuard({ parameter, holds }: Guard): string {
+  if (holds === 'true') return `$${parameter}`;
+  return holds === 'false' ? `not $${parameter}` : `$${parameter} is ${holds}`;
+}
+
+function describeOperand({ source }: Operand): string {
+  return 'parameter' in source ? `$${source.parameter}` : (source.text ?? 'null');
 }

@@ -62,6 +62,7 @@ export const EXAMPLE_CATALOG: Catalog = {
     spoilt,
     table('spoilt_child', 'id int4, k int4', { ancestors: [spoilt.oid], invisible: 'unlogged' }),
     table('zoned', 'id int4, at timetz'),
+    table('kinds', 'id int4, f float4, iv interval, j jsonb, a _int4, s _text, m money, l pg_lsn'),
     ...(
       ['unlogged', 'temporary', 'foreign', 'materialized-view', 'sequence', 'row-security', 'unpublished'] as const
     ).map((invisible) => table(invisible.replace('-', '_'), 'id int4', { invisible })),

@@ -12,11 +12,13 @@ export type {
   Invisibility,
 } from './catalog.ts';
 export type { Change, Relation, Values } from './change.ts';
+export { assertDeclared, type DeclaredFunction } from './declared-function.ts';
 export { describePredicate, describeTerm } from './describe.ts';
+export { type ExplainedTerm, explainTerms } from './explain.ts';
 export { orderKey } from './order-key.ts';
 export { loadParser } from './parse.ts';
 export type { Grain, Predicate, RangeOperator, ReadSet, Term } from './read-set.ts';
-export type { Refusal, RefusalCode } from './refusal.ts';
+export { CURES, type Refusal, type RefusalCode } from './refusal.ts';
 export type { ConditionTemplate, Template, TermTemplate } from './template.ts';
 export type { TopN, TopRows } from './top-n.ts';
 export { touches } from './touches.ts';

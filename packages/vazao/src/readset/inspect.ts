@@ -26,7 +26,7 @@ export interface Inspection {
   readonly parameterUses: ReadonlyMap<number, number>;
   /** Every reference to a relation (or CTE). */
   readonly rangeVars: ReadonlySet<Tree>;
-  /** Functions that may be called and whose body or default arguments must be analysed too. */
+  /** Functions that may be called and whose body or default arguments, or what was declared of them, must be analysed too. */
   readonly functions: ReadonlySet<CatalogFunction>;
 }
 
@@ -59,14 +59,15 @@ export function inspect(select: Tree, names: Names): Inspection {
     }
     for (const overload of overloads) {
       if (overload.kind === 'procedure') continue; // can't be called in an expression
-      if (names.isDeclared(overload.schema, overload.name)) continue;
-      if (overload.body || overload.defaults) functions.add(overload);
+      const declared = names.findDeclared(overload.schema, overload.name);
+      if (declared ? declared.reads !== 'arguments' : overload.body || overload.defaults) functions.add(overload);
+      if (declared) continue;
       if (overload.volatility === 'immutable' || overload.body) continue;
       const impure = overload.volatility === 'volatile';
       if (overload.schema !== 'pg_catalog') {
         refuse(
           impure ? 'volatile-function' : 'function',
-          `The function ${label}() is ${overload.volatility.toUpperCase()}: it may depend on anything. Declare it if it depends on its arguments only.`,
+          `The function ${label}() is ${overload.volatility.toUpperCase()}: it may depend on anything. Declare what it reads, or write out what it does.`,
           impure,
         );
       } else if (CHANGES_SESSION.has(name)) {

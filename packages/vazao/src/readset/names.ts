@@ -2,6 +2,7 @@
 import { asList, asWords, splitName, type Tree } from './ast.ts';
 import { findFamily } from './canonical.ts';
 import type { Catalog, CatalogColumn, CatalogFunction, CatalogOperator, CatalogTable } from './catalog.ts';
+import type { DeclaredFunction } from './declared-function.ts';
 
 export interface Names {
   readonly searchPath: readonly string[];
@@ -22,20 +23,20 @@ export interface Names {
   /** What a type that is not in `pg_catalog` is based on. */
   findBase(words: readonly string[]): string | undefined;
   findColumn(table: CatalogTable, name: string): CatalogColumn | undefined;
-  /** Whether the function was declared by the application to depend on nothing but its arguments. */
-  isDeclared(schema: string, name: string): boolean;
+  /** What the application has declared of a function. */
+  findDeclared(schema: string, name: string): DeclaredFunction | undefined;
   /** The same catalog seen along another path. */
   withSearchPath(searchPath: readonly string[]): Names;
 }
 
 const SYSTEM_SCHEMAS: ReadonlySet<string> = new Set(['pg_catalog', 'information_schema', 'pg_toast']);
 
-export function createNames(catalog: Catalog, declaredFunctions: readonly string[]): Names {
+export function createNames(catalog: Catalog, declaredFunctions: readonly DeclaredFunction[]): Names {
   const tables = group(catalog.tables, (table) => `${table.schema}.${table.name}`);
   const functions = group(catalog.functions, (entry) => entry.name);
   const operators = group(catalog.operators, (entry) => entry.name);
   const types = group(catalog.types, (entry) => `${entry.schema}.${entry.name}`);
-  const declared = new Set(declaredFunctions);
+  const declared = new Map(declaredFunctions.map((entry) => [entry.name, entry]));
   const columns = new WeakMap<CatalogTable, ReadonlyMap<string, CatalogColumn>>();
   const hiddenDescendants = new Map<number, CatalogTable>();
   for (const table of catalog.tables) {
@@ -113,7 +114,8 @@ export function createNames(catalog: Catalog, declaredFunctions: readonly string
       }
       return byName.get(name);
     },
-    isDeclared: (schema, name) => declared.has(`${schema}.${name}`) || (declared.has(name) && schema !== 'pg_catalog'),
+    findDeclared: (schema, name) =>
+      declared.get(`${schema}.${name}`) ?? (schema === 'pg_catalog' ? undefined : declared.get(name)),
     withSearchPath: create,
   });
   return create(catalog.searchPath);

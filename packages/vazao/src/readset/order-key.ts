@@ -8,8 +8,8 @@ import { findFamily, isOrdered } from './canonical.ts';
 export function orderKey(type: string, value: string): number | undefined {
   const family = findFamily(type);
   if (!family || !isOrdered(family)) return undefined;
-  if (family === 'number') return Number(value); // rounding to 53 bits never turns an order around
-  if (family === 'float8') return value === 'NaN' ? Number.POSITIVE_INFINITY : Number(value); // NaN is the greatest, as in PostgreSQL
-  if (family === 'uuid') return Number.parseInt(value.slice(0, 12), 16);
+  if (family === 'number' || family === 'interval') return Number(value); // rounding to 53 bits never turns an order around
+  if (family === 'float4' || family === 'float8') return value === 'NaN' ? Number.POSITIVE_INFINITY : Number(value); // NaN is the greatest, as in PostgreSQL
+  if (family === 'uuid' || family === 'pg_lsn') return Number.parseInt(value.slice(0, 12), 16);
   return Number(value.replaceAll(/\D/g, '')); // dates and times: the digits from the year on, likewise
 }

@@ -57,7 +57,7 @@ export function outputsOf(
     reference,
     columns: targets.map(({ name, node: inner, value }) => {
       if (!inner) return { name, node: time.mayHold(value) ? undefined : createColumnNode(reference, TIMELESS) };
-      const node = createColumnNode(reference, inner.column);
+      const node = createColumnNode(reference, inner.column, [inner]);
       inner.carriesTo.add(node);
       if (mayFilter(inner)) node.carriesTo.add(inner);
       return { name, node };
@@ -85,7 +85,7 @@ export function outputsOfSetOperation(
         const isTimeless = isTimelessType(inLeft.column) && isTimelessType(inRight.column);
         return { name, node: isTimeless ? createColumnNode(reference, TIMELESS) : undefined };
       }
-      const node = createColumnNode(reference, inLeft.column);
+      const node = createColumnNode(reference, inLeft.column, [inLeft, inRight]);
       node.carriesTo.add(inLeft).add(inRight);
       return { name, node };
     }),
@@ -99,7 +99,7 @@ export function createUse(outputs: Outputs): Outputs {
     reference,
     columns: outputs.columns.map(({ name, node: inner }) => {
       if (!inner) return { name, node: undefined };
-      const node = createColumnNode(reference, inner.column);
+      const node = createColumnNode(reference, inner.column, [inner]);
       inner.carriesTo.add(node);
       return { name, node };
     }),

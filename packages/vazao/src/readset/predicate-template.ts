@@ -1,6 +1,7 @@
 /** Predicates before their parameters are known, and how binding makes them into predicates. */
 import { parseArrayLiteral } from './array-literal.ts';
 import { canonical } from './canonical.ts';
+import type { ObstacleCode } from './obstacle.ts';
 import type { Predicate, RangeOperator } from './read-set.ts';
 
 /** A value in PostgreSQL's text form, or the parameter that holds it. */
@@ -32,6 +33,8 @@ export type PredicateTemplate =
   | { readonly kind: 'null' }
   | { readonly kind: 'not null' };
 
+/** Of one condition, and of one reference in the end; beyond, the condition is left out. */
+export const ALTERNATIVES_MAX = 16;
 /** More values than this are not worth an index. */
 export const LIST_VALUES_MAX = 10_000;
 
@@ -86,6 +89,14 @@ export function bindPredicate(
       return { kind: 'in', column, type, values };
     }
   }
+}
+
+/** Why {@link bindPredicate} can't tell; for people. */
+export function whyUnbound(template: PredicateTemplate, parameters: readonly unknown[]): ObstacleCode {
+  if (template.kind === 'in' && template.unless?.some((guards) => mayHold(guards, parameters))) return 'turned-off';
+  if (template.kind !== 'in array') return 'unknown-value';
+  const text = textOf(template.operand, parameters);
+  return (parseArrayLiteral(text ?? '')?.length ?? 0) > LIST_VALUES_MAX ? 'list' : 'unknown-value';
 }
 
 /** Whether all guards may hold for these parameters. */

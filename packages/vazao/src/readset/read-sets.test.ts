@@ -71,6 +71,8 @@ check('columns', [
   ['select distinct on (k) t from a order by k, d', 'a (d, k, t)'],
   ['select sum(n) over (partition by k order by d) from a', 'a (d, k, n)'],
   ['select nonsense from a', 'a (*)'],
+  ['select a.nonsense from a', 'a (*)'],
+  ['select a.pure_one from a where a.id = 1', 'a (*) where id in (1)'],
   ['select y from a as x(y) where y = 3', 'a (id) where id in (3)'],
   ['select only_other from other.a where a.id = 2', 'a (id, only_other) where id in (2)'],
   ['select other.a.id from other.a', 'a (id)'],

@@ -1,4 +1,5 @@
 /** Why the answer of a statement can't be cached. The codes are API; the sentences are for people. */
+import type { Invisibility } from './catalog.ts';
 
 export type RefusalCode =
   /** PostgreSQL's parser rejects the text. */
@@ -29,17 +30,39 @@ export type RefusalCode =
   | 'sample'
   /** Casts to regclass and its kin read the system catalog. */
   | 'catalog-cast'
-  | 'unlogged'
-  | 'temporary'
-  | 'foreign'
-  | 'materialized-view'
-  | 'sequence'
-  | 'system'
-  | 'row-security'
-  | 'unpublished'
-  /** Something that this release does not understand. */
-  | 'unsupported'
+  /** A relation whose changes are not in the feed. */
+  | Invisibility
   | 'too-complex';
+
+/** What to do about each; `docs/read-sets.md` shows the same. */
+export const CURES: Readonly<Record<RefusalCode, string>> = {
+  syntax: 'correct it',
+  'not-one-statement': 'send each by itself',
+  write: 'write outside of cached routes',
+  transaction: 'a cached read has a transaction of its own; leave it out',
+  'session-setting': 'set it where the pool connects',
+  command: 'run it outside of cached routes',
+  lock: 'lock only in transactions that write',
+  'volatile-function': 'pass the value as a parameter, or leave the route uncached',
+  function: 'declare it, with what it reads; or write out what it does',
+  'unknown-function': 'check its name and schema',
+  'session-function': 'pass the value as a parameter',
+  operator: 'use another, or compare in the application',
+  'unknown-table': 'check its name and the search path',
+  'system-column': 'read a column of your own',
+  sample: 'choose by a column',
+  'catalog-cast': 'compare with the name as text',
+  unlogged: '`ALTER TABLE … SET LOGGED`',
+  temporary: 'use a CTE',
+  foreign: 'leave the route uncached',
+  'materialized-view': 'read the tables, or leave the route uncached',
+  sequence: 'read the greatest key of the table',
+  system: 'leave the route uncached',
+  'row-security': 'a condition of your own, with the user as a parameter',
+  unpublished: '`ALTER PUBLICATION … ADD TABLE`; `vazao doctor` says which',
+  unsupported: 'write it in another way, and please report it',
+  'too-complex': 'pass long lists as an array parameter, or split the statement',
+};
 
 export interface Refusal {
   readonly code: RefusalCode;

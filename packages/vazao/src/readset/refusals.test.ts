@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { type Analyzer, createAnalyzer } from './analyzer.ts';
+import { assertDeclared, type DeclaredFunction } from './declared-function.ts';
+import { describeTerm } from './describe.ts';
 import { EXAMPLE_CATALOG } from './example-catalog.ts';
 import { loadParser } from './parse.ts';
 import type { RefusalCode } from './refusal.ts';
@@ -51,6 +53,7 @@ const REFUSED: readonly (readonly [sql: string, code: RefusalCode, pure: boolean
   ['select missing(1)', 'unknown-function', false],
   ['select (a).volatile_one from a', 'volatile-function', false],
   ['select a.volatile_one from a', 'unsupported', false],
+  ['select a.with_default from a', 'unsupported', false],
   ['select q.volatile_one from (select 1 as x) q', 'unsupported', false],
   ["select current_setting('app.tenant')", 'session-function', true],
   ["select current_setting('work_mem')", 'session-function', true],
@@ -122,13 +125,55 @@ test('a cast by a function that is not IMMUTABLE may be meant anywhere', () => {
   const unsureCasts = [{ source: 'text', target: 'integer', schema: 'public', function: 'to_int' }];
   const catalog = { ...EXAMPLE_CATALOG, unsureCasts };
   assert.equal(createAnalyzer(catalog).template('select 1 from a where k = t').refusal?.code, 'function');
-  const declared = createAnalyzer(catalog, { declaredFunctions: ['to_int'] });
+  const declared = createAnalyzer(catalog, { declaredFunctions: [{ name: 'to_int', reads: 'arguments' }] });
   assert.equal(declared.template('select 1 from a where k = t').refusal, undefined);
 });
 
-test('a declared function is trusted', () => {
-  const declared = createAnalyzer(EXAMPLE_CATALOG, { declaredFunctions: ['stable_one', 'public.volatile_one'] });
-  assert.equal(declared.template('select stable_one(), volatile_one()').refusal, undefined);
+const declare = (name: string, reads: 'arguments' | readonly string[] = 'arguments') =>
+  createAnalyzer(EXAMPLE_CATALOG, { declaredFunctions: [{ name, reads }] });
+
+test('a declared function is trusted for what it declares', () => {
+  for (const [name, sql] of [
+    ['stable_one', 'select stable_one()'],
+    ['public.volatile_one', 'select volatile_one()'],
+    // Neither its body nor its default arguments are looked at.
+    ['draws', 'select draws()'],
+    ['with_default', 'select with_default()'],
+  ] as const) {
+    const template = declare(name).template(sql);
+    assert.deepEqual([template.refusal, template.pure, template.terms], [undefined, true, []], sql);
+  }
+  // Only what is named, and only in its schema.
+  assert.equal(declare('other.stable_one').template('select stable_one()').refusal?.code, 'function');
+  assert.equal(declare('random').template('select random()').refusal?.code, 'volatile-function');
+});
+
+test('a declared function that reads tables depends on all of them', () => {
+  const { refusal, bind } = declare('stable_one', ['public.b', 'v']).template(
+    'select t, stable_one() from a where id = 1',
+  );
+  assert.equal(refusal, undefined);
+  assert.deepEqual(bind([]).terms.map(describeTerm), [
+    'a (id, t) where id in (1)',
+    'b (*)',
+    'a (id, k) where k in (1)',
+  ]);
+  for (const [table, code] of [
+    ['unlogged', 'unlogged'],
+    ['missing', 'unknown-table'],
+    ['pg_class', 'system'],
+  ] as const) {
+    assert.equal(declare('stable_one', [table]).template('select stable_one()').refusal?.code, code);
+  }
+});
+
+test('a declaration that says nothing is an error', () => {
+  const check = (name: string, reads: unknown) => () => assertDeclared([{ name, reads } as DeclaredFunction]);
+  check('f', 'arguments')();
+  check('s.f', ['t', 's.t'])();
+  assert.throws(check('a.b.c', []), /"a\.b\.c" is no function/);
+  assert.throws(check('f', ['']), /f reads "", which is no table/);
+  assert.throws(check('f', 'tables'), /f must say what it reads/);
 });
 
 const TIMES: readonly (readonly [sql: string, usesTime: boolean, parameters?: readonly unknown[]])[] = [

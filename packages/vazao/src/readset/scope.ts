@@ -6,6 +6,7 @@ import type { Alternative } from './alternatives.ts';
 import { asKind, asList, asText, asWords, type Tree } from './ast.ts';
 import type { CatalogColumn, CatalogTable } from './catalog.ts';
 import type { Names } from './names.ts';
+import type { Obstacle } from './obstacle.ts';
 import type { PredicateTemplate } from './predicate-template.ts';
 import type { Finding } from './refusal.ts';
 
@@ -20,8 +21,10 @@ export interface Reference {
   readonly nodes: Map<string, ColumnNode>;
   /** Conditions with OR, in the form in which they matter to the reference. */
   readonly alternatives: (readonly Alternative[])[];
-  /** A condition that names the reference and narrows nothing: told to people whose term is the whole table. */
-  opaque: string | undefined;
+  /** For people: why conditions that name the reference narrow nothing. Bounded. */
+  readonly obstacles: Obstacle[];
+  /** For people: a column that equals another. */
+  joinedBy: string | undefined;
 }
 
 /** A reference to a table in a statement; it becomes a term. */
@@ -36,6 +39,8 @@ export interface ColumnNode {
   readonly pins: Set<PredicateTemplate>;
   /** Columns that equal this one in every row that matters to them. */
   readonly carriesTo: Set<ColumnNode>;
+  /** Of a sub-select, CTE or view: the columns within that it shows; for people. */
+  readonly shows: readonly ColumnNode[];
 }
 
 /** What one entry of FROM adds to the names in scope. */
@@ -66,16 +71,28 @@ export interface Scope {
 }
 
 export function createReference(table: CatalogTable): TableReference {
-  return { table, read: new Set(), all: false, nodes: new Map(), alternatives: [], opaque: undefined };
+  return { ...createDerivedReference(), table };
 }
 
 /** The rows of a sub-select, CTE or view. Its columns are not kept in `nodes`: several may have one name. */
 export function createDerivedReference(): Reference {
-  return { table: undefined, read: new Set(), all: false, nodes: new Map(), alternatives: [], opaque: undefined };
+  return {
+    table: undefined,
+    read: new Set(),
+    all: false,
+    nodes: new Map(),
+    alternatives: [],
+    obstacles: [],
+    joinedBy: undefined,
+  };
 }
 
-export function createColumnNode(reference: Reference, column: CatalogColumn): ColumnNode {
-  return { reference, column, pins: new Set(), carriesTo: new Set() };
+export function createColumnNode(
+  reference: Reference,
+  column: CatalogColumn,
+  shows: readonly ColumnNode[] = [],
+): ColumnNode {
+  return { reference, column, pins: new Set(), carriesTo: new Set(), shows };
 }
 
 /** Within a policy of a table: its columns, by its name. */
@@ -135,19 +152,16 @@ function resolveInItem(resolver: Resolver, item: Item, name: string): ColumnNode
   if (columns?.has(name)) return readColumn(item, name);
   if (reference) {
     reference.all = true;
-    if (!noteSystemColumn(resolver, name)) {
-      // `alias.f` where f is no column is the function call f(alias).
-      resolver.findings.push({
-        code: 'unsupported',
-        detail: `${item.name}.${name} is no column of ${reference.table.name}; write a function call as ${name}(${item.name}).`,
-        impure: true,
-      });
-    }
-    return undefined;
+    if (noteSystemColumn(resolver, name)) return undefined;
   }
+  // `alias.f` where f is no column is the call f(alias), which reads the whole row; where there is no such function, an error.
   const mayBeCalled = resolver.names
     .findFunctions(undefined, name)
-    .some((entry) => entry.volatility !== 'immutable' && (columns !== undefined || entry.schema !== 'pg_catalog'));
+    .some(
+      (entry) =>
+        (entry.volatility !== 'immutable' || entry.defaults !== undefined) &&
+        (columns !== undefined || entry.schema !== 'pg_catalog'),
+    );
   if (mayBeCalled) {
     resolver.findings.push({
       code: 'unsupported',

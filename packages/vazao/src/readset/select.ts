@@ -7,6 +7,7 @@ import { asKind, asList, asText, asWords, isTree, type Tree } from './ast.ts';
 import { findFamily } from './canonical.ts';
 import type { CatalogTable } from './catalog.ts';
 import { type Recogniser, recognise } from './conditions.ts';
+import { EXPLAINED_MAX, noteObstacle, noteObstacles } from './find-obstacles.ts';
 import { EMPTY_SIDE, scopeOf, walkFrom } from './from.ts';
 import type { Names } from './names.ts';
 import { expandTargets, type Outputs, outputsOf, outputsOfSetOperation } from './outputs.ts';
@@ -58,6 +59,8 @@ export interface Found {
   /** For each parameter, the families as which it is used; `undefined` members stand for no particular one. */
   readonly parameterFamilies: Map<number, (string | undefined)[]>;
   conditionCount: number;
+  /** Conditions of which was asked why they say nothing. */
+  explainedCount: number;
   /** Text of a column may be read as the name of the current time. */
   readsTimeWords: boolean;
   /** Parameters that are read as times, whatever else they are used as. */
@@ -66,7 +69,7 @@ export interface Found {
   topN: TopN | undefined;
 }
 
-export interface Walk extends Omit<Found, 'conditionCount' | 'topN' | 'readsTimeWords'> {
+export interface Walk extends Omit<Found, 'conditionCount' | 'explainedCount' | 'topN' | 'readsTimeWords'> {
   readonly names: Names;
   readonly time: TimeWords;
   /** Resolves a table's name; notes it if it can't be followed, or is a view. Undefined when there is nothing to refer to. */
@@ -106,6 +109,7 @@ export function createFound(): Found {
     seen: new Set(),
     parameterFamilies: new Map(),
     conditionCount: 0,
+    explainedCount: 0,
     readsTimeWords: false,
     timeParameters: new Set(),
     topN: undefined,
@@ -121,6 +125,10 @@ export function createWalk(names: Names, host: WalkHost, found: Found): Walk {
     const families = walk.parameterFamilies.get(number);
     if (families) families.push(family);
     else walk.parameterFamilies.set(number, [family]);
+  };
+
+  const explain = (condition: unknown, told?: ReadonlySet<Reference>): void => {
+    if (++found.explainedCount <= EXPLAINED_MAX) noteObstacles(recogniser, condition, told);
   };
 
   /** Notes parameters that are used in a way that tells their type. One that is used in any other way is told by its count. */
@@ -214,21 +222,31 @@ export function createWalk(names: Names, host: WalkHost, found: Found): Walk {
           const alternatives = alternativesOf(recogniser, conjunct);
           for (const { conditions } of alternatives) found.conditionCount += conditions.length;
           if (found.conditionCount > CONDITIONS_MAX) return;
-          for (const node of applyAlternatives(alternatives, narrowed)) found.pinned.add(node);
-          noteOpaque(recogniser, conjunct);
+          const { told, pinned } = applyAlternatives(alternatives, narrowed);
+          for (const node of pinned) found.pinned.add(node);
+          explain(conjunct, told);
           continue;
         }
         const conditions = recognise(recogniser, conjunct);
-        if (conditions.length === 0) noteOpaque(recogniser, conjunct);
+        if (conditions.length === 0) explain(conjunct);
         for (const condition of conditions) {
-          if (++found.conditionCount > CONDITIONS_MAX) return;
+          if (++found.conditionCount > CONDITIONS_MAX) {
+            if (condition.kind === 'predicate') noteObstacle(condition.node, 'conditions');
+            return;
+          }
           if (condition.kind === 'equal') walk.equate(condition.left, condition.right, narrowed);
           else if (condition.kind === 'in rows') walk.equateRows(condition.left, condition.right, narrowed);
           else {
             const isNullable = narrowed.get(condition.node.reference);
-            if (isNullable === undefined) continue;
+            if (isNullable === undefined) {
+              noteObstacle(condition.node, isIn(place.scope, condition.node.reference) ? 'outer-join' : 'outer-query');
+              continue;
+            }
             // A row filled with NULLs passes `IS NULL`, so there it says nothing of the table's rows.
-            if (condition.template.kind === 'null' && isNullable) continue;
+            if (condition.template.kind === 'null' && isNullable) {
+              noteObstacle(condition.node, 'missing-row');
+              continue;
+            }
             condition.node.pins.add(condition.template);
             found.pinned.add(condition.node);
           }
@@ -238,6 +256,7 @@ export function createWalk(names: Names, host: WalkHost, found: Found): Walk {
 
     equate(left, right, narrowed) {
       if (left === right) return;
+      noteJoined(left, right);
       if (narrowed.has(right.reference)) left.carriesTo.add(right);
       if (narrowed.has(left.reference)) right.carriesTo.add(left);
     },
@@ -248,6 +267,7 @@ export function createWalk(names: Names, host: WalkHost, found: Found): Walk {
      * equality carries wherever it stands, as it does within EXISTS. To the left as any equality.
      */
     equateRows(left, right, narrowed) {
+      noteJoined(left, right);
       left.carriesTo.add(right);
       if (narrowed.has(left.reference)) right.carriesTo.add(left);
     },
@@ -317,19 +337,19 @@ function castParameters(expression: Tree): ReadonlySet<number> {
   return numbers;
 }
 
-function noteOpaque(recogniser: Recogniser, conjunct: unknown): void {
-  const look = (value: unknown): void => {
-    if (Array.isArray(value)) for (const item of value) look(item);
-    if (!isTree(value)) return;
-    for (const [key, inner] of Object.entries(value)) {
-      if (key === 'SelectStmt') continue;
-      const node = key === 'ColumnRef' && isTree(inner) ? recogniser.columns.get(inner) : undefined;
-      if (node)
-        node.reference.opaque ??= `the condition on ${node.column.name} is no comparison of the bare column with a value`;
-      look(inner);
-    }
-  };
-  look(conjunct);
+/** Whether a reference is one of this FROM, and not of a query around it. */
+function isIn(scope: Scope | undefined, reference: Reference): boolean {
+  return (scope?.items ?? []).some(
+    (item) =>
+      item.reference === reference || [...(item.outputs?.values() ?? [])].some((node) => node.reference === reference),
+  );
+}
+
+function noteJoined(...nodes: readonly ColumnNode[]): void {
+  for (const { reference, column, shows } of nodes) {
+    reference.joinedBy ??= column.name;
+    for (const within of shows) within.reference.joinedBy ??= within.column.name;
+  }
 }
 
 function isStar(target: unknown): boolean {

@@ -1,18 +1,21 @@
 /** A statement's text, analysed: what it reads, as far as that can be said before its parameters are known. */
 
-import { ALTERNATIVES_MAX } from './alternatives.ts';
 import { findFamily } from './canonical.ts';
 import { carryPins } from './carry.ts';
 import type { CatalogColumn, CatalogTable } from './catalog.ts';
 import { familyOf } from './conditions.ts';
+import { noteInside } from './find-obstacles.ts';
 import { mentionsCurrentTime } from './inspect.ts';
+import { addObstacle, describeObstacle, type Obstacle, type ObstacleCode } from './obstacle.ts';
 import {
+  ALTERNATIVES_MAX,
   bindPredicate,
   type Guard,
   mayHold,
   type PredicateTemplate,
   parametersOf,
   parameterText,
+  whyUnbound,
 } from './predicate-template.ts';
 import type { Grain, Predicate, ReadSet, Term } from './read-set.ts';
 import type { Finding, Refusal } from './refusal.ts';
@@ -27,6 +30,8 @@ export interface Template {
   /** The answer depends on the current time: it can only be cached up to a moment that the caller names. */
   readonly usesTime: boolean;
   readonly terms: readonly TermTemplate[];
+  /** The greatest number of a parameter in it. */
+  readonly parameterCount: number;
   /**
    * The read set for these parameters, in PostgreSQL's text form as sent on the wire (an array as `{1,2}`), null for NULL.
    * Anything else is a value that isn't known.
@@ -34,6 +39,8 @@ export interface Template {
   bind(parameters: readonly unknown[]): ReadSet;
   /** Set if the answer is the top of a table, so that {@link Template.narrow} may narrow the read set. */
   readonly topN: TopN | undefined;
+  /** The term that is narrowed so. */
+  readonly topTerm: TermTemplate | undefined;
   /** The read set for these parameters, once it is known what came back. */
   narrow(parameters: readonly unknown[], rows: TopRows): ReadSet;
 }
@@ -46,7 +53,8 @@ export interface TermTemplate {
   /** Of each list one must hold besides. */
   readonly alternatives: readonly (readonly AlternativeTemplate[])[];
   readonly grain: Grain;
-  readonly coarse: string | undefined;
+  /** Why it is not finer; of the whole table at least one. Bounded. */
+  readonly obstacles: readonly Obstacle[];
 }
 
 export interface ConditionTemplate {
@@ -60,8 +68,6 @@ export interface AlternativeTemplate {
   readonly conditions: readonly ConditionTemplate[];
 }
 
-const MATCHED_BY_NOTHING = 'no condition names its columns';
-
 /** The terms of a statement's references, once all conditions are known. */
 export function createTerms(
   references: readonly TableReference[],
@@ -69,18 +75,19 @@ export function createTerms(
   isUsable: (parameter: number) => boolean,
 ): TermTemplate[] {
   carryPins(pinned);
+  noteInside(pinned);
   return references.map((reference) => {
     const { table } = reference;
     const conditions: ConditionTemplate[] = [];
-    let coarse = reference.opaque ?? MATCHED_BY_NOTHING;
+    const obstacles = [...reference.obstacles];
     /** The condition, if it can be compared with what the feed brings. */
     const usable = (column: CatalogColumn, template: PredicateTemplate): ConditionTemplate[] => {
       const isNullTest = template.kind === 'null' || template.kind === 'not null';
       const unusable = parametersOf(template).find((parameter) => !isUsable(parameter));
-      if (column.generated) coarse = `${column.name} is a generated column, which the feed does not carry`;
-      else if (unusable !== undefined)
-        coarse = `$${unusable} is also used where its type can't be told; cast it the same way everywhere`;
+      if (column.generated) addObstacle(obstacles, 'generated', column.name);
+      else if (unusable !== undefined) addObstacle(obstacles, 'parameter', `$${unusable}`);
       else if (isNullTest || familyOf(column)) return [{ column: column.name, type: column.type, template }];
+      else addObstacle(obstacles, 'type', column.name);
       return [];
     };
     for (const { column, pins } of reference.nodes.values()) {
@@ -96,23 +103,28 @@ export function createTerms(
       )
       .filter((list) => list.every(({ guards, conditions }) => guards.length > 0 || conditions.length > 0));
     const grain = conditions.length === 0 && alternatives.length > 0 ? 'predicate' : grainOf(table, conditions);
+    if (grain === 'table' && obstacles.length === 0) {
+      const { joinedBy } = reference;
+      addObstacle(obstacles, joinedBy === undefined ? 'no-condition' : 'join', joinedBy ?? '');
+    }
     return {
       table,
       columns: reference.all ? 'all' : reference.read,
       conditions,
       alternatives,
       grain,
-      coarse: grain === 'table' ? coarse : undefined,
+      obstacles,
     };
   });
 }
 
 /** A term for the whole of a table. */
-export function createWholeTerm(table: CatalogTable, coarse: string): TermTemplate {
-  return { table, columns: 'all', conditions: [], alternatives: [], grain: 'table', coarse };
+export function createWholeTerm(table: CatalogTable, code: ObstacleCode): TermTemplate {
+  const obstacles = [{ code, subject: '' }];
+  return { table, columns: 'all', conditions: [], alternatives: [], grain: 'table', obstacles };
 }
 
-function grainOf(
+export function grainOf(
   table: CatalogTable,
   conditions: readonly { readonly column: string; readonly template: { readonly kind: string } }[],
 ): Grain {
@@ -131,11 +143,15 @@ export interface TemplateParts {
   readonly finding: Finding | undefined;
   readonly usesTime: boolean;
   readonly terms: readonly TermTemplate[];
+  readonly parameterCount: number;
   readonly topN: TopN | undefined;
   /** The term of {@link TemplateParts.topN}. */
   readonly topTerm: TermTemplate | undefined;
-  /** Whether a parameter may be read as a date or time, so that `today` in it means the current day. */
-  readonly mayBeTime: (parameter: number) => boolean;
+  /**
+   * Parameters that are surely not read as a date or time; `today` in any other means the current day. A set, since a
+   * function would keep the syntax tree alive: 15 KB for each template kept, instead of 4.
+   */
+  readonly timeless: ReadonlySet<number>;
 }
 
 export function createTemplate(parts: TemplateParts): Template {
@@ -149,14 +165,16 @@ export function createTemplate(parts: TemplateParts): Template {
   };
   const readSetOf = (terms: readonly Term[], parameters: readonly unknown[]): ReadSet => ({
     terms,
-    usesTime: usesTime || parameters.some((value, at) => parts.mayBeTime(at + 1) && isTimeWord(value)),
+    usesTime: usesTime || parameters.some((value, at) => !parts.timeless.has(at + 1) && isTimeWord(value)),
   });
   return {
     pure: finding === undefined || !finding.impure,
     refusal: finding && { code: finding.code, detail: finding.detail },
     usesTime,
     terms,
+    parameterCount: parts.parameterCount,
     topN,
+    topTerm,
     bind: (parameters) => readSetOf(bindTerms(parameters).flat(), parameters),
     narrow(parameters, rows) {
       const narrowed = bindTerms(parameters).flatMap((bound, at) => {
@@ -179,13 +197,13 @@ function isTimeWord(value: unknown): boolean {
 }
 
 /** More terms than this, from alternatives, are not made for a statement: coarse, never slow. */
-const ALTERNATIVES_TOTAL_MAX = 1_000;
+export const ALTERNATIVES_TOTAL_MAX = 1_000;
 
 interface Budget {
   left: number;
 }
 
-function hasParameters(term: TermTemplate): boolean {
+export function hasParameters(term: Pick<TermTemplate, 'conditions' | 'alternatives'>): boolean {
   const all = [term.conditions, ...term.alternatives.flat().map(({ conditions }) => conditions)].flat();
   return (
     all.some(({ template }) => parametersOf(template).length > 0) ||
@@ -193,23 +211,40 @@ function hasParameters(term: TermTemplate): boolean {
   );
 }
 
+/** Told of each condition that these parameters leave without effect. */
+export type NoteUnbound = (code: ObstacleCode, column: string) => void;
+
 /** One term, or one for each alternative. */
-function bindTerm(term: TermTemplate, parameters: readonly unknown[], budget: Budget): Term[] {
-  let conjunctions: readonly (readonly Predicate[])[] = [bindAll(term.conditions, parameters)];
+export function bindTerm(
+  term: TermTemplate,
+  parameters: readonly unknown[],
+  budget: Budget,
+  note?: NoteUnbound,
+): Term[] {
+  let conjunctions: readonly (readonly Predicate[])[] = [bindAll(term.conditions, parameters, note)];
   for (const list of term.alternatives) {
-    const live = bindAlternatives(list, parameters);
-    if (!live || conjunctions.length * live.length > Math.min(ALTERNATIVES_MAX, budget.left)) continue;
+    const live = bindAlternatives(list, parameters, note);
+    if (!live) continue;
+    if (conjunctions.length * live.length > Math.min(ALTERNATIVES_MAX, budget.left)) {
+      note?.('alternatives', columnIn(list));
+      continue;
+    }
     conjunctions = conjunctions.flatMap((left) => live.map((right) => [...left, ...right]));
   }
   if (conjunctions.length > 1) budget.left -= conjunctions.length;
   return conjunctions.map((predicates) => createTerm(term, predicates));
 }
 
-function bindAll(conditions: readonly ConditionTemplate[], parameters: readonly unknown[]): readonly Predicate[] {
+export function bindAll(
+  conditions: readonly ConditionTemplate[],
+  parameters: readonly unknown[],
+  note?: NoteUnbound,
+): readonly Predicate[] {
   const predicates: Predicate[] = [];
   for (const { template, column, type } of conditions) {
     const predicate = bindPredicate(template, column, type, parameters);
     if (predicate) predicates.push(predicate);
+    else note?.(whyUnbound(template, parameters), column);
   }
   return predicates;
 }
@@ -218,10 +253,14 @@ function bindAll(conditions: readonly ConditionTemplate[], parameters: readonly 
 function bindAlternatives(
   list: readonly AlternativeTemplate[],
   parameters: readonly unknown[],
+  note?: NoteUnbound,
 ): readonly (readonly Predicate[])[] | undefined {
   const live = list
     .filter(({ guards }) => mayHold(guards, parameters))
-    .map(({ conditions }) => bindAll(conditions, parameters));
+    .map(({ conditions }) => {
+      if (conditions.length === 0) note?.('turned-off', columnIn(list));
+      return bindAll(conditions, parameters, note);
+    });
   if (live.some((predicates) => predicates.length === 0)) return undefined;
   if (live.length > 0) return live;
   // None holds: nothing satisfies the condition.
@@ -229,12 +268,17 @@ function bindAlternatives(
   return first && [[{ kind: 'in', column: first.column, type: first.type, values: new Set() }]];
 }
 
+function columnIn(list: readonly AlternativeTemplate[]): string {
+  return list.flatMap(({ conditions }) => conditions)[0]?.column ?? '';
+}
+
 function createTerm(term: TermTemplate, predicates: readonly Predicate[]): Term {
   const grain = grainOf(
     term.table,
     predicates.map((predicate) => ({ column: predicate.column, template: predicate })),
   );
-  const coarse = grain === 'table' ? (term.coarse ?? "the value given can't be compared exactly") : undefined;
+  const obstacle = term.obstacles[0] ?? { code: 'unknown-value', subject: term.conditions[0]?.column ?? 'its columns' };
+  const coarse = grain === 'table' ? describeObstacle(obstacle) : undefined;
   return {
     table: term.table,
     columns: term.columns,

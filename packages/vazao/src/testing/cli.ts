@@ -62,8 +62,13 @@ function readCommandLine(pid: string): string {
   }
 }
 
-/** Writes a small application to a folder, and returns the path of its module. `extra` is code in the object. */
-export function writeApplication(folder: string, extra = '', migration = 'create table a (n int);'): string {
+/** Writes a small application to a folder, and returns the path of its module. `extra` is code in the object, `routes` in `register`. */
+export function writeApplication(
+  folder: string,
+  extra = '',
+  migration = 'create table a (n int);',
+  routes = '',
+): string {
   mkdirSync(join(folder, 'migrations'), { recursive: true });
   writeFileSync(join(folder, 'migrations/0001_tables.sql'), migration);
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
@@ -78,6 +83,7 @@ export function writeApplication(folder: string, extra = '', migration = 'create
     app.get('/count', { config: { cache: true } }, async () => (await db.query('select count(*)::int as n from a')).rows[0]);
     app.post('/count', async () => { await db.query('insert into a values (1)'); return {}; });
     app.get('/slow', async () => { await db.query('select pg_sleep(30)'); return {}; });
+    ${routes}
   },
   ${extra}
 };

@@ -2,7 +2,7 @@
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
 import pg from 'pg';
 import { Cache } from '../cache/index.ts';
-import { Pool } from '../db/index.ts';
+import { Pool, type PoolOptions } from '../db/index.ts';
 import { createFeed, type Feed, type FeedOptions, parseLsn, setReplicaIdentityFull } from '../feed/index.ts';
 import { type CacheValue, type PluginOptions, vazaoPlugin } from '../http/index.ts';
 import type { TestDatabase } from './database.ts';
@@ -31,6 +31,7 @@ export interface TestPlatformOptions {
   readonly schema: string;
   readonly plugin?: Partial<PluginOptions> | undefined;
   readonly feed?: Partial<FeedOptions> | undefined;
+  readonly pool?: Pick<PoolOptions, 'declaredFunctions'> | undefined;
   readonly cacheBytes?: number | undefined;
   readonly fastify?: FastifyServerOptions | undefined;
 }
@@ -49,7 +50,13 @@ export async function createTestPlatform(database: TestDatabase, options: TestPl
 
   const feed = createFeed({ connection: database.url, ...options.feed });
   const cache = new Cache<CacheValue>({ feed, sizeMaxBytes: options.cacheBytes });
-  const db = new Pool({ connectionString: database.url, max: 10, cache: cache as Cache<unknown>, feed });
+  const db = new Pool({
+    ...options.pool,
+    connectionString: database.url,
+    max: 10,
+    cache: cache as Cache<unknown>,
+    feed,
+  });
   db.on('error', () => {});
   await feed.start();
   await db.prepare();

@@ -3,9 +3,11 @@ import type { Choices } from './choices.fuzz.ts';
 import { type Kind, randomValue } from './kinds.fuzz.ts';
 import type { OracleChange } from './oracle.fuzz.ts';
 import { conditionOn, insertInto, type OracleSchema, type OracleTable } from './schema.fuzz.ts';
+import { drawSessionChange } from './session.fuzz.ts';
 
 /** `focus`: names of the tables that the batch is mostly about. */
 export function drawChange(schema: OracleSchema, focus: ReadonlySet<string>, choices: Choices): OracleChange {
+  if (schema.session && choices.rarely(5)) return drawSessionChange(choices);
   const degrade = choices.pick([
     'none',
     'none',

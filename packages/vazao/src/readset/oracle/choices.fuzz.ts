@@ -1,6 +1,6 @@
 /**
- * A tape of numbers from which a case is drawn. fast-check shrinks it; since each choice lists its simplest alternative
- * first, smaller numbers are simpler cases, and a tape that has run out chooses the simplest of all.
+ * A tape of numbers from which a case is drawn. Each choice lists its simplest alternative first, and a tape that has run out
+ * chooses the simplest of all.
  */
 export interface Choices {
   /** A whole number from 0 to `count - 1`. */

@@ -1,6 +1,6 @@
 /** Draws conditions: comparisons of every form, trees of AND, OR and NOT, sub-selects. */
 import { type Column, columnOf, type Draft, keyOf, keyOfAny, parameter, type Relation, value } from './draft.fuzz.ts';
-import { type Kind, literal, TYPE_NAMES, VALUES } from './kinds.fuzz.ts';
+import { isKey, type Kind, literal, TYPE_NAMES, VALUES } from './kinds.fuzz.ts';
 
 export function conditions(draft: Draft, own: readonly Relation[], outer: readonly Relation[], depth: number): string {
   const count = draft.choices.pick([1, 1, 2, 3]);
@@ -55,6 +55,25 @@ export function condition(draft: Draft, own: readonly Relation[], outer: readonl
     default:
       if (depth <= 0) return equality(draft, column);
       return subSelect(draft, own, outer, column, depth);
+  }
+}
+
+/** A comparison of a column with values: what a read set can understand, if it knows the type. */
+export function comparison(draft: Draft, column: Column): string {
+  const { choices } = draft;
+  const { sql, kind } = column;
+  switch (choices.number(6)) {
+    case 0:
+    case 1:
+      return equality(draft, column);
+    case 2:
+      return `${sql} in (${value(draft, kind)}, ${value(draft, kind)})`;
+    case 3:
+      return `${sql} = any(${list(draft, kind)})`;
+    case 4:
+      return `(${equality(draft, column)} or ${equality(draft, column)})`;
+    default:
+      return range(draft, column);
   }
 }
 
@@ -142,9 +161,13 @@ function rowComparison(draft: Draft, own: readonly Relation[]): string {
 /** Forms that mean more or less than an equality: a reader must not take them for one. */
 function peculiar(draft: Draft, { sql, kind }: Column): string {
   const { choices, schema } = draft;
+  if (schema.functions.length > 0 && choices.rarely(3)) {
+    const argument = isKey(kind) ? sql : '1';
+    return `${choices.pick(schema.functions)}(${argument}::int)::text = ${choices.pick([`'0'`, `'1'`, `'2'`, `'true'`, `'a'`])}`;
+  }
   const own = OF_KIND[kind];
   if (own && !choices.rarely(3)) return choices.pick(own).replaceAll('COLUMN', sql);
-  switch (choices.number(12)) {
+  switch (choices.number(11)) {
     case 0:
       return `${sql}::text = ${parameter(draft, choices.pick(VALUES[kind]))}`;
     case 1:
@@ -165,9 +188,6 @@ function peculiar(draft: Draft, { sql, kind }: Column): string {
       return `greatest(${sql}, ${value(draft, kind)}) = ${value(draft, kind)}`;
     case 9:
       return `${sql} <> ${value(draft, kind)}`;
-    case 10:
-      if (schema.functions.length === 0) return equality(draft, { sql, kind });
-      return `${choices.pick(schema.functions)}(${sql}::int) = ${value(draft, 'int')}`;
     default:
       return `${sql}::text ${choices.pick(['like', 'ilike', '~'])} ${choices.pick([`'a%'`, `'1'`, `'_'`])}`;
   }
@@ -220,6 +240,9 @@ const OF_KIND: Partial<Record<Kind, readonly string[]>> = {
     `COLUMN at time zone 'UTC' > '2024-01-01 13:00'`,
     `date_trunc('day', COLUMN) = '2024-01-01'`,
   ],
+  float4: ['COLUMN = 0.1', 'COLUMN::float8 = 0.1', `COLUMN > 1`, `COLUMN = '0.1'::float8`],
+  cash: [`COLUMN = 1::money`, `COLUMN::numeric = 1`],
+  xml: [`COLUMN::text = '<a/>'`, `COLUMN is document`],
   interval: [`COLUMN = '24:00'`, `justify_hours(COLUMN) = '1 day'`],
   int: [
     'COLUMN + 0 = 1',

@@ -1,6 +1,6 @@
 /** A statement that is being drawn: its parameters, its aliases, the names in sight. */
 import type { Choices } from './choices.fuzz.ts';
-import { isKey, type Kind, literal, TYPE_NAMES, VALUES } from './kinds.fuzz.ts';
+import { CONSTRUCTED, isKey, type Kind, literal, NUMBERS_OF, TYPE_NAMES, VALUES } from './kinds.fuzz.ts';
 import type { OracleSchema } from './schema.fuzz.ts';
 
 export interface Column {
@@ -48,6 +48,8 @@ export function parameter(draft: Draft, value: string | null): string {
 export function value(draft: Draft, kind: Kind): string {
   const { choices } = draft;
   const text = choices.pick(VALUES[kind]);
+  const { sessionValues } = draft.schema;
+  if (sessionValues && (kind === 'text' || kind === 'role') && choices.rarely(3)) return choices.pick(sessionValues);
   switch (choices.number(10)) {
     case 0:
     case 1:
@@ -60,7 +62,7 @@ export function value(draft: Draft, kind: Kind): string {
     case 5:
       return `${parameter(draft, kind === 'int' && choices.rarely(3) ? '1.6' : text)}::${TYPE_NAMES[kind]}`;
     case 6:
-      return kind === 'int' || kind === 'float' ? choices.pick(['1.0', '1.6', '1', '2e0']) : literal(text);
+      return choices.pick(NUMBERS_OF[kind] ?? CONSTRUCTED[kind] ?? [literal(text)]);
     case 7:
       return choices.rarely(3) ? 'null' : literal(text);
     case 8:

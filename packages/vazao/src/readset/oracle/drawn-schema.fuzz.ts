@@ -1,11 +1,13 @@
 /** Schemas drawn at random: tables of drawn types with references, partitions, children, triggers, views over views. */
 import type { Choices } from './choices.fuzz.ts';
-import { KINDS, type Kind, TYPE_NAMES } from './kinds.fuzz.ts';
+import { INSENSITIVE, KINDS, type Kind, TYPE_NAMES } from './kinds.fuzz.ts';
 import { type OracleSchema, type OracleTable, table } from './schema.fuzz.ts';
 
-const TYPES = [
+export const TYPES: readonly string[] = [
   `create type mood as enum ('sad', 'ok', 'glad')`,
   'create domain small as int check (value < 1000)',
+  'create domain span as interval',
+  'create domain doc as jsonb',
   `create collation insensitive (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`,
 ];
 
@@ -32,10 +34,7 @@ function drawTable(name: string, tables: OracleTable[], ddl: string[], choices: 
   if (tables.length > 0) columns.ref = parent ? (parent.columns.id as Kind) : 'int';
   columns.k = choices.pick(['int', 'int', 'bigint', 'small', 'numeric', 'text'] as const);
   for (const column of NAMES.slice(1, 3 + choices.number(4))) columns[column] = choices.pick(KINDS);
-  const definitions = Object.entries(columns).map(([column, kind]) => {
-    const collation = kind === 'ci' ? ' collate insensitive' : '';
-    return `${column} ${TYPE_NAMES[kind]}${collation}`;
-  });
+  const definitions = definitionsOf(columns);
   const generated: string[] = [];
   if (choices.rarely(3)) {
     // A virtual column may not use a domain.
@@ -81,6 +80,12 @@ function drawTable(name: string, tables: OracleTable[], ddl: string[], choices: 
       `create trigger note after insert or update on ${name} for each row execute function ${name}_note()`,
     );
   }
+}
+
+export function definitionsOf(columns: Readonly<Record<string, Kind>>): string[] {
+  return Object.entries(columns).map(
+    ([column, kind]) => `${column} ${TYPE_NAMES[kind]}${INSENSITIVE.has(kind) ? ' collate insensitive' : ''}`,
+  );
 }
 
 function isWhole(kind: Kind | undefined): boolean {

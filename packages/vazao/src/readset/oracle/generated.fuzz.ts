@@ -1,32 +1,28 @@
 /** Runs drawn cases: group by group, each with a schema of its own; the same seed and group give the same cases. */
 import type pg from 'pg';
 import { drawChange } from './changes.fuzz.ts';
-import { createChoices, createTapes } from './choices.fuzz.ts';
+import { type Choices, createChoices, createTapes } from './choices.fuzz.ts';
+import { drawComparisonSchema } from './comparison-schema.fuzz.ts';
 import { drawSchema } from './drawn-schema.fuzz.ts';
-import { type Batch, Oracle, type OracleCase, type OracleEvents, type OracleStatement } from './oracle.fuzz.ts';
+import { type Batch, Oracle, type OracleCase, type OracleEvents } from './oracle.fuzz.ts';
 import { createRows, HAND_MADE, type OracleSchema } from './schema.fuzz.ts';
+import { drawSecuredSchema } from './secured-schema.fuzz.ts';
+import { CREATE_ROLES } from './session.fuzz.ts';
 import { drawShape } from './shapes.fuzz.ts';
 import { drawStatement } from './statements.fuzz.ts';
 import { countCase, type Tally } from './tally.fuzz.ts';
 
-const BATCHES = 24;
+const BATCHES = 12;
 const STATEMENTS = 10;
 const CHANGES = 8;
-
-/** The tapes of one case, from which it can be drawn again. */
-export interface CaseTapes {
-  readonly schema: OracleSchema;
-  readonly focus: readonly string[];
-  readonly rows: string;
-  readonly isShape: boolean;
-  readonly statement: readonly number[];
-  readonly change: readonly number[];
-}
+/** Of the statements over the hand-made schema. */
+const SHAPES = 4;
 
 export interface Miss {
   readonly found: OracleCase;
-  readonly tapes: CaseTapes;
-  readonly group: number;
+  readonly schema: OracleSchema;
+  /** SQL that fills the tables. */
+  readonly rows: string;
 }
 
 /** Runs one group on the client's database, whose contents are dropped; stops at the first miss. */
@@ -38,41 +34,28 @@ export async function runGroup(
   isOver: () => boolean,
 ): Promise<Miss | undefined> {
   const tapes = createTapes(seed, group);
-  const isHandMade = group % 3 === 0;
-  const schema = isHandMade ? HAND_MADE : drawSchema(createChoices(tapes(120)));
-  const oracle = await createOracle(client, schema.ddl);
+  const schema = drawSchemaOf(group, createChoices(tapes(120)));
+  const isHandMade = schema === HAND_MADE;
+  const oracle = await createOracle(client, schema);
   let miss: Miss | undefined;
   try {
     for (let at = 0; at < BATCHES && !miss && !isOver(); at++) {
       const rows = createRows(schema, createChoices(tapes(400))).join(';\n');
       const focus = drawFocus(schema, tapes(4));
-      const statementTapes = Array.from({ length: STATEMENTS }, () => tapes(200));
-      const changeTapes = Array.from({ length: CHANGES }, () => tapes(60));
-      const statements = statementTapes.map((tape, at) => drawOne(schema, focus, isHandMade && at < 4, tape));
-      const batch: Batch = {
-        rows,
-        statements,
-        changes: changeTapes.map((tape) => drawChange(schema, new Set(focus), createChoices(tape))),
-      };
+      const statements = Array.from({ length: STATEMENTS }, (_, at) => {
+        const choices = createChoices(tapes(200));
+        return isHandMade && at < SHAPES ? drawShape(choices) : drawStatement(schema, focus, choices);
+      });
+      const changes = Array.from({ length: CHANGES }, () =>
+        drawChange(schema, new Set(focus), createChoices(tapes(60))),
+      );
+      const batch: Batch = { rows, statements, changes };
       tally.statements += statements.length;
       await oracle.run(batch, {
         ...countRest(tally),
         onCase(found) {
           countCase(tally, found);
-          if (found.verdict !== 'miss' || miss) return;
-          const { statementAt, changeAt } = found;
-          miss = {
-            found,
-            group,
-            tapes: {
-              schema,
-              focus,
-              rows,
-              isShape: isHandMade && statementAt < 4,
-              statement: statementTapes[statementAt] ?? [],
-              change: changeTapes[changeAt] ?? [],
-            },
-          };
+          if (found.verdict === 'miss') miss ??= { found, schema, rows };
         },
       });
     }
@@ -80,6 +63,19 @@ export async function runGroup(
     oracle.close();
   }
   return miss;
+}
+
+function drawSchemaOf(group: number, choices: Choices): OracleSchema {
+  switch (group % 4) {
+    case 0:
+      return HAND_MADE;
+    case 1:
+      return drawSchema(choices);
+    case 2:
+      return drawSecuredSchema(choices);
+    default:
+      return drawComparisonSchema(choices);
+  }
 }
 
 export function countRest(tally: Tally): Pick<OracleEvents, 'onRefused' | 'onRejected' | 'onUnstable'> {
@@ -96,23 +92,16 @@ export function countRest(tally: Tally): Pick<OracleEvents, 'onRefused' | 'onRej
   };
 }
 
-export function drawOne(
-  schema: OracleSchema,
-  focus: readonly string[],
-  isShape: boolean,
-  tape: readonly number[],
-): OracleStatement {
-  return isShape ? drawShape(createChoices(tape)) : drawStatement(schema, focus, createChoices(tape));
-}
-
 /** Two tables that statements and changes of a batch are mostly about. */
 function drawFocus(schema: OracleSchema, tape: readonly number[]): string[] {
   const choices = createChoices(tape);
-  return [choices.pick(schema.tables).name, choices.pick(schema.tables).name];
+  const first = choices.pick(schema.tables).name;
+  return [first, schema.isPlain ? first : choices.pick(schema.tables).name];
 }
 
-export async function createOracle(client: pg.Client, ddl: readonly string[]): Promise<Oracle> {
-  await client.query('drop schema public cascade; create schema public');
-  await client.query(ddl.join(';\n'));
-  return Oracle.create(client);
+/** Makes the client's database anew. */
+export async function createOracle(client: pg.Client, schema: Pick<OracleSchema, 'ddl' | 'session'>): Promise<Oracle> {
+  await client.query('reset all; drop schema public cascade; drop schema if exists shop cascade; create schema public');
+  await client.query([...(schema.session ? CREATE_ROLES : []), ...schema.ddl].join(';\n'));
+  return Oracle.create(client, schema.session);
 }

@@ -10,6 +10,7 @@ import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import { TermIndex } from '../../cache/term-index.ts';
 import { loadCatalog } from '../../db/load-catalog.ts';
+import { QUICK_SETTINGS_SQL } from '../../db/session-settings.ts';
 import { type Analyzer, createAnalyzer } from '../analyzer.ts';
 import type { Catalog } from '../catalog.ts';
 import type { Change } from '../change.ts';
@@ -18,6 +19,7 @@ import type { Template } from '../template.ts';
 import { touches } from '../touches.ts';
 import { literal } from './kinds.fuzz.ts';
 import { createRecorder, type Degrade, installRecorder, RAW, type Recorder } from './recorder.fuzz.ts';
+import { asReader, asWriter, type OracleSession } from './session.fuzz.ts';
 
 export interface OracleStatement {
   readonly sql: string;
@@ -30,6 +32,8 @@ export interface OracleStatement {
 
 export interface OracleChange {
   readonly sql: string;
+  /** What the session that asks afterwards sets for itself, where that is the change. */
+  readonly session?: string | undefined;
   readonly degrade: Degrade;
 }
 
@@ -63,8 +67,6 @@ export interface Batch {
   readonly changes: readonly OracleChange[];
 }
 
-/** The feed speaks UTC; statements run in any zone. */
-const STATEMENT_ZONE = 'America/Sao_Paulo';
 const SESSION = `set extra_float_digits = 3; set client_min_messages = notice; set plan_cache_mode = force_generic_plan;
   set jit = off; set statement_timeout = '5s'; set max_parallel_workers_per_gather = 0; set synchronous_commit = off`;
 const PUBLICATION = 'vazao_oracle';
@@ -85,9 +87,13 @@ export class Oracle {
   readonly analyzer: Analyzer;
   readonly #recorder: Recorder;
   readonly #lineage: ReadonlyMap<number, readonly number[]>;
+  readonly #asReader: string;
+  readonly #asWriter: string;
 
-  private constructor(client: pg.Client, catalog: Catalog) {
+  private constructor(client: pg.Client, catalog: Catalog, session: OracleSession | undefined) {
     this.client = client;
+    this.#asReader = asReader(session);
+    this.#asWriter = asWriter(session);
     this.catalog = catalog;
     this.analyzer = createAnalyzer(catalog, { templatesMax: 200 });
     this.#recorder = createRecorder(client, catalog);
@@ -95,15 +101,16 @@ export class Oracle {
   }
 
   /** For the schema as it is now in the client's database. */
-  static async create(client: pg.Client): Promise<Oracle> {
-    await client.query(`reset all; ${SESSION}`);
+  static async create(client: pg.Client, session?: OracleSession | undefined): Promise<Oracle> {
+    await client.query(['reset all', SESSION, ...(session?.settings ?? [])].join('; '));
     await installRecorder(client);
     // The catalog must see the tables published. Then the publication goes again: with it PostgreSQL asks each table for a
     // replica identity, which nothing here needs.
     await client.query(`create publication ${PUBLICATION} for all tables`);
+    if (session) await client.query(`set session authorization ${session.role}`);
     const catalog = await loadCatalog(client, { publication: PUBLICATION });
-    await client.query(`drop publication ${PUBLICATION}`);
-    return new Oracle(client, catalog);
+    await client.query(`set session authorization default; drop publication ${PUBLICATION}`);
+    return new Oracle(client, catalog, session);
   }
 
   close(): void {
@@ -114,7 +121,7 @@ export class Oracle {
     const { client } = this;
     await client.query('begin');
     try {
-      await client.query(`${batch.rows};\nset local timezone = '${STATEMENT_ZONE}'; savepoint base`);
+      await client.query(`${batch.rows};\n${this.#asReader}; savepoint base`);
       const prepared: Prepared[] = [];
       for (const [at, statement] of batch.statements.entries()) {
         const ready = await this.#prepare(statement, at, events);
@@ -157,9 +164,10 @@ export class Oracle {
     changeAt: number,
     events: OracleEvents,
   ): Promise<void> {
-    const sql = `rollback to base; set local timezone = 'UTC';\n${change.sql};\nset local timezone = '${STATEMENT_ZONE}'`;
+    if (change.session && (await this.#isNoticed(change.session))) return;
+    const sql = `rollback to base; ${this.#asWriter};\n${change.sql};\n${this.#asReader}; ${change.session ?? ''}`;
     const told = await this.#changeAndAsk(prepared, change, sql);
-    if (!told || told.changes.length === 0) return;
+    if (!told || (told.changes.length === 0 && !change.session)) return;
     const { changes, answers } = told;
     const oids = new Set(changes.flatMap(({ relation }) => this.#lineage.get(relation.oid) ?? [relation.oid]));
     const touched = this.#touched(index, prepared, changes);
@@ -170,13 +178,21 @@ export class Oracle {
       const after = digest(statement, rows);
       const isTouched = touched.has(one);
       const verdict = before !== after ? (isTouched ? 'alarm' : 'miss') : isTouched ? 'false alarm' : 'quiet';
-      if (verdict === 'miss' && !(await this.#isStable(statement, at, sql))) {
+      if (verdict === 'miss' && !(await this.#isStable(statement, at, sql, change.session ?? ''))) {
         events.onUnstable(statement);
         continue;
       }
       const isRelated = terms.some((term) => oids.has(term.table.oid));
       events.onCase({ statement, statementAt: at, change, changeAt, verdict, changes, terms, isRelated });
     }
+  }
+
+  /** Whether a fill in such a session is abandoned: its answer is not shared with the sessions of the catalog. */
+  async #isNoticed(change: string): Promise<boolean> {
+    const ask = `select ${QUICK_SETTINGS_SQL} as settings`;
+    const results = await this.client.query(`rollback to base; ${ask}; ${change}; ${ask}; rollback to base`);
+    const [before, after] = (results as unknown as pg.QueryResult[]).flatMap(({ rows }) => rows);
+    return before.settings !== after.settings;
   }
 
   /**
@@ -240,23 +256,25 @@ export class Oracle {
   }
 
   /** Whether the answers before and after stay what they are when rows only move to other places on disk. */
-  async #isStable(statement: OracleStatement, at: number, changeSql: string): Promise<boolean> {
+  async #isStable(statement: OracleStatement, at: number, changeSql: string, session: string): Promise<boolean> {
     const roots = this.catalog.tables.filter((table) => table.kind === 'table' && table.invisible === undefined);
-    const answers = async (sql: string): Promise<Set<string>> => {
+    const answers = async (sql: string, session: string): Promise<Set<string>> => {
       const found = new Set<string>();
       for (let turn = 0; turn < SHUFFLES; turn++) {
         await this.client.query(sql);
         await this.client.query(
-          `set local session_replication_role = replica; set local client_min_messages = error; ${turn === 0 ? '' : roots.flatMap(shuffle).join('')}`,
+          `${this.#asWriter}; set local session_replication_role = replica; set local client_min_messages = error; ${turn === 0 ? '' : roots.flatMap(shuffle).join('')}`,
         );
-        await this.client.query(`set local client_min_messages = notice; set local session_replication_role = origin`);
+        await this.client.query(
+          `set local client_min_messages = notice; set local session_replication_role = origin; ${this.#asReader}; ${session}`,
+        );
         found.add(digest(statement, toLines(await this.#execute(statement, at))));
       }
       return found;
     };
     try {
-      const before = await answers(`rollback to base; set local timezone = '${STATEMENT_ZONE}'`);
-      const after = await answers(changeSql);
+      const before = await answers('rollback to base', '');
+      const after = await answers(changeSql, session);
       return before.size === 1 && after.size === 1 && ![...before].some((answer) => after.has(answer));
     } catch {
       return true; // not to be shuffled: let a person look at it

@@ -166,7 +166,7 @@ function drawChange(choices: Choices): OracleChange {
 export async function measurePrecision(client: pg.Client, seed: number, casesPerClass: number): Promise<Tally> {
   const tally = createTally();
   const tapes = createTapes(seed, 0);
-  const oracle = await createOracle(client, DDL);
+  const oracle = await createOracle(client, { ddl: DDL });
   const rows = [
     `insert into customers select n, 'name ' || n, 'city ' || n % 5, n % 3 > 0 from generate_series(1, ${PARENTS}) n`,
     `insert into orders select n, 1 + (n * 7 + n / 31) % ${PARENTS}, n % 40, '${dayOf(0)}'::timestamptz + (n * 37 % 28) * interval '1 day', 'new'

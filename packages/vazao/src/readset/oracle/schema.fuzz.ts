@@ -4,6 +4,7 @@
  */
 import type { Choices } from './choices.fuzz.ts';
 import { type Kind, literal, randomValue, VALUES } from './kinds.fuzz.ts';
+import type { OracleSession } from './session.fuzz.ts';
 
 export interface OracleTable {
   readonly name: string;
@@ -21,6 +22,12 @@ export interface OracleSchema {
   readonly tables: readonly OracleTable[];
   /** SQL functions of one integer argument. */
   readonly functions: readonly string[];
+  /** Statements compare columns of one table with values, and nothing else. @defaultValue false */
+  readonly isPlain?: boolean | undefined;
+  /** Who asks, and in what session. @defaultValue the superuser that writes */
+  readonly session?: OracleSession | undefined;
+  /** Expressions of the session, as text. */
+  readonly sessionValues?: readonly string[] | undefined;
 }
 
 const P = {

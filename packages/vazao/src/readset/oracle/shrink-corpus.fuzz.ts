@@ -1,7 +1,7 @@
-/** Makes a miss over given data small: rows are left out as long as it stays one. The schema stays as it was given. */
+/** Makes a miss over given data small: the statement, the change, then rows are left out as long as it stays one. The schema stays as it was given. */
 import type { Corpus } from './corpus.fuzz.ts';
 import type { OracleCase } from './oracle.fuzz.ts';
-import { findMiss, leaveOut, printMiss } from './shrink.fuzz.ts';
+import { findMiss, leaveOut, printMiss, shrinkCase } from './shrink.fuzz.ts';
 
 /** More rows than this are not tried one by one. */
 const ROWS_MAX = 3_000;
@@ -21,7 +21,8 @@ export async function shrinkCorpusMiss(corpus: Corpus, found: OracleCase, schema
     );
     stored.push(...rows);
   }
-  let best = found;
+  let best = await shrinkCase(oracle, 'select', found);
+  const { statement, change } = best;
   const without = (kept: readonly StoredRow[]): string => {
     const left = new Set(kept);
     const gone = Map.groupBy(
@@ -41,13 +42,13 @@ export async function shrinkCorpusMiss(corpus: Corpus, found: OracleCase, schema
   let kept: readonly StoredRow[] = stored;
   if (stored.length <= ROWS_MAX) {
     kept = await leaveOut(stored, async (rest) => {
-      const miss = await findMiss(oracle, without(rest), found.statement, found.change);
+      const miss = await findMiss(oracle, without(rest), statement, change);
       if (miss) best = miss;
       return miss !== undefined;
     });
   }
   const rows = kept.length < stored.length ? await inserts(corpus, kept) : [`-- with all of the data given`];
-  return printMiss([`\\i ${schemaFile}`], rows, best);
+  return printMiss([`\\i ${schemaFile}`], rows, best, undefined);
 }
 
 async function inserts(corpus: Corpus, kept: readonly StoredRow[]): Promise<string[]> {

@@ -1,48 +1,28 @@
 /** Makes a miss small, and prints it as SQL for psql. */
-import fc from 'fast-check';
 import type pg from 'pg';
-import { drawChange } from './changes.fuzz.ts';
-import { createChoices } from './choices.fuzz.ts';
-import { createOracle, drawOne, type Miss } from './generated.fuzz.ts';
+import { createOracle, type Miss } from './generated.fuzz.ts';
 import { literal } from './kinds.fuzz.ts';
 import type { Oracle, OracleCase, OracleChange, OracleStatement } from './oracle.fuzz.ts';
+import { asReader, asWriter, CREATE_ROLES, type OracleSession } from './session.fuzz.ts';
+import { shrinkStatement, shrinkText } from './shrink-text.fuzz.ts';
 
 const TIME_LIMIT_MS = 25_000;
 
 /** Leaves the client's database as it happens to be. */
 export async function shrinkMiss(client: pg.Client, miss: Miss): Promise<string> {
-  const { schema, focus, rows, isShape } = miss.tapes;
-  let best = miss.found;
-  let oracle = await createOracle(client, schema.ddl);
-  // First the statement and the change, by their tapes: smaller numbers are simpler cases.
-  const tape = fc.array(fc.nat(2 ** 24), { minLength: 0, maxLength: 400 });
-  const until = performance.now() + TIME_LIMIT_MS;
-  const property = fc.asyncProperty(tape, tape, async (statementTape, changeTape) => {
-    if (performance.now() > until) return true; // ends the search, with none of it still running
-    const statement = drawOne(schema, focus, isShape, statementTape);
-    const change = drawChange(schema, new Set(focus), createChoices(changeTape));
-    const found = await findMiss(oracle, rows, statement, change);
-    if (found) best = found;
-    return found === undefined;
-  });
-  await fc.check(property, {
-    seed: 1,
-    numRuns: 1,
-    examples: [[[...miss.tapes.statement], [...miss.tapes.change]]],
-  });
-  oracle.close();
-  // Then rows and definitions, by leaving out.
+  const { schema, rows } = miss;
+  const { session } = schema;
+  let oracle = await createOracle(client, schema);
+  let best = await shrinkCase(oracle, rows, miss.found);
   const { statement, change } = best;
-  let rowList = splitRows(rows);
-  oracle = await createOracle(client, schema.ddl);
-  rowList = await leaveOut(
-    rowList,
+  const rowList = await leaveOut(
+    splitRows(rows),
     async (rest) => (await findMiss(oracle, rest.join(';\n'), statement, change)) !== undefined,
   );
   oracle.close();
   const ddl = await leaveOut(schema.ddl, async (rest) => {
     try {
-      oracle = await createOracle(client, rest);
+      oracle = await createOracle(client, { ddl: rest, session });
     } catch {
       return false;
     }
@@ -51,7 +31,24 @@ export async function shrinkMiss(client: pg.Client, miss: Miss): Promise<string>
     if (found) best = found;
     return found !== undefined;
   });
-  return printMiss(ddl, rowList, best);
+  return printMiss([...ddl, ...(session?.settings ?? [])], rowList, best, session);
+}
+
+/** The same miss with a smaller change and statement. */
+export async function shrinkCase(oracle: Oracle, rows: string, found: OracleCase): Promise<OracleCase> {
+  let best = found;
+  const isMissed = async (statement: OracleStatement, change: OracleChange): Promise<boolean> => {
+    const miss = await findMiss(oracle, rows, statement, change);
+    if (miss) best = miss;
+    return miss !== undefined;
+  };
+  const until = performance.now() + TIME_LIMIT_MS;
+  await shrinkStatement(found.statement, (statement) => isMissed(statement, found.change), until);
+  const { statement } = best;
+  await isMissed(statement, { ...found.change, degrade: 'none' });
+  const { change } = best;
+  await shrinkText(change.sql, (sql) => isMissed(statement, { ...change, sql }), performance.now() + TIME_LIMIT_MS);
+  return best;
 }
 
 export async function findMiss(
@@ -105,7 +102,12 @@ export async function leaveOut<T>(
   return rest;
 }
 
-export function printMiss(ddl: readonly string[], rows: readonly string[], found: OracleCase): string {
+export function printMiss(
+  ddl: readonly string[],
+  rows: readonly string[],
+  found: OracleCase,
+  session: OracleSession | undefined,
+): string {
   const { statement, change, terms, changes } = found;
   const values = statement.parameters.map((value) => (value === null ? 'null' : literal(value)));
   const execute = `execute q${values.length > 0 ? `(${values.join(', ')})` : ''};`;
@@ -114,16 +116,19 @@ export function printMiss(ddl: readonly string[], rows: readonly string[], found
   const comment = (text: string): string => `-- ${text.replaceAll('\n', ' ')}`;
   return [
     'begin;',
+    ...(session ? CREATE_ROLES : []).map((line) => `${line};`),
     ...ddl.map((line) => `${line};`),
     ...rows.map((line) => `${line};`),
-    `set local timezone = 'America/Sao_Paulo';`,
+    `${asReader(session)};`,
     `prepare q as ${statement.sql};`,
     execute,
     ...terms.map((term) =>
       comment(`read: ${term.table.name} ${shown({ columns: term.columns, predicates: term.predicates })}`),
     ),
+    `${asWriter(session)};`,
     `${change.sql}; ${change.degrade === 'none' ? '' : comment(`as told by a feed with ${change.degrade}`)}`,
     ...changes.map((one) => comment(`told: ${shown({ ...one, relation: one.relation.name })}`)),
+    `${[asReader(session), ...(change.session ? [change.session] : [])].join('; ')};`,
     execute,
     'rollback;',
     '',

@@ -1,6 +1,6 @@
 /** Draws SELECT statements. Some are rejected by PostgreSQL; those are counted and skipped. */
 import type { Choices } from './choices.fuzz.ts';
-import { condition, conditions } from './conditions.fuzz.ts';
+import { comparison, condition, conditions } from './conditions.fuzz.ts';
 import { type Column, columnOf, type Draft, keyOf, keyOfAny, type Output, type Relation, value } from './draft.fuzz.ts';
 import { entry, joined } from './from.fuzz.ts';
 import { isGroupable, isKey, type Kind, TYPE_NAMES } from './kinds.fuzz.ts';
@@ -20,6 +20,8 @@ export function drawStatement(schema: OracleSchema, focus: readonly string[], ch
     aliases: 0,
     select: (depth, outer, output) => select(draft, depth, outer, output),
   };
+  if (schema.session) draft.features.add('roles and sessions');
+  if (schema.isPlain || choices.rarely(10)) return plain(draft);
   const prefix = withClause(draft);
   let sql: string;
   if (choices.rarely(12)) {
@@ -32,6 +34,19 @@ export function drawStatement(schema: OracleSchema, focus: readonly string[], ch
   } else sql = select(draft, 2, [], choices.rarely(8) ? 'named' : 'any');
   const kinds = draft.features.size === 0 ? ['one table'] : [...draft.features];
   return { sql: prefix + sql, parameters: draft.parameters, kinds, compare: draft.compare };
+}
+
+/** One table, by the value of a column or two: where every type is compared. */
+function plain(draft: Draft): OracleStatement {
+  const { choices, schema } = draft;
+  const table = choices.pick(schema.tables.filter(({ name }) => draft.focus.includes(name)));
+  const columns = Object.entries(table.columns).map(([name, kind]): Column => ({ sql: name, kind }));
+  const compared = choices.pick(columns.length > 1 ? columns.slice(1) : columns);
+  const more = choices.rarely(3) ? ` and ${comparison(draft, choices.pick(columns))}` : '';
+  const session = schema.sessionValues ? [`id, ${choices.pick(schema.sessionValues)}`] : [];
+  const list = choices.pick(['id', '*', `id, ${compared.sql}`, 'count(*)', ...session]);
+  const sql = `select ${list} from ${table.name} where ${comparison(draft, compared)}${more}`;
+  return { sql, parameters: draft.parameters, kinds: ['plain comparison', ...draft.features] };
 }
 
 function select(draft: Draft, depth: number, outer: readonly Relation[], output: Output): string {
@@ -137,7 +152,7 @@ function aggregate(draft: Draft, relations: readonly Relation[], grouped: Column
   const { choices } = draft;
   const key = keyOfAny(draft, relations).sql;
   const column = columnOf(draft, relations);
-  const distinct = ['json', 'tsv'].includes(column.kind) ? column.sql : `distinct ${column.sql}`;
+  const distinct = ['json', 'tsv', 'xml'].includes(column.kind) ? column.sql : `distinct ${column.sql}`;
   const having = choices.rarely(2)
     ? ` having ${choices.pick([() => 'count(*) > 1', () => condition(draft, [{ alias: '', columns: [grouped] }], [], 0), () => `bool_or(${key} = 1)`])()}`
     : '';
