@@ -3,6 +3,7 @@
 set -u
 cd -- "$(dirname -- "$0")" || exit 1
 ./start.sh --install || exit 1
+./tests/install-parts.sh || exit 1
 PATH=$PWD/node_modules/.bin:$PATH
 export PATH
 failed=
@@ -22,6 +23,10 @@ step layering node --test --test-reporter=dot tests/tidy.test.ts
 unset HOST PORT DATABASE_URL DATABASE_POOL CACHE_SIZE LOG_LEVEL NODE_ENV VAZAO_DATA VAZAO_SECRET VAZAO_DEBUG
 step tests node tests/run.ts --test-timeout=300000 --test-concurrency=2 "$@" \
   'packages/*/src/**/*.test.ts' 'apps/*/src/**/*.test.ts' 'tests/**/*.test.ts'
+# The floors that speak with PostgreSQL, once more on Debian's version: those of their tests that use the shared server.
+on_database=$(cd packages/vazao/src && grep -rlE --include='*.test.ts' 'createTestDatabase|createSetting' feed db cache http)
+step "tests on Debian's PostgreSQL" node tests/run.ts --postgres debian --test-timeout=300000 --test-concurrency=2 "$@" \
+  $(printf 'packages/vazao/src/%s ' $on_database)
 
 if [ -n "$failed" ]; then
   echo "FAILED: ${failed#, }"

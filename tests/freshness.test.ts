@@ -42,7 +42,16 @@ test(`nor are ${READS_SLOW} when changes arrive ${FEED_DELAY_MS} ms late`, { tim
   readAndWrite(context, READS_SLOW, FEED_DELAY_MS),
 );
 
-async function readAndWrite(context: TestContext, readsWanted: number, feedDelayMs: number): Promise<void> {
+test(`nor are ${READS_SLOW} when changes come by triggers`, { timeout: 280_000 }, (context) =>
+  readAndWrite(context, READS_SLOW, 0, 'outbox'),
+);
+
+async function readAndWrite(
+  context: TestContext,
+  readsWanted: number,
+  feedDelayMs: number,
+  source: 'wal' | 'outbox' = 'wal',
+): Promise<void> {
   const random = createRandom(context);
   await using database = await createTestDatabase();
   await using proxy = await startTcpProxy(database.url);
@@ -53,7 +62,7 @@ async function readAndWrite(context: TestContext, readsWanted: number, feedDelay
       insert into contas select n, n % ${GROUPS}, ${START}, 1 from generate_series(0, ${ACCOUNTS - 1}) n;`,
     // Small enough that entries are evicted too.
     cacheBytes: 90_000,
-    feed: { connection: proxy.through(database.url) },
+    feed: { connection: proxy.through(database.url), source },
   });
   proxy.delay(feedDelayMs);
   const { app, db, feed } = platform;

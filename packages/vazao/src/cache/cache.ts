@@ -45,6 +45,8 @@ export class Cache<V> {
   /** Grows when everything was dropped: a fill that began before is not stored. */
   #generation = 0;
   #lastFreshAtMs: number;
+  /** Where the schema last changed: what was good before that may be no longer, whichever rows it read. */
+  #schemaPosition = 0n;
   #counters = { stored: 0, notStored: 0, dropped: 0, evicted: 0 };
 
   constructor(options: CacheOptions) {
@@ -64,6 +66,7 @@ export class Cache<V> {
     });
     this.feed.on('commit', (commit) => this.#apply(commit));
     this.feed.on('epoch', () => {
+      this.#schemaPosition = 0n; // on a new timeline it would say nothing
       this.#recent.restart(this.feed.position);
       this.dropAll('epoch');
     });
@@ -76,7 +79,9 @@ export class Cache<V> {
 
   /** Answers from elsewhere can be tried against what changed since if they are known to be good up to here. */
   get coveredFrom(): bigint {
-    return this.#recent.coveredFrom;
+    const { coveredFrom } = this.#recent;
+    if (this.#schemaPosition > coveredFrom) return this.#schemaPosition;
+    return coveredFrom;
   }
 
   /**
@@ -160,6 +165,8 @@ export class Cache<V> {
       return { stored: false, why };
     }
     const now = this.now();
+    // Of what no row was read nothing is missed. What was has an end where other writers go unseen.
+    const ttlMs = options.ttlMs ?? (fill.snapshot ? this.feed.ttlDefaultMs : undefined);
     const entry: Entry<V> = {
       key: options.key,
       value: options.value,
@@ -167,7 +174,7 @@ export class Cache<V> {
       sizeBytes: entrySizeBytes(options.key, options.valueBytes, terms),
       snapshot: fill.snapshot,
       // Its clock was read when the computation began, or later.
-      expiresAtMs: options.ttlMs === undefined ? Number.POSITIVE_INFINITY : fill.start.atMs + options.ttlMs,
+      expiresAtMs: ttlMs === undefined ? Number.POSITIVE_INFINITY : fill.start.atMs + ttlMs,
       createdAtMs: now,
       fillMs: now - fill.start.atMs,
       staleForMs: options.staleForMs ?? 0,
@@ -292,9 +299,7 @@ export class Cache<V> {
       }
     }
     const isCovered =
-      fill.validAt === undefined
-        ? this.#recent.covers(fill.start.neededAfter)
-        : this.#recent.coveredFrom <= fill.validAt;
+      fill.validAt === undefined ? this.#recent.covers(fill.start.neededAfter) : this.coveredFrom <= fill.validAt;
     if (!isCovered) {
       return {
         code: 'too-long',
@@ -330,6 +335,7 @@ export class Cache<V> {
     this.#sequence = commit.sequence;
     this.#recent.add(commit);
     if (commit.schemaChanged) {
+      this.#schemaPosition = commit.position;
       this.dropAll('schema', commit.position);
       return;
     }

@@ -1,7 +1,7 @@
 import type { Feed } from '../feed/index.ts';
 
 /** The part of a feed that a cache uses. */
-export type CacheFeed = Pick<Feed, 'position' | 'epoch' | 'suspects' | 'isFresh' | 'on'>;
+export type CacheFeed = Pick<Feed, 'position' | 'epoch' | 'suspects' | 'isFresh' | 'on' | 'ttlDefaultMs'>;
 
 export interface CacheOptions {
   readonly feed: CacheFeed;

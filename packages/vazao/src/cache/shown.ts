@@ -17,7 +17,7 @@ export async function untilShown<V>(
 ): Promise<boolean> {
   const deadline = performance.now() + timeoutMs;
   let { position } = fill;
-  while (await feed.waitFor(position, deadline - performance.now())) {
+  while (await feed.waitFor(position, Math.max(0, deadline - performance.now()))) {
     if (!cache.isAhead(fill)) return true;
     // Each wait makes the feed ask for a heartbeat, whose snapshot tells.
     position = feed.position + 1n;

@@ -6,11 +6,7 @@ import { type Change, type Term, touches } from '../readset/index.ts';
 export type Lineage = (oid: number) => readonly number[] | undefined;
 
 /** The first of the commits that touches one of the terms. */
-export function findTouching(
-  commits: Iterable<Commit>,
-  terms: readonly Term[],
-  lineage: Lineage,
-): Commit | undefined {
+export function findTouching(commits: Iterable<Commit>, terms: readonly Term[], lineage: Lineage): Commit | undefined {
   for (const commit of commits) {
     if (commit.changes.some((change) => touchesAny(terms, change, lineage))) return commit;
   }

@@ -143,26 +143,29 @@ suite('a start that fails', { timeout: 120_000 }, () => {
     await database.pool.query(`drop role ${database.name}_poor`);
   });
 
-  test('a role that may not replicate', async () => {
+  test('a role that may not replicate, where that is asked for', async () => {
     const role = `${database.name}_app`;
     await database.pool.query(`create role ${role} login password 'app'; grant create on database ${database.name} to ${role};
       grant create on schema public to ${role}`);
     await failsWith(
       /^vazao: The changes of the database can't be followed\. .*may not use replication.*`alter role test_\w+_app replication`.*`vazao doctor` checks the rest\.$/m,
-      withDatabase((url) => {
-        url.username = role;
-        url.password = 'app';
-      }),
+      {
+        ...withDatabase((url) => {
+          url.username = role;
+          url.password = 'app';
+        }),
+        VAZAO_FEED: 'wal',
+      },
     );
     await database.pool.query(`drop owned by ${role} cascade; drop role ${role}`);
   });
 
-  test('a server that does not log row changes', async () => {
+  test('a server that does not log row changes, where that is asked for', async () => {
     const server = await startTestServer({ wal_level: 'replica' });
     try {
       await failsWith(
         /^vazao: The changes of the database can't be followed\. wal_level is replica; .*`alter system set wal_level = logical`, then restart/,
-        { DATABASE_URL: server.url },
+        { DATABASE_URL: server.url, VAZAO_FEED: 'wal' },
       );
     } finally {
       await server.stop();

@@ -36,9 +36,17 @@ async function run(words: readonly string[]): Promise<number> {
       const { explain } = await import('./explain.ts');
       return explain(line.url, line.json);
     }
+    case 'explain-statement': {
+      const { explainStatement } = await import('./explain-statement.ts');
+      return explainStatement(line);
+    }
     case 'doctor': {
       const { doctor } = await import('./doctor.ts');
       return doctor(line.application, line.json);
+    }
+    case 'torture': {
+      const { torture } = await import('./torture.ts');
+      return torture(line.torture);
     }
   }
 }

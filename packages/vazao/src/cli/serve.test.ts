@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
 import { type CommandRun, listProcesses, runCommand, writeApplication } from '../testing/cli.ts';
 
 suite('vazao dev', { timeout: 120_000 }, () => {
@@ -13,6 +14,18 @@ suite('vazao dev', { timeout: 120_000 }, () => {
   const application = writeApplication(join(base, 'little'));
   const start = (file = application, env: Record<string, string> = {}): CommandRun =>
     runCommand(['dev', file], { PORT: '0', VAZAO_DATA: data, ...env }, base);
+  /** Until the request for /slow is in the middle of its statement. */
+  const untilSleeping = async (): Promise<void> => {
+    const client = new pg.Client(readFileSync(join(data, 'little/url'), 'utf8').trim());
+    await client.connect();
+    await until(async () => {
+      const { rows } = await client.query(
+        `select from pg_stat_activity where query like '%pg_sleep%' and state = 'active' and pid <> pg_backend_pid()`,
+      );
+      return rows.length > 0;
+    }, 'a request is under way');
+    await client.end();
+  };
   const stop = async (run: CommandRun, signal: NodeJS.Signals): Promise<void> => {
     run.child.kill(signal);
     assert.equal(await run.ended, 0, run.output.stderr);
@@ -50,15 +63,23 @@ suite('vazao dev', { timeout: 120_000 }, () => {
   test('stops in time while a request hangs, and at once on the second signal', async (t) => {
     const first = start();
     fetch(`${await first.url}/slow`).catch(() => {}); // cut off
-    await delay(200);
+    await untilSleeping();
     await stop(first, 'SIGINT');
 
     const second = start();
-    fetch(`${await second.url}/slow`).catch(() => {}); // cut off
-    await delay(200);
+    const url = await second.url;
+    fetch(`${url}/slow`).catch(() => {}); // cut off
+    await untilSleeping();
     const startedAt = performance.now();
     second.child.kill('SIGINT');
-    await delay(50);
+    await until(
+      () =>
+        fetch(url).then(
+          () => false,
+          () => true,
+        ),
+      'it has taken the first signal',
+    );
     second.child.kill('SIGINT');
     assert.equal(await second.ended, 130);
     t.diagnostic(`gone ${(performance.now() - startedAt).toFixed(0)} ms after the first signal`);
@@ -121,7 +142,7 @@ suite('vazao dev', { timeout: 120_000 }, () => {
     assert.equal(readFileSync(join(data, 'secret'), 'utf8'), before);
   });
 
-  test('the doctor finds the database running and stopped', async () => {
+  test('the doctor and the explanation of a statement find the database running and stopped', async () => {
     const run = start();
     await run.url;
     for (const expected of [/little \(embedded, running\)/, /little \(embedded, started for this\)/]) {
@@ -129,6 +150,10 @@ suite('vazao dev', { timeout: 120_000 }, () => {
       assert.equal(await doctor.ended, 0, doctor.output.stdout + doctor.output.stderr);
       assert.match(doctor.output.stdout, expected);
       assert.match(doctor.output.stdout, /The feed can run here/);
+      const explained = runCommand(['explain', '--sql', 'select n from a'], { VAZAO_DATA: data }, base);
+      assert.equal(await explained.ended, 0, explained.output.stdout + explained.output.stderr);
+      assert.match(explained.output.stdout, expected);
+      assert.match(explained.output.stdout, /public\.a: the whole table/);
       if (run.child.exitCode === null) await stop(run, 'SIGINT');
     }
     assert.deepEqual(listServers(data), []);
@@ -159,8 +184,13 @@ function listServers(folder: string): string[] {
 }
 
 async function untilNoServer(folder: string): Promise<void> {
-  for (let tries = 0; listServers(folder).length > 0; tries += 1) {
-    assert.ok(tries < 50, 'a server is left running');
-    await delay(20);
+  await until(() => listServers(folder).length === 0, 'no server is left running');
+}
+
+async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  while (!(await condition())) {
+    assert.ok(performance.now() < deadline, `in time: ${what}`);
+    await delay(10);
   }
 }

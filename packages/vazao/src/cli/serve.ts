@@ -1,8 +1,9 @@
 /** `vazao dev` and `vazao start`: serves one application until a signal ends it. */
 import type { Application } from '../runtime/application.ts';
-import { type Environment, readConfiguration } from '../runtime/configuration.ts';
-import { findRoot, loadApplication } from '../runtime/load-application.ts';
+import { type Configuration, type Environment, readConfiguration } from '../runtime/configuration.ts';
+import { findModule, findRoot, loadModule } from '../runtime/load-application.ts';
 import { type RunningServer, startServer } from '../runtime/server.ts';
+import { startSupervisor } from '../runtime/supervisor.ts';
 import { reportFailure } from './failure.ts';
 import { createProgressLine } from './progress.ts';
 
@@ -17,27 +18,24 @@ export async function serve(word: string, environment: Environment): Promise<num
   const root = findRoot(cwd);
   const configuration = readConfiguration(environment, process.env, root);
   process.env.NODE_ENV ||= environment; // libraries look there
-  const application = await loadApplication(word, { root, cwd });
+  const file = findModule(word, { root, cwd });
+  const application = await loadModule(file, cwd);
 
   const stopping = new AbortController();
   let server: RunningServer | undefined;
   const end = watchForTheEnd(stopping, () => server?.kill());
   const progress = createProgressLine(process.stderr);
   try {
-    server = await startServer({
-      application,
-      configuration,
-      onProgress: progress.update,
-      onCrash: end.fail,
-      signal: stopping.signal,
-    });
+    const { signal } = stopping;
+    const options = { application, configuration, onProgress: progress.update, onCrash: end.fail, signal };
+    server = await (configuration.workers === 1 ? startServer(options) : startSupervisor({ ...options, file }));
   } catch (error) {
     if (!stopping.signal.aborted) throw error;
     return end.exitCode();
   } finally {
     progress.end();
   }
-  greet(application, server, environment, (performance.now() - startedAt) / 1_000);
+  greet(application, server, configuration, (performance.now() - startedAt) / 1_000);
 
   await end.requested;
   const cutOff = setTimeout(
@@ -87,9 +85,15 @@ function watchForTheEnd(
   return { requested: promise, exitCode: () => exitCode, fail };
 }
 
-function greet(application: Application, server: RunningServer, environment: Environment, seconds: number): void {
+function greet(
+  application: Application,
+  server: RunningServer,
+  { environment, workers }: Configuration,
+  seconds: number,
+): void {
   if (environment === 'production') {
-    process.stdout.write(`${application.name} serves on ${server.url}\n`);
+    const processes = workers === 1 ? 'one process' : `${workers} workers`;
+    process.stdout.write(`${application.name} serves on ${server.url} with ${processes}\n`);
     return;
   }
   const paths = application.firstPaths ?? ['/'];

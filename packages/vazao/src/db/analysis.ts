@@ -4,11 +4,13 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Cache } from '../cache/index.ts';
-import { type Feed, parseSnapshot, sees } from '../feed/index.ts';
-import { type Analyzer, createAnalyzer, loadParser } from '../readset/index.ts';
+import { type Feed, parseLsn, parseSnapshot, sees } from '../feed/index.ts';
+import { type Analyzer, assertDeclared, createAnalyzer, type DeclaredFunction, loadParser } from '../readset/index.ts';
+import { COMMITTED_POSITION_SQL } from './committed-position.ts';
 import { HeldClient } from './held-client.ts';
 import { loadCatalog } from './load-catalog.ts';
-import { ALL_SETTINGS_SQL, QUICK_SETTINGS_SQL } from './session-settings.ts';
+import { describeSchema, type Schema } from './schema.ts';
+import { ALL_SETTINGS_SQL, QUICK_SETTINGS_SQL, SERVER_SETTINGS_SQL } from './session-settings.ts';
 import type { PooledClient } from './tracked-client.ts';
 
 /** What a statement may do: nothing but read, write, begin or end a transaction, change the session, or who knows. */
@@ -17,16 +19,29 @@ export type Effect = 'read' | 'write' | 'transaction' | 'session' | 'unknown';
 /** `begin; insert …; commit` controls a transaction, and writes. Too often true where a comment follows, which does no harm. */
 const SEVERAL = /;\s*\S/;
 
-/** The part of a feed that tells of changes of the schema. */
-export type AnalysisFeed = Pick<Feed, 'on'>;
+/** The part of a feed that tells of changes of the schema, and which tables it follows. */
+export type AnalysisFeed = Pick<Feed, 'on'> & Partial<Pick<Feed, 'published' | 'status' | 'writes'>>;
 
 const RETRY_MS = [5, 20, 100, 500, 2_000] as const;
+
+export interface AnalysisOptions {
+  readonly cache: Pick<Cache<unknown>, 'setLineage'>;
+  readonly feed: AnalysisFeed;
+  readonly publication: string;
+  readonly declaredFunctions: readonly DeclaredFunction[];
+}
 
 export class Analysis {
   /** Settings of a session that are compared at the beginning of each fill. */
   quickSettings = '';
   /** All settings of a session, compared when a client may have changed some. */
   allSettings = '';
+  /** Settings of the server that its replicas must have too. */
+  serverSettings = '';
+  /** Everything that the catalog shows was committed before this position; 0 until it has been read. */
+  position = 0n;
+  /** Undefined while the catalog is being read. */
+  schema: Schema | undefined;
   #analyzer: Analyzer | undefined;
   /** Changes of the schema that the catalog, when it was last read, might not have shown. */
   #schemaXids: ReadonlySet<bigint> = new Set();
@@ -37,13 +52,19 @@ export class Analysis {
   #loaded = false;
   readonly #closing = new AbortController();
   readonly #connect: () => Promise<PooledClient>;
-  readonly #cache: Cache<unknown>;
+  readonly #cache: Pick<Cache<unknown>, 'setLineage'>;
+  readonly #feed: AnalysisFeed;
   readonly #publication: string;
+  readonly #declaredFunctions: readonly DeclaredFunction[];
 
-  constructor(connect: () => Promise<PooledClient>, cache: Cache<unknown>, feed: AnalysisFeed, publication: string) {
+  constructor(connect: () => Promise<PooledClient>, options: AnalysisOptions) {
+    const { cache, feed, publication, declaredFunctions } = options;
+    assertDeclared(declaredFunctions);
     this.#connect = connect;
     this.#cache = cache;
+    this.#feed = feed;
     this.#publication = publication;
+    this.#declaredFunctions = declaredFunctions;
     feed.on('commit', (commit) => {
       if (!commit.schemaChanged) return;
       this.#schemaXids = new Set([...this.#schemaXids, commit.xid]);
@@ -56,6 +77,11 @@ export class Analysis {
   /** Undefined while the catalog is being read. */
   get analyzer(): Analyzer | undefined {
     return this.#analyzer;
+  }
+
+  /** Where to tell of writes; undefined where the feed sees them by itself. */
+  get writes(): Feed['writes'] {
+    return this.#feed.writes;
   }
 
   effectOf(text: string): Effect {
@@ -94,6 +120,7 @@ export class Analysis {
   #forget(): void {
     this.#version++;
     this.#analyzer = undefined;
+    this.schema = undefined;
   }
 
   #reload(): void {
@@ -132,15 +159,27 @@ export class Analysis {
       const { rows } = await client.send('select pg_current_snapshot()::text as snapshot');
       const snapshot = parseSnapshot(rows[0].snapshot);
       if (![...schemaXids].every((xid) => sees(snapshot, xid))) throw new OutdatedCatalog();
-      const settings = await client.send(`select ${QUICK_SETTINGS_SQL} as quick, (${ALL_SETTINGS_SQL}) as "all"`);
-      const catalog = await loadCatalog(client as never, { publication: this.#publication });
+      const settings = await client.send(
+        `select ${QUICK_SETTINGS_SQL} as quick, (${ALL_SETTINGS_SQL}) as "all", ${SERVER_SETTINGS_SQL} as server`,
+      );
+      const catalog = await loadCatalog(client as never, {
+        publication: this.#publication,
+        // Another set comes with an event after which the catalog is read again.
+        published: (this.#feed.status?.().source ?? 'wal') === 'wal' ? undefined : this.#feed.published,
+      });
+      const { rows: after } = await client.send(`select ${COMMITTED_POSITION_SQL} as position`);
       if (this.#version !== version) throw new OutdatedCatalog();
       this.quickSettings = settings.rows[0].quick;
       this.allSettings = settings.rows[0].all;
+      this.serverSettings = settings.rows[0].server;
+      this.position = parseLsn(after[0].position);
       this.#schemaXids = new Set();
       const lineages = new Map(catalog.tables.map((table) => [table.oid, [table.oid, ...table.ancestors]]));
       this.#cache.setLineage((oid) => lineages.get(oid));
-      this.#analyzer = createAnalyzer(catalog);
+      this.#analyzer = createAnalyzer(catalog, { declaredFunctions: this.#declaredFunctions });
+      const { quick, server } = settings.rows[0];
+      // The last of the quick ones is the session's own schema for temporary tables.
+      this.schema = describeSchema(catalog, this.#declaredFunctions, [quick.replace(/\|[^|]*$/, ''), server]);
       this.#isLoading = false;
     } catch (error) {
       held.release(!(error instanceof OutdatedCatalog));

@@ -9,14 +9,21 @@
  * no round trip more than its statements do: 1.1 times the bare statement where a round trip takes 2 ms, against 3.7 times
  * one after the other; on one host the server's work for them shows, 1.9 times (`bench/fill.ts`). The snapshot as a named
  * statement would save a tenth of that, and break with each `DISCARD ALL` and behind poolers of transactions.
+ *
+ * With replicas the transaction is one of a replica (`replica-transaction.ts`) until that can't go on; then it is begun on
+ * the primary, and what the handler was given before is asked again: if nothing differs, the answer is still one moment.
  */
 import type pg from 'pg';
 import type { Fill, StatementRecord } from '../cache/index.ts';
 import { parseLsn, parseSnapshot } from '../feed/index.ts';
-import { createBoundaryReader, type Template } from '../readset/index.ts';
+import type { Template } from '../readset/index.ts';
 import type { Analysis } from './analysis.ts';
 import { COMMITTED_POSITION_SQL } from './committed-position.ts';
+import { ReplicaConflictError } from './errors.ts';
 import { HeldClient } from './held-client.ts';
+import { ReplicaTransaction } from './replica-transaction.ts';
+import type { Replicas } from './replicas.ts';
+import { sendRead } from './send-read.ts';
 import { ALL_SETTINGS_SQL, QUICK_SETTINGS_SQL } from './session-settings.ts';
 import type { Statement } from './statement.ts';
 import type { PooledClient } from './tracked-client.ts';
@@ -24,7 +31,9 @@ import type { PooledClient } from './tracked-client.ts';
 /** The part of a pool that a session uses. */
 export interface FillPool {
   readonly analysis: Analysis;
-  /** A connection of its own, whatever the context. */
+  /** Undefined: the primary alone. */
+  readonly replicas: Replicas | undefined;
+  /** A connection of its own to the primary, whatever the context. */
   connectPlain(): Promise<PooledClient>;
 }
 
@@ -37,7 +46,11 @@ const IN_FAILED_TRANSACTION = '25P02';
 export class FillSession {
   readonly fill: Fill<unknown>;
   readonly #pool: FillPool;
+  /** On the primary. */
   #held: Promise<HeldClient> | undefined;
+  /** Null: there was none to read from when the first statement came. */
+  #replica: ReplicaTransaction | null | undefined;
+  #moved: Promise<void> | undefined;
   /** What the pool's own option says of pipelining. */
   #pipelineBefore = false;
   #state: 'open' | 'left' | 'closed' = 'open';
@@ -103,14 +116,17 @@ export class FillSession {
     const startedAt = performance.now();
     let held: HeldClient | undefined;
     try {
-      this.#held ??= this.#open();
-      held = await this.#held;
-      const { config } = statement;
-      const boundary = template.topN && createBoundaryReader(template.topN, config.types ?? held.client);
-      const result = await held.client.send(boundary ? { ...config, types: boundary.types } : config);
+      const replica = this.#chooseReplica();
+      let result = await replica?.run(statement, template, record);
+      if (!result) {
+        // Sent before the fill left, or ended; what the replica could not answer is answered as if there were no fill.
+        if (replica && !this.isOpen) return await this.#runPlain(statement);
+        if (replica) await this.#moveToPrimary(replica);
+        this.#held ??= this.#open();
+        held = await this.#held;
+        result = await sendRead(held.client, statement, template, record);
+      }
       record.durationMs = performance.now() - startedAt;
-      record.rows = result.rowCount ?? 0;
-      if (boundary) record.terms = template.narrow(statement.values, boundary.read(record.rows)).terms;
       return result;
     } catch (error) {
       const { code, message } = error as { code?: string; message: string };
@@ -121,6 +137,34 @@ export class FillSession {
       if (!isConsequence) throw error;
       return this.#runPlain(statement);
     }
+  }
+
+  #chooseReplica(): ReplicaTransaction | null {
+    if (this.#replica !== undefined) return this.#replica;
+    const { replicas, analysis } = this.#pool;
+    // What is not to be stored anyway is computed past the cache because it must show more than the cache could.
+    const replica = this.fill.notStored ? undefined : replicas?.choose();
+    this.#replica =
+      replica && replicas ? new ReplicaTransaction(replica, this.fill, analysis, () => replicas.needed) : null;
+    return this.#replica;
+  }
+
+  #moveToPrimary(replica: ReplicaTransaction): Promise<void> {
+    this.#moved ??= this.#move(replica);
+    return this.#moved;
+  }
+
+  async #move({ given, refusal }: ReplicaTransaction): Promise<void> {
+    this.#held = this.#open();
+    const { client } = await this.#held;
+    let cause: unknown;
+    const areEqual = await given
+      .areEqual((config) => client.send(config))
+      .catch((error: unknown) => {
+        cause = error;
+        return false;
+      });
+    if (!areEqual) throw new ReplicaConflictError(refusal ?? 'closed', { cause });
   }
 
   /** As if the route were not cached. Only for what is proven to read, so that a second run does no harm. */
@@ -175,6 +219,7 @@ export class FillSession {
   }
 
   async #end(): Promise<void> {
+    this.#replica?.close();
     let held: HeldClient;
     try {
       if (!this.#held) return;

@@ -14,6 +14,8 @@ import type {
 export interface LoadCatalogOptions {
   /** The publication that the feed reads; a table outside of it can't be followed. */
   readonly publication: string;
+  /** The tables that the feed follows without a publication. @defaultValue those of the publication */
+  readonly published?: ReadonlySet<number> | undefined;
 }
 
 /**
@@ -63,7 +65,7 @@ async function readCatalog(client: Pick<pg.ClientBase, 'query'>, options: LoadCa
           ({ name, type, deterministic, generated }): CatalogColumn => ({ name, type, deterministic, generated }),
         ),
         definition: row.kind === 'v' ? (row.definition ?? undefined) : undefined,
-        invisible: invisibilityOf(row),
+        invisible: invisibilityOf(row, options.published?.has(row.oid) ?? row.published),
         uniqueKeys: (keysByTable.get(row.oid) ?? []).map((key) => key.columns),
         ancestors: row.ancestors,
         asOwner: row.as_owner,
@@ -125,7 +127,7 @@ interface ColumnRow extends CatalogColumn {
   readonly table: number;
 }
 
-function invisibilityOf(row: RelationRow): Invisibility | undefined {
+function invisibilityOf(row: RelationRow, isPublished: boolean): Invisibility | undefined {
   if (row.kind === 'v') return undefined; // its tables are judged one by one
   if (row.kind === 'f') return 'foreign';
   if (row.kind === 'm') return 'materialized-view';
@@ -133,7 +135,7 @@ function invisibilityOf(row: RelationRow): Invisibility | undefined {
   if (row.kind !== 'r' && row.kind !== 'p') return 'unsupported';
   if (row.persistence === 't') return 'temporary';
   if (row.persistence === 'u') return 'unlogged';
-  return row.published ? undefined : 'unpublished';
+  return isPublished ? undefined : 'unpublished';
 }
 
 function volatilityOf(letter: string): CatalogFunction['volatility'] {

@@ -5,17 +5,42 @@
 import { AsyncResource } from 'node:async_hooks';
 import pg from 'pg';
 import type { Cache } from '../cache/index.ts';
+import type { DeclaredFunction } from '../readset/index.ts';
 import { Analysis, type AnalysisFeed } from './analysis.ts';
 import { currentContext, runWithoutContext } from './context.ts';
 import { FillClient } from './fill-client.ts';
 import { FillSession } from './fill-session.ts';
+import type { ReplicaFigures } from './replica.ts';
+import { type ReplicaFeed, Replicas } from './replicas.ts';
+import type { Schema } from './schema.ts';
 import { type PooledClient, TrackedClient } from './tracked-client.ts';
 
 export interface PoolOptions extends pg.PoolConfig {
-  readonly cache: Cache<unknown>;
-  readonly feed: AnalysisFeed;
+  readonly cache: Pick<Cache<unknown>, 'setLineage'>;
+  readonly feed: AnalysisFeed & ReplicaFeed;
   /** Name of the feed's publication. @defaultValue `vazao` */
   readonly publication?: string | undefined;
+  /**
+   * Functions of the database that are neither IMMUTABLE nor written in SQL, and what each depends on. An answer that calls
+   * one is kept until one of these tables changes; without the declaration it is not kept. What is declared is believed: a
+   * table that is left out is a change that goes unseen.
+   *
+   * ```ts
+   * declaredFunctions: [
+   *   { name: 'public.normalizar', reads: 'arguments' },
+   *   { name: 'public.saldo', reads: ['public.contas', 'public.lancamentos'] },
+   * ]
+   * ```
+   *
+   * A name that can't be one is a TypeError. @defaultValue none
+   */
+  readonly declaredFunctions?: readonly DeclaredFunction[] | undefined;
+  /**
+   * Connection strings of physical replicas (streaming standbys) of the database. Cached routes compute their answers there
+   * while a replica has replayed all that this host has shown; writes and what is not cached stay on the primary. Each has
+   * up to `max` connections. @defaultValue none
+   */
+  readonly replicaUrls?: readonly string[] | undefined;
 }
 
 declare module 'pg' {
@@ -33,19 +58,29 @@ type ConnectCallback = (
 
 export class Pool extends pg.Pool {
   readonly #analysis: Analysis;
+  readonly #replicas: Replicas | undefined;
 
   constructor(options: PoolOptions) {
-    const { cache, feed, publication, ...rest } = options;
+    const { cache, feed, publication = 'vazao', declaredFunctions = [], replicaUrls = [], ...rest } = options;
     // The clients are made by the pool from its options, so what they need travels there.
     const shared = { ...rest, Client: TrackedClient } as unknown as pg.PoolConfig;
     super(shared);
-    this.#analysis = new Analysis(() => this.#connectPlain(), cache, feed, publication ?? 'vazao');
+    this.#analysis = new Analysis(() => this.#connectPlain(), { cache, feed, publication, declaredFunctions });
+    // The string wins over the single options; what it does not say is as for the primary.
+    const connections = replicaUrls.map((connectionString) => ({ ...rest, connectionString }));
+    if (connections.length > 0) this.#replicas = new Replicas(connections, feed, this.#analysis);
     Object.defineProperty(this.options, 'analysis', { value: this.#analysis, enumerable: false });
   }
 
   /** Reads the schema. Until then the pool works, and nothing that runs on it is cached. */
   async prepare(): Promise<void> {
     await this.#analysis.load();
+    await this.#replicas?.prepare();
+  }
+
+  /** What has become of each replica, in the order of `replicaUrls`. */
+  replicas(): readonly ReplicaFigures[] {
+    return this.#replicas?.figures() ?? [];
   }
 
   /** What is known of statements and tables at this moment; undefined while the schema is being read. */
@@ -53,9 +88,18 @@ export class Pool extends pg.Pool {
     return this.#analysis.analyzer;
   }
 
+  /** What processes that share answers must agree on; undefined while the schema is being read. */
+  get schema(): Schema | undefined {
+    return this.#analysis.schema;
+  }
+
   /** Opens the care for a fill; its statements are those issued in a context with this session. */
   openSession(fill: FillSession['fill']): FillSession {
-    return new FillSession(fill, { analysis: this.#analysis, connectPlain: () => this.#connectPlain() });
+    return new FillSession(fill, {
+      analysis: this.#analysis,
+      replicas: this.#replicas,
+      connectPlain: () => this.#connectPlain(),
+    });
   }
 
   override connect(): Promise<pg.PoolClient>;
@@ -80,8 +124,9 @@ export class Pool extends pg.Pool {
   override end(callback: () => void): void;
   override end(callback?: () => void): Promise<void> | undefined {
     this.#analysis.close();
-    if (!callback) return super.end();
-    super.end(callback);
+    const ended = Promise.all([super.end(), this.#replicas?.end()]).then(() => {});
+    if (!callback) return ended;
+    ended.then(callback, callback);
     return undefined;
   }
 

@@ -12,3 +12,27 @@ export const ALL_SETTINGS_SQL = `select coalesce(md5(string_agg(name || '=' || s
   where context in ('user', 'superuser') and setting is distinct from reset_val
     and name not in ('application_name', 'idle_in_transaction_session_timeout', 'idle_session_timeout',
     'lock_timeout', 'statement_timeout', 'transaction_deferrable', 'transaction_isolation', 'transaction_read_only', 'transaction_timeout')`;
+
+/** What a server's configuration may say so that its answers look, or mean, something else than another server's. */
+const SERVER_SETTINGS = [
+  'array_nulls',
+  'backslash_quote',
+  'bytea_output',
+  'client_encoding',
+  'default_text_search_config',
+  'extra_float_digits',
+  'IntervalStyle',
+  'lc_monetary',
+  'lc_numeric',
+  'lc_time',
+  'row_security',
+  'standard_conforming_strings',
+  'timezone_abbreviations',
+  'transform_null_equals',
+  'xmlbinary',
+  'xmloption',
+] as const;
+
+/** What a replica must have like its primary, its database's oid among it; costs as little as the quick ones. */
+export const SERVER_SETTINGS_SQL: string = `concat_ws('|', (select oid from pg_database where datname = current_database()),
+  ${SERVER_SETTINGS.map((name) => `current_setting('${name}')`).join(', ')})`;

@@ -24,7 +24,7 @@ const BaseClient = pg.Client as unknown as new (
 ) => Omit<pg.Client, 'query'> & {
   query(...args: unknown[]): unknown;
   getTransactionStatus(): string | null;
-  readonly connection: NodeJS.EventEmitter;
+  readonly connection: NodeJS.EventEmitter & { readonly stream: { destroy(): void } };
   readonly readyForQuery: boolean | undefined;
   pipeline: boolean;
 };
@@ -53,7 +53,9 @@ export class TrackedClient extends BaseClient {
     const text = readText(args[0]);
     const effect = text !== undefined && this.#analysis ? this.#analysis.effectOf(text) : 'unknown';
     if (effect === 'session' || effect === 'unknown') this.sessionUnsure = true;
-    const context = currentContext();
+    const writes = this.#analysis?.writes;
+    // A write is told to a feed that asks for it, whether or not anybody asks for its position.
+    const context = currentContext() ?? (writes && { fill: undefined, position: 0n });
     if (!context) return super.query(...args);
     if (effect !== 'read' && effect !== 'transaction') this.#wrote = true;
     // pg calls back in the context of the socket: in that of whoever opened the connection, or in none.
@@ -69,6 +71,11 @@ export class TrackedClient extends BaseClient {
     return super.query(config) as Promise<Result>;
   }
 
+  /** Ends the connection at once; statements that wait for an answer fail. */
+  destroy(): void {
+    this.connection.stream.destroy();
+  }
+
   async #queryAndAskPosition(statement: Statement, effect: Effect, context: WorkContext): Promise<Result> {
     if (effect === 'session' || effect === 'unknown') this.#mayBeUnflushed = true;
     let result: Result;
@@ -76,6 +83,8 @@ export class TrackedClient extends BaseClient {
       result = await this.send(statement.config);
     } catch (error) {
       await this.#ready();
+      // Without a SQLSTATE it is the connection that failed, maybe after the server had committed.
+      if (!/^[0-9A-Z]{5}$/.test(String((error as { code?: unknown }).code))) this.#analysis?.writes?.lost();
       // A failed write wrote nothing. Of several statements in one text, those before the failed one may be committed.
       if (this.getTransactionStatus() === 'I') {
         if (effect === 'unknown' || this.#mayHaveCommitted) await this.#askPosition(context);
@@ -114,12 +123,17 @@ export class TrackedClient extends BaseClient {
     const sql = this.#mayBeUnflushed ? INSERTED_POSITION_SQL : COMMITTED_POSITION_SQL;
     this.#forget();
     try {
-      const { rows } = await this.send(`select ${sql} as position`);
+      const writes = this.#analysis?.writes;
+      // A transaction id for nothing: its commit is not waited for, and whoever sees it sees what was committed before.
+      const marker = writes ? ', pg_current_xact_id()::text as marker' : '';
+      const { rows } = await this.send(`select ${sql} as position${marker}`);
       const position = parseLsn(rows[0].position);
+      writes?.wrote({ position, marker: BigInt(rows[0].marker) });
       if (position > context.position) context.position = position;
       return position;
     } catch {
       // The connection broke after the write was committed. The caller must not be told that the write failed.
+      this.#analysis?.writes?.lost();
       return undefined;
     }
   }

@@ -17,6 +17,8 @@ export type FeedErrorCode =
   | 'ERR_FEED_PRIVILEGE'
   | 'ERR_FEED_PROTOCOL'
   | 'ERR_FEED_PUBLICATION'
+  /** `max_replication_slots` or `max_wal_senders` is 0. */
+  | 'ERR_FEED_REPLICATION_OFF'
   | 'ERR_FEED_SLOT_TIMEOUT'
   | 'ERR_FEED_STANDBY'
   | 'ERR_FEED_STREAM'

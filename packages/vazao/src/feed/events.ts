@@ -26,6 +26,13 @@ export interface FeedEvents {
   commit: [commit: Commit];
   /** Whatever was derived from earlier commits is unfounded. Comes before any commit of the new stream. */
   epoch: [epoch: number, reason: EpochReason];
+  /** `position` has moved on: comes after the commits before it, and also where there were none to tell of. */
+  advance: [position: bigint];
+  /**
+   * `isFresh()` is true up to this moment of the feed's monotonic clock, in milliseconds; `-Infinity` when freshness is
+   * taken back. Comes after the commits that it covers.
+   */
+  freshness: [freshUntilMs: number];
   /** Comes when every transaction that the snapshot sees has been delivered. Later snapshots see at least as much. */
   snapshot: [snapshot: Snapshot];
   /** The schema changed, and the publication is in step with it: {@link Feed.published} is up to date. */

@@ -9,6 +9,7 @@
  */
 import type { FeedEvents } from './events.ts';
 import type { FeedStatus } from './status.ts';
+import type { WriteSink } from './write-sink.ts';
 
 export interface Feed extends AsyncDisposable {
   /** Resolves when changes flow and the first heartbeat has come back. One attempt. Throws {@link FeedError}. */
@@ -19,6 +20,8 @@ export interface Feed extends AsyncDisposable {
   readonly position: bigint;
   /** Whatever was derived under another epoch than this is unfounded. 0 before the first stream. */
   readonly epoch: number;
+  /** PostgreSQL's: grows when a standby is promoted. Positions of different timelines don't compare. 0 before the first stream. */
+  readonly timeline: number;
   /** How long a heartbeat took from the database to here. Grows while one is overdue. */
   readonly lagMs: number;
   /**
@@ -32,6 +35,10 @@ export interface Feed extends AsyncDisposable {
    * partitions are. Changes of a partition come under the partition's own oid. Alters with `epoch` and `schema` only.
    */
   readonly published: ReadonlySet<number>;
+  /** Set where other writers go unseen (`app`): answers without a `ttl` must not be kept for longer, in milliseconds. */
+  readonly ttlDefaultMs?: number | undefined;
+  /** Where this process must tell of its own writes, after each commit. Only the source `app` asks for it. */
+  readonly writes?: WriteSink | undefined;
   /** One read of the clock and one comparison. */
   isFresh(): boolean;
   /**

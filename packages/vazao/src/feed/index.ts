@@ -1,12 +1,16 @@
 /** The feed: every committed row change, in order, from PostgreSQL's logical replication. */
+
+export { createFeed } from './create-feed.ts';
 export type { SchemaWatch } from './ddl-trigger.ts';
 export { FeedError, type FeedErrorCode } from './errors.ts';
 export type { Commit, EpochReason, FeedEvents } from './events.ts';
+export { FanOut, type FanOutOptions } from './fanout.ts';
+export { createIpcChannel, type FeedChannel } from './fanout-channel.ts';
 export type { Feed } from './feed.ts';
-export { createFeed } from './logical-feed.ts';
 export { formatLsn, parseLsn } from './lsn.ts';
 export type { Clock, FeedOptions } from './options.ts';
 export type { LeftOutTable } from './publication-plan.ts';
+export { createRelayedFeed, type RelayedFeedOptions } from './relayed-feed.ts';
 export { listReplicaIdentities, setReplicaIdentityFull, type TableIdentity } from './replica-identity.ts';
 export {
   parseSnapshot,
@@ -17,4 +21,5 @@ export {
   seesCommit,
   seesTransaction,
 } from './snapshot.ts';
-export type { FeedState, FeedStatus } from './status.ts';
+export type { FeedSource, FeedState, FeedStatus, PassedOver } from './status.ts';
+export type { WriteSink } from './write-sink.ts';

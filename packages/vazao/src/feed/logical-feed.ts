@@ -17,7 +17,7 @@ import { type EpochReason, EventMap, type FeedEvents } from './events.ts';
 import type { Feed } from './feed.ts';
 import type { ReturnedHeartbeat } from './heartbeat.ts';
 import { formatLsn } from './lsn.ts';
-import { type FeedOptions, type ResolvedFeedOptions, resolveFeedOptions } from './options.ts';
+import type { ResolvedFeedOptions } from './options.ts';
 import { isHole, type PublicationState } from './publication.ts';
 import { nameOf } from './publication-plan.ts';
 import { RelationRegistry } from './relations.ts';
@@ -30,17 +30,12 @@ import type { Transaction } from './transaction.ts';
 import { PositionWaiters } from './waiters.ts';
 import { widenXid } from './xid.ts';
 
-/** Creates a feed; `start()` it, and close it with `close()` or `await using`. Throws {@link FeedError}. */
-export function createFeed(options: FeedOptions): Feed {
-  return new LogicalFeed(resolveFeedOptions(options));
-}
-
 /** A waiter that is not served by then asks for a heartbeat of its own: the WAL it waits for may not be flushed. */
 const NUDGE_MS = 10;
 /** Schema changes after which the publication may have lost changes until it is known to be in step again. */
 const PUBLICATION_TAG = /PUBLICATION$/;
 
-class LogicalFeed implements Feed {
+export class LogicalFeed implements Feed {
   readonly #options: ResolvedFeedOptions;
   readonly #feedId = randomBytes(9).toString('base64url');
   readonly #events = new EventMap<FeedEvents>();
@@ -82,6 +77,10 @@ class LogicalFeed implements Feed {
 
   get epoch(): number {
     return this.#epoch;
+  }
+
+  get timeline(): number {
+    return this.#lastSession?.timeline ?? 0;
   }
 
   get lagMs(): number {
@@ -135,7 +134,7 @@ class LogicalFeed implements Feed {
 
   status(): FeedStatus {
     const tables = this.#publication?.tables ?? [];
-    const session = this.#stream?.session ?? this.#lastSession;
+    const session = this.#lastSession;
     return {
       state: this.#state,
       source: 'wal',
@@ -262,15 +261,8 @@ class LogicalFeed implements Feed {
     if (transaction.changes.length > 0 || schemaChanged) {
       const { position, committedAtMs, changes } = transaction;
       const receivedAtMs = this.#options.clock.wallMs();
-      this.#emit('commit', {
-        sequence: ++this.#sequence,
-        position,
-        xid,
-        committedAtMs,
-        receivedAtMs,
-        changes,
-        schemaChanged,
-      });
+      const sequence = ++this.#sequence;
+      this.#emit('commit', { sequence, position, xid, committedAtMs, receivedAtMs, changes, schemaChanged });
     }
     const byOtherFeed = transaction.messages.some(
       ({ prefix, content }) => prefix === PUBLICATION_PREFIX && !content.startsWith(`${this.#feedId} `),
@@ -281,7 +273,7 @@ class LogicalFeed implements Feed {
   #onHeartbeat(heartbeat: ReturnedHeartbeat): void {
     const { snapshot, emittedAtMs } = heartbeat;
     if (snapshot.xmax > this.#xidReference) this.#xidReference = snapshot.xmax;
-    if (this.#doubts.size === 0) this.#freshUntilMs = Math.max(this.#freshUntilMs, emittedAtMs + this.#options.leaseMs);
+    if (this.#doubts.size === 0) this.#setFreshUntil(Math.max(this.#freshUntilMs, emittedAtMs + this.#options.leaseMs));
     this.#suspects.clear(snapshot);
     this.#emit('snapshot', snapshot);
     this.#firstHeartbeat.resolve();
@@ -290,6 +282,7 @@ class LogicalFeed implements Feed {
   #advance(position: bigint): void {
     this.#position = position;
     this.#waiters.pass(position);
+    this.#emit('advance', position);
   }
 
   #onSynced(stream: ChangeStream, state: PublicationState, change: SchemaChange): void {
@@ -316,7 +309,17 @@ class LogicalFeed implements Feed {
 
   #doubt(xid: bigint): void {
     this.#doubts.add(xid);
-    this.#freshUntilMs = Number.NEGATIVE_INFINITY;
+    this.#setFreshUntil(Number.NEGATIVE_INFINITY);
+  }
+
+  #setFreshUntil(freshUntilMs: number): void {
+    if (freshUntilMs === this.#freshUntilMs) return;
+    this.#freshUntilMs = freshUntilMs;
+    try {
+      this.#emit('freshness', freshUntilMs);
+    } catch (error) {
+      this.#stream?.abort(toFeedError(error));
+    }
   }
 
   #setPublication(state: PublicationState): void {
@@ -332,7 +335,7 @@ class LogicalFeed implements Feed {
 
   #onLost(error: Error): void {
     if (this.#state === 'closed') return;
-    this.#freshUntilMs = Number.NEGATIVE_INFINITY;
+    this.#setFreshUntil(Number.NEGATIVE_INFINITY);
     this.#setState('waiting');
     this.#waiters.fail();
     this.#problem(error);
@@ -340,7 +343,7 @@ class LogicalFeed implements Feed {
   }
 
   async #closeStream(): Promise<void> {
-    this.#freshUntilMs = Number.NEGATIVE_INFINITY;
+    this.#setFreshUntil(Number.NEGATIVE_INFINITY);
     this.#waiters.fail();
     const stream = this.#stream;
     this.#stream = undefined;

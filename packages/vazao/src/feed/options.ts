@@ -1,5 +1,6 @@
 import type { ClientConfig } from 'pg';
 import { FeedError } from './errors.ts';
+import type { FeedSource } from './status.ts';
 
 /** Source of time; tests pass a fake. */
 export interface Clock {
@@ -10,6 +11,13 @@ export interface Clock {
 }
 
 export interface FeedOptions {
+  /**
+   * Where changes come from. `auto` takes the strongest that the database allows, and falls back only when it does not allow
+   * one, never on a failure that may pass. @defaultValue `auto`
+   */
+  readonly source?: FeedSource | 'auto' | undefined;
+  /** Of the source `outbox`. */
+  readonly outbox?: OutboxOptions | undefined;
   /** How to reach the primary itself (no pooler between): a connection string, or what `pg.Client` takes. */
   readonly connection: string | ClientConfig;
   /** Created when absent, and kept in step with the tables. @defaultValue {@link PUBLICATION_DEFAULT} */
@@ -47,9 +55,28 @@ export interface FeedOptions {
   readonly random?: (() => number) | undefined;
 }
 
+export interface OutboxOptions {
+  /** How often it is looked at when nothing calls for it, in milliseconds. @defaultValue {@link POLL_MS_DEFAULT} */
+  readonly pollMs?: number | undefined;
+  /**
+   * Writers call the feed by `NOTIFY`, so that it does not wait for the next poll. PostgreSQL lets transactions that notify
+   * commit one after the other, which costs where many commit at a time. The last feed to start decides for all.
+   * @defaultValue false
+   */
+  readonly notify?: boolean | undefined;
+  /** How long changes are kept for other hosts, in milliseconds. @defaultValue {@link RETENTION_MS_DEFAULT} */
+  readonly retentionMs?: number | undefined;
+}
+
 export type ResolvedFeedOptions = {
-  readonly [Name in keyof Omit<FeedOptions, 'schemas' | 'tables'>]-?: Exclude<FeedOptions[Name], undefined>;
-} & { readonly selection: TableSelection };
+  readonly [Name in keyof Omit<FeedOptions, 'schemas' | 'tables' | 'source' | 'outbox'>]-?: Exclude<
+    FeedOptions[Name],
+    undefined
+  >;
+} & {
+  readonly selection: TableSelection;
+  readonly outbox: { readonly [Name in keyof OutboxOptions]-?: Exclude<OutboxOptions[Name], undefined> };
+};
 
 /** Which tables are published; `undefined` is "all". */
 export interface TableSelection {
@@ -68,6 +95,8 @@ export const SLOT_TIMEOUT_MS_DEFAULT = 30_000;
 export const SILENCE_MS_DEFAULT = 5_000;
 export const RECONNECT_MIN_MS_DEFAULT = 50;
 export const RECONNECT_MAX_MS_DEFAULT = 5_000;
+export const POLL_MS_DEFAULT = 100;
+export const RETENTION_MS_DEFAULT = 60_000;
 
 /** Fills in defaults. Throws {@link FeedError}. */
 export function resolveFeedOptions(options: FeedOptions): ResolvedFeedOptions {
@@ -77,6 +106,11 @@ export function resolveFeedOptions(options: FeedOptions): ResolvedFeedOptions {
     selection: {
       schemas: options.schemas && new Set(options.schemas),
       tables: options.tables && new Set(options.tables),
+    },
+    outbox: {
+      pollMs: atLeast(1, 'outbox.pollMs', options.outbox?.pollMs ?? POLL_MS_DEFAULT),
+      notify: options.outbox?.notify ?? false,
+      retentionMs: atLeast(100, 'outbox.retentionMs', options.outbox?.retentionMs ?? RETENTION_MS_DEFAULT),
     },
     heartbeatMs: atLeast(1, 'heartbeatMs', options.heartbeatMs ?? HEARTBEAT_MS_DEFAULT),
     leaseMs: atLeast(1, 'leaseMs', options.leaseMs ?? LEASE_MS_DEFAULT),

@@ -13,10 +13,13 @@ import type { TableRow } from './sql/find-tables.ts';
 
 export interface LeftOutTable {
   readonly table: string;
-  readonly reason: 'no replica identity' | 'unlogged' | 'virtual generated column' | 'not owned';
-  /** The statement that lets the table into the publication. */
+  /** `locked`: of the source `outbox`, while a transaction that has written to the table holds up its triggers. */
+  readonly reason: 'no replica identity' | 'unlogged' | 'virtual generated column' | 'not owned' | 'locked';
+  /** The statement that lets the table in. */
   readonly remedy: string;
 }
+
+type Obstacle = Exclude<LeftOutTable['reason'], 'locked'>;
 
 export interface PublicationPlan {
   /** To be taken out, before anything is put in. */
@@ -51,7 +54,7 @@ export function planPublication(rows: readonly TableRow[], selection: TableSelec
     published.set(row.oid, row);
     return true;
   };
-  const leave = (row: TableRow, reason: LeftOutTable['reason']): false => {
+  const leave = (row: TableRow, reason: Obstacle): false => {
     leftOut.push({ table: nameOf(row), reason, remedy: remedyFor(row, reason) });
     return false;
   };
@@ -97,7 +100,7 @@ function isPublishable(row: TableRow): boolean {
   return row.kind === 'ordinary' && harmOf(row) === undefined;
 }
 
-function harmOf(row: TableRow): LeftOutTable['reason'] | undefined {
+function harmOf(row: TableRow): Obstacle | undefined {
   if (!row.permanent) return 'unlogged';
   if (!row.identityUsable) return 'no replica identity';
   return row.identity === 'full' && row.hasVirtualColumn ? 'virtual generated column' : undefined;
@@ -110,7 +113,7 @@ function isSelected(row: TableRow, selection: TableSelection): boolean {
   );
 }
 
-function remedyFor(row: TableRow, reason: LeftOutTable['reason']): string {
+function remedyFor(row: TableRow, reason: Obstacle): string {
   const table = quoteTable(row);
   switch (reason) {
     case 'unlogged':

@@ -9,7 +9,8 @@ import type { ClientBase } from 'pg';
 import { FeedError } from './errors.ts';
 import type { TableSelection } from './options.ts';
 import { type LeftOutTable, planPublication, quoteName, quoteTable } from './publication-plan.ts';
-import { parseSnapshot, type Snapshot } from './snapshot.ts';
+import { readSnapshot } from './read-snapshot.ts';
+import type { Snapshot } from './snapshot.ts';
 import { findPublicationSql, type PublicationRow, publicationOptions } from './sql/find-publication.ts';
 import { FIND_TABLES_SQL, type TableRow } from './sql/find-tables.ts';
 
@@ -74,11 +75,9 @@ export async function syncPublication(client: ClientBase, target: PublicationTar
   // The entries' identities are read after the commit, and with them the snapshot that makes the suspects.
   const { rows: tables } = await client.query<TableRow>(FIND_TABLES_SQL, [target.publication]);
   const publication = await findPublication(client, target);
-  const { rows } = await client.query<{ snapshot: string }>(
-    'select pg_catalog.pg_current_snapshot()::text as snapshot',
-  );
+  const snapshot = await readSnapshot(client);
   const published = publishedEntries(change.published, tables, publication?.version ?? '');
-  return { published, tables, leftOut: change.leftOut, snapshot: parseSnapshot(rows[0]?.snapshot ?? '') };
+  return { published, tables, leftOut: change.leftOut, snapshot };
 }
 
 /** A table is published by its own entry, or by that of the partitioned table above it. */

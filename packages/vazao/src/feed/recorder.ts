@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Change } from '../readset/change.ts';
+import { createFeed } from './create-feed.ts';
 import type { Commit } from './events.ts';
 import type { Feed } from './feed.ts';
-import { createFeed } from './logical-feed.ts';
 import { parseLsn } from './lsn.ts';
 import type { FeedOptions } from './options.ts';
 
@@ -21,9 +21,9 @@ export interface Recorder extends AsyncDisposable {
   during(pool: pg.Pool, work: (pool: pg.Pool) => Promise<unknown>): Promise<Commit[]>;
 }
 
-/** Creates a feed that is not started yet, and records it. */
+/** Creates a feed that is not started yet, of the source `wal` unless another is named, and records it. */
 export function record(options: FeedOptions): Recorder {
-  const feed = createFeed(options);
+  const feed = createFeed({ source: 'wal', ...options });
   const commits: Commit[] = [];
   const log: string[] = [];
   const problems: Error[] = [];

@@ -8,8 +8,8 @@ import { backoffMs } from './backoff.ts';
 import { createClient, destroyClient, endClient } from './connection.ts';
 import { FeedError, toFeedError } from './errors.ts';
 import type { ResolvedFeedOptions } from './options.ts';
-import { type PublicationState, syncPublication } from './publication.ts';
-import { readSnapshot } from './session.ts';
+import type { PublicationState } from './publication.ts';
+import { readSnapshot } from './read-snapshot.ts';
 import { sees } from './snapshot.ts';
 
 export interface SchemaChange {
@@ -24,6 +24,9 @@ export interface SchemaSyncHandler {
   problem(error: FeedError): void;
 }
 
+/** Brings the publication, or the triggers, in step with the tables. */
+export type BringInStep = (client: pg.ClientBase) => Promise<PublicationState>;
+
 /**
  * Logical decoding may deliver a commit before its transaction leaves the set of running ones; with a synchronous standby
  * that lasts as long as the standby takes.
@@ -33,17 +36,15 @@ const VISIBLE_TIMEOUT_MS = 10_000;
 
 export class SchemaSync {
   readonly #options: ResolvedFeedOptions;
-  readonly #feedId: string;
-  readonly #serverVersion: number;
   readonly #handler: SchemaSyncHandler;
+  readonly #bringInStep: BringInStep;
   readonly #stopping = new AbortController();
   #wanted: SchemaChange | undefined;
   #run: Promise<void> | undefined;
 
-  constructor(options: ResolvedFeedOptions, feedId: string, serverVersion: number, handler: SchemaSyncHandler) {
+  constructor(options: ResolvedFeedOptions, bringInStep: BringInStep, handler: SchemaSyncHandler) {
     this.#options = options;
-    this.#feedId = feedId;
-    this.#serverVersion = serverVersion;
+    this.#bringInStep = bringInStep;
     this.#handler = handler;
   }
 
@@ -84,7 +85,6 @@ export class SchemaSync {
   }
 
   async #sync(change: SchemaChange, signal: AbortSignal): Promise<PublicationState> {
-    const { publication, selection } = this.#options;
     const client = createClient(this.#options, { applicationName: 'vazao feed (schema)', settings: {} });
     const abort = (): void => destroyClient(client);
     signal.addEventListener('abort', abort);
@@ -100,8 +100,7 @@ export class SchemaSync {
         }
         await delay(VISIBLE_POLL_MS, undefined, { signal });
       }
-      const target = { publication, selection, feedId: this.#feedId, serverVersion: this.#serverVersion };
-      return await syncPublication(client, target);
+      return await this.#bringInStep(client);
     } finally {
       signal.removeEventListener('abort', abort);
       await endClient(client);

@@ -14,8 +14,9 @@ import { FeedError, toFeedError } from './errors.ts';
 import type { ResolvedFeedOptions } from './options.ts';
 import { checkPreconditions } from './preconditions.ts';
 import { type PublicationState, syncPublication } from './publication.ts';
+import { readSnapshot } from './read-snapshot.ts';
 import { ReplicationConnection } from './replication-connection.ts';
-import { parseSnapshot, type Snapshot } from './snapshot.ts';
+import type { Snapshot } from './snapshot.ts';
 import { FIND_SCHEMA_FINGERPRINT_SQL, type SchemaFingerprint } from './sql/find-schema-fingerprint.ts';
 
 export interface Session {
@@ -123,13 +124,6 @@ async function describeOldestWriter(control: pg.Client): Promise<string> {
   const writer = rows[0];
   if (!writer) return 'Look for prepared ones: `select * from pg_prepared_xacts`.';
   return `The oldest is that of process ${writer.pid} in database ${writer.database}, ${writer.age} old: \`select pg_terminate_backend(${writer.pid})\` ends it.`;
-}
-
-export async function readSnapshot(client: pg.ClientBase): Promise<Snapshot> {
-  const { rows } = await client.query<{ snapshot: string }>(
-    'select pg_catalog.pg_current_snapshot()::text as snapshot',
-  );
-  return parseSnapshot(rows[0]?.snapshot ?? '');
 }
 
 async function readFingerprint(client: pg.ClientBase): Promise<SchemaFingerprint | undefined> {

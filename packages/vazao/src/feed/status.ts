@@ -1,4 +1,5 @@
 import type { SchemaWatch } from './ddl-trigger.ts';
+import type { FeedErrorCode } from './errors.ts';
 import type { LeftOutTable } from './publication-plan.ts';
 
 /**
@@ -6,10 +7,25 @@ import type { LeftOutTable } from './publication-plan.ts';
  */
 export type FeedState = 'stopped' | 'connecting' | 'streaming' | 'waiting' | 'closed';
 
+/**
+ * Where changes come from, the strongest first: `wal` (logical replication: every writer), `outbox` (triggers: every writer,
+ * polled), `app` (only what this process writes).
+ */
+export type FeedSource = 'wal' | 'outbox' | 'app';
+
+/** A source that would be stronger than the one in use, and why it is not. */
+export interface PassedOver {
+  readonly source: FeedSource;
+  readonly code: FeedErrorCode;
+  readonly message: string;
+}
+
 /** For health checks, `doctor` and the console. All values are JSON, but positions are texts as PostgreSQL prints them. */
 export interface FeedStatus {
   readonly state: FeedState;
-  readonly source: 'wal';
+  readonly source: FeedSource;
+  /** Present when the feed chose its source by itself. */
+  readonly passedOver?: readonly PassedOver[] | undefined;
   readonly fresh: boolean;
   readonly epoch: number;
   readonly position: string;

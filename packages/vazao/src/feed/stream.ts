@@ -6,7 +6,7 @@ import { FeedError } from './errors.ts';
 import { HEARTBEAT_PREFIX, Heartbeats, type ReturnedHeartbeat } from './heartbeat.ts';
 import type { ResolvedFeedOptions } from './options.ts';
 import { decodePgoutput } from './pgoutput.ts';
-import type { PublicationState } from './publication.ts';
+import { type PublicationState, syncPublication } from './publication.ts';
 import type { RelationRegistry } from './relations.ts';
 import { type SchemaChange, SchemaSync } from './schema-sync.ts';
 import type { Session } from './session.ts';
@@ -63,7 +63,9 @@ export class ChangeStream {
       schemaChanged: (what) => this.schemaSync.request({ xids: [], unordered: what === 'schema' }),
       lag: (lagMs) => handler.lag(lagMs),
     });
-    this.schemaSync = new SchemaSync(options, feedId, session.serverVersion, {
+    const { publication, selection } = options;
+    const target = { publication, selection, feedId, serverVersion: session.serverVersion };
+    this.schemaSync = new SchemaSync(options, (client) => syncPublication(client, target), {
       synced: (state, change) => handler.synced(state, change),
       problem: (error) => handler.problem(error),
     });

@@ -19,6 +19,11 @@ export class PositionWaiters {
     return this.#waiters.length;
   }
 
+  /** The nearest position that somebody waits for. */
+  get first(): bigint | undefined {
+    return this.#waiters[0]?.position;
+  }
+
   /** Resolves true when the position has been passed; false at the time-out, when the stream breaks, or when too many wait. */
   add(position: bigint, timeoutMs: number): Promise<boolean> {
     if (this.#waiters.length >= this.#max) return Promise.resolve(false);

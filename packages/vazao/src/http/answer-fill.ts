@@ -4,10 +4,12 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Entry, type Fill, isShown, type NotStored, untilShown } from '../cache/index.ts';
+import type { Ticket } from '../cache/redis/index.ts';
 import { type FillSession, type Pool, runInContext } from '../db/index.ts';
 import { currentAudit } from './auditor.ts';
 import { bypassStatus, missStatus, staleStatus } from './cache-status.ts';
 import { Capture } from './capture.ts';
+import type { FacetValue } from './facets.ts';
 import type { KnownIdentity } from './identities.ts';
 import { type CacheValue, type Found, growTree, type HttpCache } from './lookup.ts';
 import { Observation } from './observation.ts';
@@ -16,6 +18,7 @@ import { type CarriedPosition, POSITION_HEADER, type PositionTokens, type Seen }
 import type { RecentAnswers } from './recent-answers.ts';
 import { STATE } from './request-state.ts';
 import type { ResolvedRouteCacheOptions } from './route-options.ts';
+import { type HttpSecondTier, leaveInSecondTier } from './second-tier.ts';
 import {
   type CapturedResponse,
   createStoredResponse,
@@ -34,6 +37,8 @@ export interface FillSettings {
   readonly feedWaitMaxMs: number;
   readonly identityHeaders: readonly string[];
   readonly tokens: PositionTokens;
+  /** Where to leave what was computed with a ticket. */
+  readonly secondTier: HttpSecondTier | undefined;
   /** Where to tell what became of the fill. */
   readonly recent: RecentAnswers | undefined;
 }
@@ -82,6 +87,8 @@ export class AnswerFill {
   readonly #capture: Capture;
   readonly #timer: NodeJS.Timeout;
   readonly #hasLookedBefore: boolean;
+  /** Lets the answer be left in the second tier; undefined once it was used. */
+  #ticket: Ticket | undefined;
   /** The `Cache-Status` of an answer that is computed past the cache. */
   readonly #bypass: string | undefined;
   #isLost = false;
@@ -97,6 +104,7 @@ export class AnswerFill {
     options: ResolvedRouteCacheOptions,
     caller: KnownIdentity,
     carried: CarriedPosition | undefined,
+    ticket: Ticket | undefined,
   ) {
     // Fastify listens for `onRequestAbort` once the hooks have begun: before us, if who is asking was not known at once.
     this.#hasLookedBefore = request.raw.listenerCount('close') > (request[STATE]?.closeListeners ?? 0);
@@ -108,6 +116,7 @@ export class AnswerFill {
     this.#fill = fill;
     this.#options = options;
     this.#carried = carried;
+    this.#ticket = ticket;
     this.#bypass = fill.notStored && bypassStatus(fill.notStored.code);
     this.#session = settings.db.openSession(fill as Fill<unknown>);
     this.#capture = new Capture(reply.raw, settings.bodyMaxBytes, {
@@ -156,6 +165,7 @@ export class AnswerFill {
     this.#fill.abandon('client-left', detail);
     this.#session.leave('client-left', detail);
     this.#settings.cache.fail(this.#fill);
+    this.#leave(undefined, []);
   }
 
   #complete(captured: CapturedResponse): void {
@@ -182,6 +192,7 @@ export class AnswerFill {
     } catch (error) {
       this.#request.log.error(error, 'the answer could not be cached');
       this.#settings.cache.fail(this.#fill);
+      this.#leave(undefined, []);
       if (!this.#reply.raw.headersSent) this.#passThrough(captured, bypassStatus('defect'), this.#seen());
     }
   }
@@ -204,6 +215,7 @@ export class AnswerFill {
       staleForMs: Math.max(this.#options.staleForMs, this.#options.staleIfErrorMs),
     });
     if (!completed.stored) this.#noteBypass(key, completed.why);
+    this.#leave(completed.stored ? completed.entry : undefined, facets);
     this.#settings.recent?.record(this.#request.originalUrl, {
       route: this.#request.routeOptions.url,
       cached: true,
@@ -221,6 +233,16 @@ export class AnswerFill {
       writeOwnHeaders(this.#reply.raw, captured.headers, this.#observation.requestId);
       this.#write(stored, status);
     }
+  }
+
+  /** Leaves the answer in the second tier; without one, lets another compute it at once. */
+  #leave(entry: Entry<CacheValue> | undefined, facets: readonly FacetValue[]): void {
+    const { secondTier: tier, cache, feed } = this.#settings;
+    const ticket = this.#ticket;
+    this.#ticket = undefined;
+    if (!tier || !ticket) return;
+    if (!entry) tier.release(ticket);
+    else leaveInSecondTier({ tier, cache, feed, ticket, baseKey: this.#baseKey, facets, fill: this.#fill, entry });
   }
 
   /** What the client carries from now on. */
@@ -283,6 +305,7 @@ export class AnswerFill {
     this.#session.leave(code, detail);
     const { cache } = this.#settings;
     cache.fail(this.#fill);
+    this.#leave(undefined, []);
     if (!this.#reply.raw.headersSent && code === 'too-large')
       this.#reply.raw.setHeader('cache-status', bypassStatus(code));
     const facets = [...new Map([...this.#found.path, ...this.#observation.facets])];

@@ -20,6 +20,9 @@ export class HitStatus {
   }
 }
 
+/** Found where other processes and hosts have left it. */
+export const SECOND_TIER_STATUS = 'vazao; hit; detail="tier=redis"';
+
 export function staleStatus(staleMs: number, why: 'refreshing' | 'error'): string {
   const ttl = `ttl=-${Math.ceil(staleMs / 1_000)}`;
   return why === 'error'

@@ -5,3 +5,5 @@ export type { ExplainedAnswer, ExplainedDrop, ExplainedEntry, ExplainedStatement
 export type { CacheValue, HttpCache } from './lookup.ts';
 export type { Duration, Identify, Identity, PluginFeed, RouteCacheOptions } from './options.ts';
 export { type PluginOptions, vazaoPlugin } from './plugin.ts';
+export type { HttpSecondTier } from './second-tier.ts';
+export { valueCodec } from './value-codec.ts';

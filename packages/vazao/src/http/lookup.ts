@@ -24,7 +24,7 @@ export interface Found {
 }
 
 /** More facets than this in one URL's tree are a mistake; the walk ends, and the request is a miss. */
-const DEPTH_MAX = 16;
+export const DEPTH_MAX = 16;
 
 /** Walks the tree; a promise only if the caller's identity must be computed first. */
 export function lookUp(

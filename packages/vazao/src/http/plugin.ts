@@ -9,27 +9,31 @@
 import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Fill } from '../cache/index.ts';
+import type { Ticket } from '../cache/redis/index.ts';
 import { currentContext, type Pool, runInContext } from '../db/index.ts';
 import { AnswerFill, type FillSettings, isFor } from './answer-fill.ts';
 import { Auditor, type AuditorOptions, currentAudit } from './auditor.ts';
-import { bypassStatus, HitStatus, missStatus, staleStatus } from './cache-status.ts';
+import { bypassStatus, HitStatus, missStatus, SECOND_TIER_STATUS, staleStatus } from './cache-status.ts';
 import { HttpError } from './errors.ts';
 import { registerExplain } from './explain.ts';
 import { facetValue } from './facets.ts';
 import { installHitListener } from './hit-listener.ts';
 import { Identities, type KnownIdentity } from './identities.ts';
-import { type CacheValue, type Found, type HttpCache, walk } from './lookup.ts';
+import { type CacheValue, DEPTH_MAX, type Found, type HttpCache, walk } from './lookup.ts';
 import type { Identify, PluginFeed } from './options.ts';
 import { POSITION_HEADER, PositionTokens } from './position-token.ts';
 import { RecentAnswers } from './recent-answers.ts';
 import { ROUTE, STATE } from './request-state.ts';
 import { type ResolvedRouteCacheOptions, resolveRouteCacheOptions } from './route-options.ts';
-import { writeStoredResponse } from './stored-response.ts';
+import { askSecondTier, type HttpSecondTier } from './second-tier.ts';
+import { type StoredResponse, writeStoredResponse } from './stored-response.ts';
 
 export interface PluginOptions {
   readonly cache: HttpCache;
   readonly feed: PluginFeed;
   readonly db: Pool;
+  /** Answers that other processes and hosts have computed: `createSecondTier` of `vazao/redis`. @defaultValue none */
+  readonly secondTier?: HttpSecondTier | undefined;
   /** Makes the position tokens, which carry what a client has seen to other workers and hosts: the same on all of them. @defaultValue a random one */
   readonly secret?: string | undefined;
   /** Tells who is asking; gives requests their `user`. */
@@ -90,6 +94,7 @@ class VazaoPlugin {
       feedWaitMaxMs: this.#readWaitMaxMs,
       identityHeaders: options.identify?.headers ?? [],
       tokens: this.#tokens,
+      secondTier: options.secondTier,
     };
   }
 
@@ -193,8 +198,8 @@ class VazaoPlugin {
     const token = neededPosition(carried?.position, request[STATE]?.outer?.position);
     const cache = this.#cache;
     const baseKey = this.#baseKey(request);
-    const lead = (found: Found, fill: Fill<CacheValue>): void =>
-      new AnswerFill(this.#settings, request, reply, baseKey, found, fill, options, caller, carried).run(done);
+    const lead = (found: Found, fill: Fill<CacheValue>, ticket?: Ticket): void =>
+      new AnswerFill(this.#settings, request, reply, baseKey, found, fill, options, caller, carried, ticket).run(done);
     // In one snapshot still, whose position the client then carries.
     const computeAlone = (code: string, detail: string): void => {
       const found = walk(cache, baseKey, request.raw, caller);
@@ -203,13 +208,18 @@ class VazaoPlugin {
     if (currentAudit()) return computeAlone('audit', 'A hit is computed again, to be compared.');
     if (token !== undefined && !(await this.#options.feed.waitFor(token, this.#readWaitMaxMs)))
       return computeAlone('position', 'The feed has not told yet what the client has seen.');
-    const write = (stored: Parameters<typeof writeStoredResponse>[0], status: string): void => {
+    const write = (stored: StoredResponse, status: string): void => {
       reply.hijack();
       if (this.#closesConnection(request)) reply.raw.setHeader('connection', 'close');
       const cookie = this.#tokens.renew(carried, stored);
       writeStoredResponse(stored, request.method, request.raw.headers['if-none-match'], reply.raw, status, cookie);
     };
-    for (let looks = 0; looks < LOOKS_MAX; looks++) {
+    const isMine = (stored: StoredResponse): boolean =>
+      isFor(stored, (facet) => facetValue(facet, request.raw.headers, caller));
+    const { secondTier } = this.#options;
+    let mayAsk = secondTier !== undefined;
+    let looksMax = LOOKS_MAX;
+    for (let looks = 0; looks < looksMax; looks++) {
       const found = walk(cache, baseKey, request.raw, caller);
       const { entry, key } = found;
       if (entry?.value.kind === 'bypass' && cache.isGood(entry)) return bypass(entry.value.reason);
@@ -226,15 +236,20 @@ class VazaoPlugin {
       }
       const joined = cache.join(key);
       if (joined.role === 'leader') {
-        return lead(found, joined.fill);
+        const { fill } = joined;
+        if (!secondTier?.isAvailable || !mayAsk || !cache.isFresh()) return lead(found, fill);
+        const { feed, feedWaitMaxMs } = this.#settings;
+        const asked = await askSecondTier({ tier: secondTier, cache, feed, feedWaitMaxMs, key, fill, options, isMine });
+        if (asked.kind === 'answer') return write(asked.stored, SECOND_TIER_STATUS);
+        if (asked.kind === 'compute') return lead(found, fill, asked.ticket);
+        mayAsk = asked.mayAsk;
+        // A node leads one step further, and there are only so many.
+        if (mayAsk && looksMax < LOOKS_MAX + DEPTH_MAX) looksMax++;
+        continue;
       }
       const outcome = await within(joined.outcome, this.#settings.fillMaxMs);
       if (!outcome) break;
-      if (
-        outcome.kind === 'value' &&
-        outcome.value.kind === 'response' &&
-        isFor(outcome.value, (facet) => facetValue(facet, request.raw.headers, caller))
-      ) {
+      if (outcome.kind === 'value' && outcome.value.kind === 'response' && isMine(outcome.value)) {
         return write(outcome.value, missStatus(found.path.length > 0, 'collapsed'));
       }
     }

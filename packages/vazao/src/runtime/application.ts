@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type pg from 'pg';
+import type { PoolOptions } from '../db/index.ts';
 import type { Identify } from '../http/options.ts';
 
 /** What the platform hands to an application. */
@@ -23,6 +24,8 @@ export interface Application {
   readonly seed?: ((client: pg.ClientBase, progress: Progress) => Promise<void>) | undefined;
   /** Tells who is asking; see {@link Identify}. */
   readonly identify?: ((context: ApplicationContext) => Identify) | undefined;
+  /** What functions of the database depend on, where PostgreSQL doesn't show it; see {@link PoolOptions.declaredFunctions}. */
+  readonly declaredFunctions?: PoolOptions['declaredFunctions'];
   /** Registers routes, hooks and plugins. */
   readonly register: (app: FastifyInstance, context: ApplicationContext) => Promise<void> | void;
   /** Paths worth trying first; printed with `curl` after the start. */

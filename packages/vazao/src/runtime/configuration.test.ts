@@ -13,10 +13,15 @@ test('without any variable the defaults hold', () => {
     host: '127.0.0.1',
     port: 8080,
     databaseUrl: undefined,
+    databaseReplicaUrls: [],
     databasePoolMax: 10,
+    feedSource: 'auto',
+    workers: 1,
     dataFolder: '/project/.vazao',
     secret: undefined,
     cacheSizeMaxBytes: 256 * 1024 ** 2,
+    redisUrl: undefined,
+    release: undefined,
     logLevel: 'warn',
     debug: false,
   });
@@ -40,6 +45,18 @@ test('values are read with their units', () => {
   );
 });
 
+test('replicas are named one after the other, each like the primary', () => {
+  const DATABASE_URL = 'postgres://a/d';
+  const urls = (text: string) => read({ DATABASE_URL, DATABASE_REPLICA_URLS: text }).databaseReplicaUrls;
+  assert.deepEqual(urls('postgres://b/d, postgresql://u:p@c:5433/d\npostgres://e/d,'), [
+    'postgres://b/d',
+    'postgresql://u:p@c:5433/d',
+    'postgres://e/d',
+  ]);
+  assert.throws(() => urls('postgres://b/d, mysql://u:geheim@c/d'), /^RuntimeError: DATABASE_REPLICA_URLS has a value/);
+  assert.throws(() => read({ DATABASE_REPLICA_URLS: 'postgres://b/d' }), /name the primary/);
+});
+
 const REFUSED: readonly [variables: Record<string, string>, message: RegExp][] = [
   [{ PORT: '70000' }, /^PORT is "70000"; allowed is a whole number from 0 to 65535/],
   [{ PORT: '80a' }, /^PORT is "80a"/],
@@ -47,6 +64,9 @@ const REFUSED: readonly [variables: Record<string, string>, message: RegExp][] =
   [{ CACHE_SIZE: '12 apples' }, /^CACHE_SIZE is "12 apples"; allowed is a size from 1 MB/],
   [{ CACHE_SIZE: '12' }, /^CACHE_SIZE is "12"/],
   [{ DATABASE_POOL: '1' }, /^DATABASE_POOL is "1"; allowed is a whole number from 2/],
+  [{ VAZAO_FEED: 'kafka' }, /^VAZAO_FEED is "kafka"; allowed is `auto`, `wal`, `outbox`, `app`/],
+  [{ WORKERS: '0' }, /^WORKERS is "0"; allowed is a whole number from 1/],
+  [{ WORKERS: '2' }, /^WORKERS is 2, but `vazao dev` serves in one process/],
   [{ LOG_LEVEL: 'loud' }, /^LOG_LEVEL is "loud"; allowed is `fatal`, `error`/],
   [{ VAZAO_DEBUG: 'yes' }, /^VAZAO_DEBUG is "yes"; allowed is `0` or `1`/],
   [{ VAZAO_DATTA: '/x' }, /^VAZAO_DATTA is set, but there is no such variable\. Did you mean VAZAO_DATA\?$/],
@@ -60,7 +80,11 @@ for (const [variables, message] of REFUSED) {
 }
 
 test('never repeats a secret in a message', () => {
-  for (const variables of [{ DATABASE_URL: 'mysql://u:geheim@h/d' }, { VAZAO_SECRET: 'geheim' }]) {
+  for (const variables of [
+    { DATABASE_URL: 'mysql://u:geheim@h/d' },
+    { REDIS_URL: 'redis://u:geheim@h/x' },
+    { VAZAO_SECRET: 'geheim' },
+  ]) {
     assert.throws(
       () => read(variables),
       ({ message }: Error) => /^\w+ has a value that is not allowed; /.test(message) && !message.includes('geheim'),

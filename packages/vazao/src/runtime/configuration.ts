@@ -2,14 +2,19 @@
  * Configuration comes from the environment alone and is checked before anything starts. {@link VARIABLES} is the whole
  * of it; `docs/configuration.md` is compared with it by a test.
  */
+import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+import { isRedisUrl } from '../cache/redis/redis-url.ts';
+import type { FeedSource } from '../feed/index.ts';
 import { RuntimeError } from './errors.ts';
+import { BALANCES_PORT } from './listen.ts';
 import { didYouMean } from './nearest.ts';
 
 export type Environment = 'development' | 'production';
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+const FEEDS = ['auto', 'wal', 'outbox', 'app'] as const;
 const SECRET_LENGTH_MIN = 32;
 
 export interface Configuration {
@@ -18,12 +23,22 @@ export interface Configuration {
   readonly port: number;
   /** Undefined: an embedded PostgreSQL. */
   readonly databaseUrl: string | undefined;
+  /** Of physical replicas, to compute answers of cached routes on. */
+  readonly databaseReplicaUrls: readonly string[];
   readonly databasePoolMax: number;
+  /** Where the changes of the database come from. */
+  readonly feedSource: FeedSource | 'auto';
+  /** Processes that serve; cache and pool are shared out among them. 1: the process that was started serves itself. */
+  readonly workers: number;
   /** Absolute. */
   readonly dataFolder: string;
   /** Undefined in development: one is made and kept in the data folder. */
   readonly secret: string | undefined;
   readonly cacheSizeMaxBytes: number;
+  /** The second tier of the cache; undefined: none. */
+  readonly redisUrl: string | undefined;
+  /** What tells releases of the application apart that share the second tier; undefined: a hash of its folder. */
+  readonly release: string | undefined;
   readonly logLevel: LogLevel;
   readonly debug: boolean;
 }
@@ -60,9 +75,17 @@ const DATABASE_URL: Variable<string> = {
   default: undefined,
   allowed: '`postgresql://user:password@host:port/database`',
   meaning: 'The PostgreSQL to use. Absent: an embedded one is started in the data folder.',
+  parse: parseDatabaseUrl,
+  isSecret: true,
+};
+const DATABASE_REPLICA_URLS: Variable<readonly string[]> = {
+  name: 'DATABASE_REPLICA_URLS',
+  default: undefined,
+  allowed: 'like `DATABASE_URL`, with commas or spaces between them; needs `DATABASE_URL`',
+  meaning: 'Streaming replicas of that PostgreSQL, on which answers of cached routes are computed.',
   parse: (text) => {
-    const url = URL.canParse(text) ? new URL(text) : undefined;
-    return url && /^postgres(ql)?:$/.test(url.protocol) && url.pathname.length > 1 ? text : undefined;
+    const urls = text.split(/[,\s]+/).filter((url) => url !== '');
+    return urls.every((url) => parseDatabaseUrl(url) !== undefined) ? urls : undefined;
   },
   isSecret: true,
 };
@@ -70,7 +93,8 @@ const DATABASE_POOL: Variable<number> = {
   name: 'DATABASE_POOL',
   default: '10',
   allowed: 'a whole number from 2 to 1000',
-  meaning: 'The most connections the server opens for queries. The feed needs three more.',
+  meaning:
+    'The most connections the server opens for queries, all workers together; at least 2 each. The feed needs three more.',
   parse: (text) => parseWhole(text, 2, 1_000),
 };
 const DATA: Variable<string> = {
@@ -88,15 +112,46 @@ const SECRET: Variable<string> = {
   parse: (text) => (text.length >= SECRET_LENGTH_MIN ? text : undefined),
   isSecret: true,
 };
+const FEED: Variable<FeedSource | 'auto'> = {
+  name: 'VAZAO_FEED',
+  default: 'auto',
+  allowed: FEEDS.map((feed) => `\`${feed}\``).join(', '),
+  meaning:
+    'How changes of the database become known: by its log, by triggers, or only those of this server. `auto` takes the strongest that the database allows.',
+  parse: (text) => FEEDS.find((feed) => feed === text),
+};
+const WORKERS: Variable<number> = {
+  name: 'WORKERS',
+  default: 'the cores for `vazao start`, on Linux; 1 elsewhere',
+  allowed: 'a whole number from 1 to 256; more than 1 only for `vazao start`, on Linux',
+  meaning: 'How many processes serve.',
+  parse: (text) => parseWhole(text, 1, 256),
+};
 const CACHE_SIZE: Variable<number> = {
   name: 'CACHE_SIZE',
   default: '256 MB',
   allowed: 'a size from 1 MB, with `B`, `KB`, `MB` or `GB` (of 1024)',
-  meaning: 'The memory that cached answers may take.',
+  meaning: 'The memory that cached answers may take, all workers together.',
   parse: (text) => {
     const bytes = parseSize(text);
     return bytes !== undefined && bytes >= 1024 ** 2 ? bytes : undefined;
   },
+};
+const REDIS_URL: Variable<string> = {
+  name: 'REDIS_URL',
+  default: undefined,
+  allowed:
+    '`redis://user:password@host:port/database`, `rediss://…` (TLS), `redis-sentinel://host:port,host:port/master`, `redis-cluster://host:port,host:port`',
+  meaning: 'The Redis (7 or later) that processes and hosts share answers by. Absent: each process has its own alone.',
+  parse: (text) => (isRedisUrl(text) ? text : undefined),
+  isSecret: true,
+};
+const RELEASE: Variable<string> = {
+  name: 'VAZAO_RELEASE',
+  default: "a hash of the application's folder (without `node_modules`) and of the lock file above it",
+  allowed: 'a text that differs for each release, such as the commit',
+  meaning: 'Answers of one release are not given by another that uses the same Redis.',
+  parse: (text) => (text.length <= 200 ? text : undefined),
 };
 const LOG_LEVEL: Variable<LogLevel> = {
   name: 'LOG_LEVEL',
@@ -127,20 +182,33 @@ const TEST_SERVER: Variable<string> = {
   parse: (text) => text,
   isSecret: true,
 };
+const TEST_PG_BIN: Variable<string> = {
+  name: 'VAZAO_TEST_PG_BIN',
+  default: 'the highest version in `/usr/lib/postgresql/`',
+  allowed: 'a folder',
+  meaning: 'For `vazao torture` and the tests: the folder of the server programs of PostgreSQL.',
+  parse: (text) => text,
+};
 
 /** All variables, in the order in which they are documented. */
 export const VARIABLES: readonly Omit<Variable<unknown>, 'parse'>[] = [
   HOST,
   PORT,
   DATABASE_URL,
+  DATABASE_REPLICA_URLS,
   DATABASE_POOL,
+  FEED,
+  WORKERS,
   CACHE_SIZE,
+  REDIS_URL,
   LOG_LEVEL,
   NODE_ENV,
   DATA,
   SECRET,
+  RELEASE,
   DEBUG,
   TEST_SERVER,
+  TEST_PG_BIN,
 ];
 
 /** Reads the environment. `root` is the folder that relative folders start from. Throws {@link RuntimeError}. */
@@ -153,6 +221,12 @@ export function readConfiguration(
   const read = <T>(variable: Variable<T>): T | undefined => readVariable(variable, variables);
   assertEnvironmentAgrees(environment, read(NODE_ENV));
   const secret = read(SECRET);
+  const readReplicaUrls = (): readonly string[] => {
+    const urls = read(DATABASE_REPLICA_URLS) ?? [];
+    if (urls.length > 0 && read(DATABASE_URL) === undefined)
+      throw invalid('DATABASE_REPLICA_URLS is set without DATABASE_URL; name the primary that they are replicas of.');
+    return urls;
+  };
   if (environment === 'production' && secret === undefined) {
     throw invalid(
       `VAZAO_SECRET is not set, and production needs it (${SECRET.allowed}). For a trial on your own machine use \`vazao dev\`.`,
@@ -163,13 +237,29 @@ export function readConfiguration(
     host: read(HOST) ?? '127.0.0.1',
     port: read(PORT) ?? 8080,
     databaseUrl: read(DATABASE_URL),
+    databaseReplicaUrls: readReplicaUrls(),
     databasePoolMax: read(DATABASE_POOL) ?? 10,
+    feedSource: read(FEED) ?? 'auto',
+    workers: resolveWorkers(environment, read(WORKERS)),
     dataFolder: resolve(root, read(DATA) ?? '.vazao'),
     secret,
     cacheSizeMaxBytes: read(CACHE_SIZE) ?? 256 * 1024 ** 2,
+    redisUrl: read(REDIS_URL),
+    release: read(RELEASE),
     logLevel: read(LOG_LEVEL) ?? (environment === 'production' ? 'info' : 'warn'),
     debug: read(DEBUG) ?? false,
   };
+}
+
+function resolveWorkers(environment: Environment, wanted: number | undefined): number {
+  const isPossible = environment === 'production' && BALANCES_PORT;
+  if (wanted === undefined) return isPossible ? availableParallelism() : 1;
+  if (wanted === 1 || isPossible) return wanted;
+  throw invalid(
+    environment === 'production'
+      ? `WORKERS is ${wanted}, but on this system the kernel does not share a port out among processes. Set WORKERS=1, and start several servers behind a proxy.`
+      : `WORKERS is ${wanted}, but \`vazao dev\` serves in one process; use \`vazao start\`, or unset WORKERS.`,
+  );
 }
 
 function readVariable<T>(
@@ -203,6 +293,11 @@ function assertEnvironmentAgrees(environment: Environment, nodeEnvironment: stri
 
 function invalid(message: string): RuntimeError {
   return new RuntimeError('ERR_RUNTIME_CONFIGURATION', message);
+}
+
+function parseDatabaseUrl(text: string): string | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  return url && /^postgres(ql)?:$/.test(url.protocol) && url.pathname.length > 1 ? text : undefined;
 }
 
 function parseWhole(text: string, min: number, max: number): number | undefined {

@@ -10,7 +10,8 @@ export type RuntimeErrorCode =
   | 'ERR_RUNTIME_POSTGRES_AS_ROOT'
   | 'ERR_RUNTIME_POSTGRES_MISSING'
   | 'ERR_RUNTIME_POSTGRES_START'
-  | 'ERR_RUNTIME_SEED';
+  | 'ERR_RUNTIME_SEED'
+  | 'ERR_RUNTIME_WORKERS';
 
 export class RuntimeError extends Error {
   readonly code: RuntimeErrorCode;

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { CacheFigures } from '../cache/index.ts';
-import type { Pool } from '../db/index.ts';
+import type { Pool, ReplicaFigures } from '../db/index.ts';
 import type { Feed } from '../feed/index.ts';
 import { readVersion } from './version.ts';
 
@@ -10,13 +10,20 @@ export interface HealthParts {
   readonly db: Pool;
   readonly feed: Feed;
   readonly cache: { figures(): CacheFigures };
+  readonly findWorkers: () => WorkerFigures;
+}
+
+/** The process that answers, and how many like it there are on this host. */
+export interface WorkerFigures {
+  readonly pid: number;
+  readonly alive: number;
 }
 
 /**
  * `GET /health`. 200 while requests can be answered: also with `degraded`, when the feed is behind and every read goes to
  * the database. 503 when the database does not answer. It tells no name, address or reason that outsiders could use.
  */
-export function registerHealth(app: FastifyInstance, { db, feed, cache }: HealthParts): void {
+export function registerHealth(app: FastifyInstance, { db, feed, cache, findWorkers }: HealthParts): void {
   const startedAt = performance.now();
   const version = readVersion();
   app.get('/health', { logLevel: 'silent' }, async (_request, reply) => {
@@ -27,12 +34,18 @@ export function registerHealth(app: FastifyInstance, { db, feed, cache }: Health
     return {
       status: database.reachable ? (fresh ? 'ok' : 'degraded') : 'unavailable',
       version,
+      workers: findWorkers(),
       uptime_seconds: Math.round((performance.now() - startedAt) / 1_000),
       database,
+      ...(db.replicas().length > 0 && { replicas: db.replicas().map(replicaFigures) }),
       feed: { fresh, ...feedFigures(feed) },
       cache: { entries, size_bytes: sizeBytes, size_max_bytes: sizeMaxBytes },
     };
   });
+}
+
+function replicaFigures({ state, reason, lagMs, used, refused }: ReplicaFigures): object {
+  return { state, reason, lag_ms: lagMs, used, refused };
 }
 
 async function ping(db: Pool): Promise<{ reachable: boolean; milliseconds: number }> {
@@ -49,6 +62,7 @@ async function ping(db: Pool): Promise<{ reachable: boolean; milliseconds: numbe
 }
 
 function feedFigures(feed: Feed): object {
-  const { state, source, epoch, position, lagMs } = feed.status();
-  return { state, source, epoch, position, lag_ms: lagMs };
+  const { state, source, passedOver = [], epoch, position, lagMs } = feed.status();
+  const stronger = passedOver.map(({ source, code }) => ({ source, code }));
+  return { state, source, not_offered: stronger, epoch, position, lag_ms: lagMs };
 }

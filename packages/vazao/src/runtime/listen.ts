@@ -14,16 +14,30 @@ export async function assertPortFree({ host, port }: Address): Promise<void> {
   await promise;
 }
 
-/** Listens; returns the URL to try, which for "all addresses" is that of this machine to itself. */
-export async function listen(app: FastifyInstance, { host, port }: Address): Promise<string> {
+/**
+ * Whether the kernel shares the connections to one port out among several processes (SO_REUSEPORT). Elsewhere it lets them
+ * listen and gives all to one, or refuses; handing connections around, as node:cluster does, would be the way there.
+ */
+export const BALANCES_PORT: boolean = process.platform === 'linux';
+
+/**
+ * Listens; returns the URL to try, which for "all addresses" is that of this machine to itself.
+ * @param address - `sharesPort`: other processes of this user may listen on it, too
+ */
+export async function listen(
+  app: FastifyInstance,
+  { host, port, sharesPort }: Address & { readonly sharesPort: boolean },
+): Promise<{ readonly url: string; readonly port: number }> {
   try {
-    await app.listen({ host, port });
+    // Fastify hands the option on to Node, though its types don't know it.
+    const options = { host, port, reusePort: sharesPort };
+    await app.listen(options);
   } catch (error) {
     throw toListenError(error, { host, port });
   }
   const address = app.server.address();
   const bound = typeof address === 'object' && address ? address.port : port;
-  return urlOf(host, bound);
+  return { url: urlOf(host, bound), port: bound };
 }
 
 /** The URL at which a server that listens on this address is reached from the same machine. */

@@ -20,16 +20,20 @@ export function findRoot(folder: string): string {
 }
 
 /** `word` names an application of the workspace, or is the path of a module or of a folder. Throws {@link RuntimeError}. */
-export async function loadApplication(word: string, options: { root: string; cwd: string }): Promise<Application> {
-  const file = resolveModule(word, options);
-  const shown = relative(options.cwd, file) || file;
+export function loadApplication(word: string, options: { root: string; cwd: string }): Promise<Application> {
+  return loadModule(findModule(word, options), options.cwd);
+}
+
+/** Loads the module at a path that {@link findModule} gave. Throws {@link RuntimeError}. */
+export async function loadModule(file: string, cwd: string): Promise<Application> {
+  const shown = relative(cwd, file) || file;
   let module: { default?: unknown };
   try {
     module = await import(pathToFileURL(file).href);
   } catch (cause) {
     throw new RuntimeError(
       'ERR_RUNTIME_APPLICATION',
-      `${shown} failed while it was loaded: ${describeImportError(cause, options.cwd)}.`,
+      `${shown} failed while it was loaded: ${describeImportError(cause, cwd)}.`,
       { cause },
     );
   }
@@ -37,7 +41,8 @@ export async function loadApplication(word: string, options: { root: string; cwd
   return module.default;
 }
 
-function resolveModule(word: string, { root, cwd }: { root: string; cwd: string }): string {
+/** The path of the module that `word` means; see {@link loadApplication}. Throws {@link RuntimeError}. */
+export function findModule(word: string, { root, cwd }: { root: string; cwd: string }): string {
   const applications = listApplications(root);
   const named = applications.get(word);
   const path = named ?? resolve(cwd, word);

@@ -9,7 +9,6 @@ export class CommitRing {
   readonly #changesMax: number;
   #commits: Commit[] = [];
   #changes = 0;
-  /** No commit after this position is missing; undefined: nothing is sure. */
   #coveredFrom: bigint | undefined;
 
   constructor(bounds: { readonly commitsMax: number; readonly changesMax: number }) {
@@ -20,6 +19,11 @@ export class CommitRing {
   /** Every commit after the position is here. */
   covers(position: bigint): boolean {
     return this.#coveredFrom !== undefined && this.#coveredFrom <= position;
+  }
+
+  /** No commit after this position is missing; undefined while nothing is sure. */
+  get coveredFrom(): bigint | undefined {
+    return this.#coveredFrom;
   }
 
   get isTrusted(): boolean {

@@ -4,9 +4,9 @@
  * No command waits for a connection (no offline queue) and none is sent twice: whoever asked does without. The client
  * connects again by itself, for ever, with a bounded back-off.
  */
-import type { Cluster, Redis } from 'ioredis';
 import { RedisTierError } from './errors.ts';
 import { type FunctionName, LIBRARY } from './functions.ts';
+import { parseRedisUrl } from './redis-url.ts';
 
 export interface ConnectionOptions {
   /**
@@ -20,6 +20,22 @@ export interface ConnectionOptions {
   readonly onProblem?: ((error: Error) => void) | undefined;
 }
 
+/** What is used of the package; its own types would be asked for of everybody who uses ours. */
+interface Client {
+  readonly status: string;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  call(command: string, ...args: Argument[]): Promise<unknown>;
+  callBuffer(command: string, ...args: Argument[]): Promise<unknown>;
+  disconnect(): void;
+  /** Of a cluster alone. */
+  nodes?(role: 'master'): Client[];
+}
+
+interface Library {
+  readonly Redis: new (options: object) => Client;
+  readonly Cluster: new (nodes: readonly object[], options: object) => Client;
+}
+
 export type Argument = string | Buffer | number;
 
 const RECONNECT_MIN_MS = 50;
@@ -29,9 +45,9 @@ const RELOAD_PAUSE_MS = 100;
 
 /** Opens a connection, which may not be there yet; close it with `close()`. Throws {@link RedisTierError}. */
 export async function openConnection(options: ConnectionOptions): Promise<Connection> {
-  let client: typeof import('ioredis');
+  let client: Library;
   try {
-    client = await import('ioredis');
+    client = (await import('ioredis')) as unknown as Library;
   } catch (cause) {
     throw new RedisTierError(
       'ERR_REDIS_CLIENT_MISSING',
@@ -43,12 +59,12 @@ export async function openConnection(options: ConnectionOptions): Promise<Connec
 }
 
 export class Connection {
-  readonly #client: Redis | Cluster;
+  readonly #client: Client;
   #loading: Promise<void> | undefined;
   #loadedAtMs = Number.NEGATIVE_INFINITY;
 
   /** Use {@link openConnection}. */
-  constructor(client: typeof import('ioredis'), options: ConnectionOptions) {
+  constructor(client: Library, options: ConnectionOptions) {
     this.#client = createClient(client, options);
     this.#client.on('error', (error: Error) => options.onProblem?.(error));
   }
@@ -88,54 +104,13 @@ export class Connection {
   }
 
   async #loadNow(): Promise<void> {
-    const nodes = 'nodes' in this.#client ? this.#client.nodes('master') : [this.#client];
+    const nodes = this.#client.nodes?.('master') ?? [this.#client];
     await Promise.all(nodes.map((node) => node.call('FUNCTION', 'LOAD', 'REPLACE', LIBRARY.source)));
   }
 }
 
-const FORM = /^(redis|rediss|redis-sentinel|redis-cluster):\/\/(?:([^:@/]*)(?::([^@/]*))?@)?([^/@]+)(?:\/([\w.-]*))?$/;
-
-/** Whether the text is one of the forms of {@link ConnectionOptions.url}. */
-export function isRedisUrl(text: string): boolean {
-  return parse(text) !== undefined;
-}
-
-interface Address {
-  readonly kind: string;
-  readonly username: string | undefined;
-  readonly password: string | undefined;
-  readonly hosts: readonly { readonly host: string; readonly port: number }[];
-  readonly path: string | undefined;
-}
-
-function parse(url: string): Address | undefined {
-  const match = FORM.exec(url);
-  if (!match) return undefined;
-  const [, kind = '', username, password, list = '', path] = match;
-  const fallback = kind === 'redis-sentinel' ? 26_379 : 6_379;
-  const hosts = list.split(',').map((one) => {
-    const parts = /^(\[[0-9a-fA-F:]+\]|[\w.-]+)(?::(\d{1,5}))?$/.exec(one);
-    return parts && { host: (parts[1] as string).replace(/^\[|\]$/g, ''), port: Number(parts[2] ?? fallback) };
-  });
-  const isSingle = kind === 'redis' || kind === 'rediss';
-  if (hosts.includes(null) || (isSingle && (hosts.length !== 1 || !/^\d*$/.test(path ?? '')))) return undefined;
-  if (kind === 'redis-sentinel' && !path) return undefined;
-  if (kind === 'redis-cluster' && path) return undefined;
-  try {
-    return {
-      kind,
-      username: username ? decodeURIComponent(username) : undefined,
-      password: password ? decodeURIComponent(password) : undefined,
-      hosts: hosts as Address['hosts'],
-      path: path || undefined,
-    };
-  } catch {
-    return undefined; // a percent sign that begins nothing
-  }
-}
-
-function createClient(client: typeof import('ioredis'), { url, callTimeoutMs }: ConnectionOptions): Redis | Cluster {
-  const address = parse(url);
+function createClient(client: Library, { url, callTimeoutMs }: ConnectionOptions): Client {
+  const address = parseRedisUrl(url);
   if (!address) {
     throw new RedisTierError(
       'ERR_REDIS_OPTIONS',
@@ -159,7 +134,7 @@ function createClient(client: typeof import('ioredis'), { url, callTimeoutMs }: 
   };
   switch (kind) {
     case 'redis-cluster':
-      return new client.Cluster([...hosts], {
+      return new client.Cluster(hosts, {
         enableOfflineQueue: false,
         clusterRetryStrategy: retry,
         redisOptions: options,
@@ -168,7 +143,7 @@ function createClient(client: typeof import('ioredis'), { url, callTimeoutMs }: 
         retryDelayOnFailover: 20,
         retryDelayOnClusterDown: 20,
         slotsRefreshTimeout: 1_000,
-      } as never);
+      });
     case 'redis-sentinel':
       return new client.Redis({
         ...options,
@@ -176,7 +151,7 @@ function createClient(client: typeof import('ioredis'), { url, callTimeoutMs }: 
         name: path as string,
         sentinelRetryStrategy: retry,
         ...(password === undefined ? {} : { sentinelPassword: password }),
-      } as never);
+      });
     default:
       return new client.Redis({
         ...options,
@@ -184,6 +159,6 @@ function createClient(client: typeof import('ioredis'), { url, callTimeoutMs }: 
         port: hosts[0]?.port as number,
         db: Number(path ?? 0),
         ...(kind === 'rediss' ? { tls: {} } : {}),
-      } as never);
+      });
   }
 }

@@ -8,8 +8,8 @@ import type { StatementRecord } from '../entry.ts';
 
 /** What an answer says of itself beside its value. */
 export interface EntryFacts {
-  /** Under which it was stored. */
-  readonly key: string;
+  /** Under which it stands in Redis. */
+  readonly name: string;
   readonly statements: readonly StatementRecord[];
   readonly snapshot: ReadSnapshot | undefined;
   /** Everything that the snapshot sees was committed before. */
@@ -24,7 +24,7 @@ const LIST_MAX = 100_000;
 export function toJson(facts: EntryFacts): unknown {
   const { snapshot } = facts;
   return {
-    key: facts.key,
+    name: facts.name,
     statements: facts.statements.map(({ text, terms, durationMs, rows }) => ({
       text,
       durationMs,
@@ -46,7 +46,7 @@ export function toJson(facts: EntryFacts): unknown {
 export function fromJson(json: unknown): EntryFacts {
   const of = object(json);
   return {
-    key: string(of.key),
+    name: string(of.name),
     statements: list(of.statements).map((one): StatementRecord => {
       const statement = object(one);
       return {

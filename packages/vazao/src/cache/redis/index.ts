@@ -1,8 +1,9 @@
 /** The second tier of the cache, in Redis. Loads `ioredis` when it is first used, and not before. */
-export { isRedisUrl } from './connection.ts';
+
 export { RedisTierError, type RedisTierErrorCode } from './errors.ts';
 export type { LeaderLock } from './leader-lock.ts';
 export { type Codec, namespaceOf, type SecondTierOptions } from './options.ts';
+export { isRedisUrl } from './redis-url.ts';
 export { createRelay, type Relay, type RelayFeed, type RelayOptions, type RelayStatus } from './relay.ts';
 export {
   type Asked,

@@ -27,7 +27,16 @@ export interface SecondTierOptions<V> {
 }
 
 /** The part of a feed that the second tier uses. */
-export type SecondTierFeed = Pick<Feed, 'position' | 'timeline'>;
+export type SecondTierFeed = Pick<Feed, 'timeline' | 'on' | 'status'>;
+
+/**
+ * Whether what a feed tells is enough to share answers by: every change in the order of the log, those of the schema among
+ * them. Without event triggers a change of the schema is noticed at another moment by each process.
+ */
+export function isShareable(feed: Pick<Feed, 'status'>): boolean {
+  const { source, schemaWatch } = feed.status();
+  return source === 'wal' && schemaWatch === 'event triggers';
+}
 
 /** Turns values to bytes and back. */
 export interface Codec<V> {

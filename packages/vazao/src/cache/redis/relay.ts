@@ -20,10 +20,11 @@ import { CommitRing } from './commit-ring.ts';
 import { type Connection, openConnection } from './connection.ts';
 import { type FunctionName, formatPosition, parsePosition } from './functions.ts';
 import type { LeaderLock } from './leader-lock.ts';
+import { isShareable } from './options.ts';
 import { type FindTable, tagsOfCommit } from './tags.ts';
 
 /** The part of a feed that the relay uses. */
-export type RelayFeed = Pick<Feed, 'position' | 'timeline' | 'suspects' | 'isFresh' | 'on'>;
+export type RelayFeed = Pick<Feed, 'position' | 'timeline' | 'suspects' | 'isFresh' | 'on' | 'status'>;
 
 export interface RelayOptions {
   /** Where Redis is: see {@link ConnectionOptions.url}. */
@@ -53,6 +54,8 @@ export interface RelayStatus {
   /** As far as this relay knows; undefined: none that it relays in. */
   readonly epoch: string | undefined;
   readonly position: bigint | undefined;
+  /** An epoch that stands here or later can be continued by this relay; undefined while its feed is not trusted. */
+  readonly coveredFrom: bigint | undefined;
   /** Epochs that this relay has opened. */
   readonly opened: number;
   readonly lastError: string | undefined;
@@ -62,7 +65,7 @@ const CALL_TIMEOUT_MS = 1_000;
 const ELECTION_MS = 300;
 const STUCK_MS = 1_000;
 const RING_COMMITS_MAX = 10_000;
-const RING_CHANGES_MAX = 200_000;
+const RING_CHANGES_MAX = 50_000;
 /** Tags of one call, about: a step of Redis stays short. */
 const TAGS_AT_ONCE_MAX = 4_096;
 const RETRY_MS = 100;
@@ -114,9 +117,13 @@ export class Relay implements AsyncDisposable {
       }),
       feed.on('epoch', () => this.#doubt()),
       feed.on('schema', () => this.#doubt()),
+      // In the next turn: the feed's position has passed the heartbeat by then.
       feed.on('snapshot', () => {
-        this.#trust();
-        this.#schedule();
+        setImmediate(() => {
+          if (this.#closing.signal.aborted) return;
+          this.#trust();
+          this.#schedule();
+        });
       }),
     ];
     this.#elections = this.#elect();
@@ -128,6 +135,7 @@ export class Relay implements AsyncDisposable {
       term: this.#term,
       epoch: this.#relayed?.epoch,
       position: this.#relayed?.position,
+      coveredFrom: this.#ring.coveredFrom,
       opened: this.#opened,
       lastError: this.#lastError,
     };
@@ -157,7 +165,8 @@ export class Relay implements AsyncDisposable {
   /** A suspect that has ended has written its commit record before the heartbeat that shows so, hence before our position. */
   #trust(): void {
     const { feed, isSchemaKnown } = this.#options;
-    if (this.#ring.isTrusted || !feed.isFresh() || feed.suspects.size > 0 || !isSchemaKnown()) return;
+    if (this.#ring.isTrusted || !feed.isFresh() || feed.suspects.size > 0 || !isSchemaKnown() || !isShareable(feed))
+      return;
     this.#ring.restart(feed.position);
   }
 
@@ -282,7 +291,14 @@ export class Relay implements AsyncDisposable {
     }
     const { positions, upTo, last } = batch;
     const keys = [...positions.keys()].map((tag) => `${this.#options.namespace}t:${tag}`);
-    const args = [term, relayed.epoch, formatPosition(relayed.position), formatPosition(upTo), last, ...positions.values()];
+    const args = [
+      term,
+      relayed.epoch,
+      formatPosition(relayed.position),
+      formatPosition(upTo),
+      last,
+      ...positions.values(),
+    ];
     const [answer] = await this.#ask('relay', args, keys);
     if (answer === 'fenced') return this.#isFenced();
     if (answer === 'ok') relayed.position = upTo;

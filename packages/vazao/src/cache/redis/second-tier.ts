@@ -22,6 +22,7 @@ import {
   ENTRY_MS_DEFAULT,
   FAILURES_MAX,
   FULL_PAUSE_MS,
+  isShareable,
   LEASE_MS_DEFAULT,
   PROBE_MAX_MS,
   PROBE_MIN_MS,
@@ -106,6 +107,8 @@ export class SecondTier<V> {
   readonly #options: SecondTierOptions<V>;
   readonly #secret: Buffer | undefined;
   readonly #breaker: Breaker;
+  readonly #unsubscribe: () => void;
+  #isShareable: boolean;
   readonly #stores: (() => Promise<void>)[] = [];
   #storing = 0;
   /** By `performance.now`: until then nothing is stored, because there was no room. */
@@ -118,6 +121,10 @@ export class SecondTier<V> {
     this.#connection = connection;
     this.#options = options;
     this.#secret = options.secret === undefined ? undefined : hash('sha256', `vazao tier ${options.secret}`, 'buffer');
+    this.#isShareable = isShareable(options.feed);
+    this.#unsubscribe = options.feed.on('epoch', () => {
+      this.#isShareable = isShareable(options.feed);
+    });
     this.#breaker = new Breaker({
       failuresMax: FAILURES_MAX,
       probeMinMs: PROBE_MIN_MS,
@@ -127,9 +134,9 @@ export class SecondTier<V> {
     });
   }
 
-  /** False while asking would be in vain: Redis is not connected, or was left alone for its failures. */
+  /** False while asking would be in vain: Redis is not connected, or was left alone for its failures, or the feed tells too little. */
   get isAvailable(): boolean {
-    return this.#breaker.isClosed && this.#connection.isReady;
+    return this.#isShareable && this.#breaker.isClosed && this.#connection.isReady;
   }
 
   figures(): SecondTierFigures {
@@ -154,12 +161,12 @@ export class SecondTier<V> {
       const atMs = performance.now();
       switch (reply?.[0]) {
         case 'hit': {
-          const candidate = await this.#open(reply, entryName, key, atMs);
+          const candidate = await this.#open(reply, entryName, atMs);
           if (candidate) this.#counters.hits++;
           return candidate ? { kind: 'hit', candidate } : this.#out();
         }
         case 'note': {
-          const value = await this.#openNote(reply[1], entryName, key);
+          const value = await this.#openNote(reply[1], entryName);
           return value === undefined ? this.#out() : { kind: 'note', value };
         }
         case 'miss':
@@ -202,6 +209,7 @@ export class SecondTier<V> {
   /** Ends the connection. What waits to be stored is not. */
   close(): void {
     this.#isClosed = true;
+    this.#unsubscribe();
     this.#stores.length = 0;
     this.#breaker[Symbol.dispose]();
     this.#connection.close();
@@ -225,13 +233,14 @@ export class SecondTier<V> {
     const reply = await this.#run('get', keys, args);
     if (!Array.isArray(reply)) return undefined;
     // The second may be bytes; the others are words and numbers.
-    return reply.map((part, at) => (at === 1 && String(reply[0]) !== 'miss' && String(reply[0]) !== 'wait' ? part : String(part)));
+    return reply.map((part, at) =>
+      at === 1 && String(reply[0]) !== 'miss' && String(reply[0]) !== 'wait' ? part : String(part),
+    );
   }
 
   async #open(
     [, sealed, positionText, relayedText, leftText]: readonly (string | Buffer)[],
     name: string,
-    key: string,
     atMs: number,
   ): Promise<Candidate<V> | undefined> {
     const position = parsePosition(positionText);
@@ -242,20 +251,20 @@ export class SecondTier<V> {
     if (!parcel) return undefined;
     try {
       const facts = fromJson(parcel.json);
-      if (facts.key !== key || facts.position !== position) return undefined;
+      if (facts.name !== name || facts.position !== position) return undefined;
       const value = this.#options.codec.decode(parcel.value);
       if (value === undefined) return undefined;
       const { statements, usesTime, snapshot, snapshotPosition } = facts;
-      const validAt = position > relayed ? position : relayed;
+      const validAt = laterOf(position, relayed);
       return { value, statements, usesTime, snapshot, snapshotPosition, validAt, expiresAtMs: atMs + leftMs };
     } catch {
       return undefined; // not what we wrote: as good as absent
     }
   }
 
-  async #openNote(sealed: string | Buffer | undefined, name: string, key: string): Promise<V | undefined> {
+  async #openNote(sealed: string | Buffer | undefined, name: string): Promise<V | undefined> {
     const parcel = Buffer.isBuffer(sealed) ? await unseal(sealed, name, this.#secret) : undefined;
-    if (!parcel || (parcel.json as { key?: unknown } | null)?.key !== key) return undefined;
+    if (!parcel || (parcel.json as { name?: unknown } | null)?.name !== name) return undefined;
     try {
       return this.#options.codec.decode(parcel.value);
     } catch {
@@ -272,7 +281,7 @@ export class SecondTier<V> {
     for (const [key, value] of storing.notes) await this.#note(ticket, key, value);
     const { key, statements, snapshot } = entry;
     const name = this.#entryName(ticket.schemaHash, key);
-    const json = toJson({ key, statements, snapshot, snapshotPosition, position, usesTime });
+    const json = toJson({ name, statements, snapshot, snapshotPosition, position, usesTime });
     const value = codec.encode(entry.value);
     if (value.length > UNPACKED_BYTES_MAX / 2) return false;
     const sealed = await seal({ json, value }, name, this.#secret);
@@ -293,7 +302,11 @@ export class SecondTier<V> {
   async #note(ticket: Ticket, key: string, value: V): Promise<void> {
     const { codec, entryMs = ENTRY_MS_DEFAULT } = this.#options;
     const name = this.#entryName(ticket.schemaHash, key);
-    await this.#run('note', [name], [await seal({ json: { key }, value: codec.encode(value) }, name, this.#secret), entryMs]);
+    await this.#run(
+      'note',
+      [name],
+      [await seal({ json: { name }, value: codec.encode(value) }, name, this.#secret), entryMs],
+    );
   }
 
   #work(): void {
@@ -330,4 +343,9 @@ export class SecondTier<V> {
   #name(kind: 'e' | 'l', text: string): string {
     return `${this.#options.namespace}${kind}:${hash('sha256', text, 'base64url')}`;
   }
+}
+
+function laterOf(left: bigint, right: bigint): bigint {
+  if (left > right) return left;
+  return right;
 }

@@ -4,8 +4,10 @@ import { connectDatabase } from '../database.ts';
 import { toDatabaseError } from '../database-errors.ts';
 import { describeError } from '../errors.ts';
 import { checkConnection } from './connection.ts';
+import { checkFeedSource } from './feed-source.ts';
 import { type Finding, failure } from './finding.ts';
 import { checkPublication, checkReplicaIdentities } from './publication.ts';
+import { checkReplicas } from './replicas.ts';
 import { checkPrivileges, checkServer } from './server.ts';
 import { checkOldTransactions, checkRoom } from './traffic.ts';
 
@@ -15,6 +17,7 @@ export interface DiagnosisOptions {
   readonly url: string;
   /** Connections that the server wants for queries. */
   readonly databasePoolMax: number;
+  readonly databaseReplicaUrls?: readonly string[] | undefined;
 }
 
 type Check = (client: pg.Client, options: DiagnosisOptions) => Promise<readonly Finding[]>;
@@ -22,11 +25,13 @@ type Check = (client: pg.Client, options: DiagnosisOptions) => Promise<readonly 
 const CHECKS: readonly Check[] = [
   checkServer,
   checkPrivileges,
+  checkFeedSource,
   checkConnection,
   checkPublication,
   checkReplicaIdentities,
   checkRoom,
   checkOldTransactions,
+  checkReplicas,
 ];
 
 /** All findings, in the order in which they are best mended. Throws {@link RuntimeError} when the database can't be reached. */

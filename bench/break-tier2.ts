@@ -1,7 +1,7 @@
 /**
  * Breaks each rule of the second tier once, and tells which tests notice:
  *
- *   npx node packages/vazao/src/testing/second-tier-mutations.ts [name …]
+ *   npx node bench/break-tier2.ts [name …]
  *
  * A rule is broken by a replacement in the source, made by a hook as the module is loaded; the product knows nothing of it.
  */
@@ -48,16 +48,31 @@ const MUTATIONS: readonly Mutation[] = [
     from: 'positions[i] = meta[3]\n',
     to: "redis.call('SET', names[i], '0000000000000000', 'PX', tag_ms) positions[i] = '0000000000000000'\n",
   },
-  { name: 'stored from before the epoch', file: 'functions.ts', from: 'if position < meta[2] then', to: 'if false then' },
-  { name: 'stored in any epoch', file: 'functions.ts', from: "if meta[1] ~= epoch then return 'epoch' end\n  if position", to: 'if position' },
+  {
+    name: 'stored from before the epoch',
+    file: 'functions.ts',
+    from: 'if position < meta[2] then',
+    to: 'if false then',
+  },
+  {
+    name: 'stored in any epoch',
+    file: 'functions.ts',
+    from: "if meta[1] ~= epoch then return 'epoch' end\n  if position",
+    to: 'if position',
+  },
   { name: 'no fencing', file: 'functions.ts', from: 'return known and known > term', to: 'return false' },
   { name: 'no compare and set', file: 'functions.ts', from: 'if meta[2] ~= previous then', to: 'if false then' },
-  { name: 'relayed in any epoch', file: 'functions.ts', from: "if meta[1] ~= epoch then return 'epoch' end\n  if meta[2]", to: 'if meta[2]' },
+  {
+    name: 'relayed in any epoch',
+    file: 'functions.ts',
+    from: "if meta[1] ~= epoch then return 'epoch' end\n  if meta[2]",
+    to: 'if meta[2]',
+  },
   {
     name: 'taken over without the commits between',
-    file: 'relay.ts',
-    from: 'timeline === String(feed.timeline) && this.#ring.covers(position)',
-    to: 'timeline === String(feed.timeline)',
+    file: 'commit-ring.ts',
+    from: 'this.#coveredFrom !== undefined && this.#coveredFrom <= position',
+    to: 'true',
   },
   {
     name: 'gap of the feed unnoticed',
@@ -72,7 +87,12 @@ const MUTATIONS: readonly Mutation[] = [
     to: "...('old' in change && change.kind === 'delete' ? [change.old] : [])",
   },
   { name: 'no tag of the whole table', file: 'tags.ts', from: 'tags.add(whole(oid));\n    return;', to: 'return;' },
-  { name: 'no tag of terms without an equality', file: 'tags.ts', from: 'tags.add(unpinned(oid));\n  const', to: 'const' },
+  {
+    name: 'no tag of terms without an equality',
+    file: 'tags.ts',
+    from: 'tags.add(unpinned(oid));\n  const',
+    to: 'const',
+  },
 ];
 
 const chosen = process.env.VAZAO_MUTATION;
@@ -85,18 +105,19 @@ function mutate({ file, from, to }: Mutation): void {
       const loaded = nextLoad(url, context);
       if (!url.endsWith(`/cache/redis/${file}`)) return loaded;
       const source = String(loaded.source);
-      if (!source.includes(from)) throw new Error(`${file} has no ${JSON.stringify(from)} any more: mend the mutation.`);
+      if (!source.includes(from))
+        throw new Error(`${file} has no ${JSON.stringify(from)} any more: mend the mutation.`);
       return { ...loaded, source: source.replace(from, to) };
     },
   });
 }
 
 function runAll(names: readonly string[]): void {
-  const folder = join(import.meta.dirname, '../cache/redis');
+  const folder = join(import.meta.dirname, '../packages/vazao/src/cache/redis');
   let missed = 0;
   for (const { name } of MUTATIONS.filter((one) => names.length === 0 || names.includes(one.name))) {
-    const noticed = ['functions', 'second-tier.property'].filter((test) => {
-      for (let attempt = 0; attempt < (test === 'functions' ? 1 : 3); attempt++) {
+    const noticed = ['functions', 'second-tier', 'second-tier.property'].filter((test) => {
+      for (let attempt = 0; attempt < (test === 'second-tier.property' ? 3 : 1); attempt++) {
         const words = ['--import', import.meta.filename, '--test', join(folder, `${test}.test.ts`)];
         const env = { ...process.env, VAZAO_MUTATION: name };
         if (spawnSync(process.execPath, words, { env, stdio: 'ignore' }).status !== 0) return true;

@@ -1,0 +1,286 @@
+/** `vazao start` with several workers: one answer from all of them, deaths that nobody notices, and an end that leaves nothing. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { Agent, request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { after, suite, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { BALANCES_PORT } from '../runtime/listen.ts';
+import { type CommandRun, runCommand, writeApplication } from '../testing/cli.ts';
+import { createTestDatabase, type TestDatabase } from '../testing/database.ts';
+
+const CONECTADES = resolve(import.meta.dirname, '../../../../apps/conectades');
+const DEADLINE_MS = 30_000;
+const PASSWORD = 'a-long-password-for-tests';
+const CNPJS = [1, 2, 3, 4, 5, 6, 7, 8, 9].map(toCnpj);
+const ROUTES = `
+    app.get('/crash', async () => { setTimeout(() => { throw new Error('lost'); }); return {}; });
+    app.get('/slow-pid', async () => { await db.query('select pg_sleep(2)'); return { pid: process.pid }; });`;
+
+const skip = BALANCES_PORT ? false : 'several workers on one port need Linux';
+suite('vazao start with workers', { timeout: 240_000, skip }, () => {
+  const base = mkdtempSync(join(tmpdir(), 'vazao-supervisor-'));
+  const runs: CommandRun[] = [];
+  after(() => {
+    // Only a test that failed leaves one; its workers end with it.
+    for (const { child } of runs) child.kill('SIGKILL');
+    rmSync(base, { recursive: true, force: true });
+  });
+
+  const start = (words: string, database: TestDatabase, env: Record<string, string> = {}): CommandRun => {
+    const run = runCommand(
+      ['start', words],
+      {
+        NODE_ENV: 'production',
+        VAZAO_SECRET: 'x'.repeat(40),
+        PORT: '0',
+        WORKERS: '2',
+        LOG_LEVEL: 'error',
+        DATABASE_URL: database.url,
+        VAZAO_DATA: join(base, 'data'),
+        ...env,
+      },
+      base,
+    );
+    runs.push(run);
+    return run;
+  };
+
+  test('conectades: a write through one worker shows through the other, and the death of one costs nothing', async () => {
+    await using database = await createTestDatabase();
+    const run = start(CONECTADES, database, { ADMIN_PASSWORD: PASSWORD });
+    const url = await run.url;
+    const list = '/api/organizadoras/listar/';
+    let pids = await findWorkers(url, 2);
+    const access = await logIn(url);
+    for (let written = 1; written <= 9; written++) {
+      const [writer = 0] = pids;
+      const answer = await askWorker(url, writer, '/api/organizadoras/', {
+        method: 'POST',
+        headers: { authorization: `Bearer ${access}`, 'content-type': 'application/json' },
+        body: JSON.stringify({
+          nome: `Casa ${written}`,
+          cnpj: CNPJS[written - 1],
+          descricao: '',
+          cidade: 'Itu',
+          uf: 'SP',
+        }),
+      });
+      assert.equal(answer.status, 201, answer.body);
+      // Every worker has had the list in its cache from the round before, but for one that has just come.
+      const headers = { 'vazao-position': String(answer.headers['vazao-position']) };
+      for (const pid of pids) {
+        const { body, status } = await askWorker(url, pid, list, { headers });
+        assert.deepEqual([status, JSON.parse(body).total], [200, written], `worker ${pid}`);
+      }
+      if (written % 4 !== 0) continue;
+      process.kill(writer, 'SIGKILL');
+      const [, survivor = 0] = pids;
+      assert.equal(JSON.parse((await askWorker(url, survivor, list)).body).total, written, 'the other goes on');
+      pids = await findWorkers(url, 2);
+      assert.ok(pids.includes(survivor) && !pids.includes(writer), 'and a new one has come');
+      pids.reverse();
+    }
+    run.child.kill('SIGTERM');
+    assert.equal(await run.ended, 0, run.output.stderr);
+    for (const pid of pids) assert.equal(isAlive(pid), false, `worker ${pid} has ended`);
+    assert.deepEqual(await listSlots(database), []);
+  });
+
+  test('an error that nobody caught ends its worker alone; what is in flight there is finished', async () => {
+    await using database = await createTestDatabase();
+    const file = writeApplication(join(base, 'crashing'), undefined, undefined, ROUTES);
+    const run = start(file, database);
+    const url = await run.url;
+    const [victim = 0, other = 0] = await findWorkers(url, 2);
+    const slow = askWorker(url, victim, '/slow-pid');
+    await untilSleeping(database);
+    await askWorker(url, victim, '/crash');
+    assert.deepEqual(JSON.parse((await slow).body), { pid: victim });
+    const afterwards = await findWorkers(url, 2);
+    assert.ok(afterwards.includes(other) && !afterwards.includes(victim));
+    assert.match(run.output.stderr, new RegExp(`^vazao: worker ${victim} ends: lost$`, 'm'));
+    run.child.kill('SIGTERM');
+    assert.equal(await run.ended, 0, run.output.stderr);
+  });
+
+  test('workers end when the supervisor was killed, and their port is free', async () => {
+    await using database = await createTestDatabase();
+    const run = start(writeApplication(join(base, 'orphans')), database);
+    const pids = await findWorkers(await run.url, 2);
+    run.child.kill('SIGKILL');
+    assert.equal(await run.ended, 'SIGKILL'); // resolves when the workers have closed what they inherited
+    for (const pid of pids) await until(() => !isAlive(pid), `worker ${pid} ends`);
+    await until(async () => (await listSlots(database)).length === 0, 'the slot goes');
+  });
+
+  test('SIGTERM lets what is in flight finish; the second signal does not', async () => {
+    await using database = await createTestDatabase();
+    const file = writeApplication(join(base, 'draining'), undefined, undefined, ROUTES);
+    const first = start(file, database);
+    const slow = ask(`${await first.url}/slow-pid`);
+    await untilSleeping(database);
+    first.child.kill('SIGTERM');
+    assert.equal((await slow).status, 200);
+    assert.equal(await first.ended, 0, first.output.stderr);
+
+    const second = start(file, database);
+    const url = await second.url;
+    const pids = await findWorkers(url, 2);
+    const cut = ask(`${url}/slow`).catch(() => 'cut off');
+    await untilSleeping(database);
+    second.child.kill('SIGTERM');
+    await until(
+      () =>
+        ask(url).then(
+          () => false,
+          () => true,
+        ),
+      'it stops accepting',
+    );
+    second.child.kill('SIGTERM');
+    assert.equal(await second.ended, 130);
+    assert.equal(await cut, 'cut off');
+    for (const pid of pids) await until(() => !isAlive(pid), `worker ${pid} ends`);
+  });
+
+  test('an application that can not start, or whose workers die one after the other, ends it with a sentence', async () => {
+    await using database = await createTestDatabase();
+    const failing = start(
+      writeApplication(join(base, 'failing'), "identify: () => { throw new Error('no identity'); },"),
+      database,
+    );
+    assert.equal(await failing.ended, 1);
+    assert.match(failing.output.stderr, /^vazao: The application little did not start: no identity\.$/m);
+
+    const dying = start(writeApplication(join(base, 'dying'), 'identify: () => process.exit(7),'), database);
+    assert.equal(await dying.ended, 1);
+    assert.match(
+      dying.output.stderr,
+      /^vazao: 5 workers in a row ended within 30 s of their start, the last by code 7\./m,
+    );
+    await until(async () => (await listSlots(database)).length === 0, 'the slot goes');
+  });
+});
+
+/** A number of an organisation, with its two check digits. */
+function toCnpj(number: number): string {
+  let digits = String(number).padStart(8, '0').padEnd(12, '0');
+  for (const weights of ['543298765432', '6543298765432']) {
+    const sum = [...weights].reduce((total, weight, index) => total + Number(weight) * Number(digits[index]), 0);
+    digits += sum % 11 < 2 ? 0 : 11 - (sum % 11);
+  }
+  return digits;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Record<string, unknown>;
+  readonly body: string;
+}
+interface Question {
+  readonly method?: string;
+  readonly headers?: Record<string, string>;
+  readonly body?: string;
+  readonly agent?: Agent;
+}
+
+/** Over a connection of its own, for which the kernel chooses a worker, unless an agent holds one. */
+function ask(url: string, { method = 'GET', headers = {}, body, agent }: Question = {}): Promise<Answer> {
+  return new Promise((done, fail) => {
+    const sent = request(url, { method, headers, agent: agent ?? false, timeout: DEADLINE_MS }, (response) => {
+      let text = '';
+      response.on('data', (data) => {
+        text += data;
+      });
+      response.on('error', fail);
+      response.on('end', () => done({ status: response.statusCode ?? 0, headers: response.headers, body: text }));
+    });
+    sent.on('error', fail);
+    sent.end(body);
+  });
+}
+
+interface Health {
+  readonly workers: { readonly pid: number; readonly alive: number };
+}
+
+/** Asks one worker: connections are opened until it gets one. */
+async function askWorker(url: string, pid: number, path: string, question: Question = {}): Promise<Answer> {
+  let answer: Answer | undefined;
+  await until(async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    try {
+      const { workers } = JSON.parse((await ask(`${url}/health`, { agent })).body) as Health;
+      if (workers.pid === pid) answer = await ask(url + path, { ...question, agent });
+    } finally {
+      agent.destroy();
+    }
+    return answer !== undefined;
+  }, `worker ${pid} gets a connection`);
+  return answer as Answer;
+}
+
+/** The process ids of all workers, as soon as there are so many. */
+async function findWorkers(url: string, count: number): Promise<number[]> {
+  const pids = new Set<number>();
+  await until(async () => {
+    const { workers } = JSON.parse((await ask(`${url}/health`)).body) as Health;
+    if (workers.alive !== count) pids.clear();
+    else pids.add(workers.pid);
+    for (const pid of pids) if (!isAlive(pid)) pids.delete(pid);
+    return pids.size === count;
+  }, `${count} workers answer`);
+  return [...pids];
+}
+
+async function logIn(url: string): Promise<string> {
+  const answer = await ask(`${url}/api/token/`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ username: 'admin', password: PASSWORD }),
+  });
+  assert.equal(answer.status, 200, answer.body);
+  return JSON.parse(answer.body).access;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function listSlots({ pool, name }: TestDatabase): Promise<string[]> {
+  const { rows } = await pool.query('select slot_name from pg_replication_slots where database = $1', [name]);
+  return rows.map(({ slot_name }) => slot_name);
+}
+
+/** Until a request is in the middle of its statement. */
+async function untilSleeping({ pool }: TestDatabase): Promise<void> {
+  await until(async () => {
+    const { rows } = await pool.query(
+      `select from pg_stat_activity where query like '%pg_sleep%' and state = 'active' and pid <> pg_backend_pid()`,
+    );
+    return rows.length > 0;
+  }, 'a request is under way');
+}
+
+/** Tries again until it holds; what it throws, as while a worker is being replaced, counts as "not yet". */
+async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const deadline = performance.now() + DEADLINE_MS;
+  let failure: unknown;
+  for (;;) {
+    try {
+      if (await condition()) return;
+    } catch (error) {
+      if (error instanceof assert.AssertionError) throw error;
+      failure = error;
+    }
+    assert.ok(performance.now() < deadline, `in time: ${what} ${failure ?? ''}`);
+    await delay(10);
+  }
+}

@@ -1,0 +1,424 @@
+/** A source that we drive, channels that are slow and lose messages, and what the workers' feeds then tell. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { deserialize } from 'node:v8';
+import { createTestChannel, type TestChannelOptions } from '../testing/feed-channel.ts';
+import { createRandom } from '../testing/random.ts';
+import { EventMap, type FeedEvents } from './events.ts';
+import { FanOut, type FanOutOptions } from './fanout.ts';
+import type { FanOutMessage, Told } from './fanout-messages.ts';
+import type { Feed } from './feed.ts';
+import { until } from './recorder.ts';
+import { createRelayedFeed } from './relayed-feed.ts';
+import type { Snapshot } from './snapshot.ts';
+
+const LEASE_MS = 600_000;
+const HEARTBEATS_APART_MS = 1_000;
+const TABLES = [1, 2, 3].map((oid) => ({ oid, schema: 'public', name: `t${oid}`, columns: ['id', 'n'] }));
+
+/** Tells what the test wants, by the rules of `feed.ts`. */
+class DrivenFeed extends EventMap<FeedEvents> implements Feed {
+  position = 100n;
+  timeline = 1;
+  epoch = 1;
+  lagMs = 0;
+  suspects: ReadonlySet<bigint> = new Set();
+  published: ReadonlySet<number> = new Set([1, 2]);
+  freshUntilMs = Number.NEGATIVE_INFINITY;
+  sequence = 0;
+  xid = 1_000n;
+  heartbeats = 0;
+  readonly nudges: bigint[] = [];
+
+  isFresh(): boolean {
+    return performance.now() <= this.freshUntilMs;
+  }
+  async start(): Promise<void> {}
+  async close(): Promise<void> {}
+  async [Symbol.asyncDispose](): Promise<void> {}
+  async waitFor(position: bigint): Promise<boolean> {
+    this.nudges.push(position);
+    return true;
+  }
+  status(): ReturnType<Feed['status']> {
+    return { state: 'streaming', lastError: undefined } as ReturnType<Feed['status']>;
+  }
+
+  commit(schemaChanged = false, xid: bigint = ++this.xid, rows = 1): void {
+    const relation = TABLES[this.sequence % TABLES.length] as (typeof TABLES)[number];
+    const position = this.position + 10n;
+    const changes = Array.from({ length: rows }, (_, row) => ({
+      kind: 'update' as const,
+      relation,
+      old: [String(row), null],
+      new: [String(row), undefined],
+    }));
+    const at = { committedAtMs: 1, receivedAtMs: 2 };
+    this.emit('commit', { sequence: ++this.sequence, position, xid, ...at, changes, schemaChanged });
+    this.advance(position);
+  }
+  advance(position: bigint = this.position + 1n): void {
+    this.position = position;
+    this.emit('advance', position);
+  }
+  heartbeat(snapshot: Snapshot = { xmin: this.xid + 1n, xmax: this.xid + 1n, running: new Set() }): void {
+    // So far apart that each can be told from the others by its value, converted as it may be.
+    this.freshUntilMs = LEASE_MS + ++this.heartbeats * HEARTBEATS_APART_MS;
+    this.emit('freshness', this.freshUntilMs);
+    this.suspects = new Set([...this.suspects].filter((xid) => xid >= snapshot.xmax || snapshot.running.has(xid)));
+    this.emit('snapshot', snapshot);
+  }
+  doubt(): void {
+    this.freshUntilMs = Number.NEGATIVE_INFINITY;
+    this.emit('freshness', this.freshUntilMs);
+    this.commit(true);
+  }
+  newEpoch(): void {
+    this.position += 1_000n;
+    this.suspects = new Set([this.xid]);
+    this.emit('epoch', ++this.epoch, 'stream lost');
+  }
+  schema(): void {
+    this.suspects = new Set([...this.suspects, this.xid - 1n]);
+    this.published = new Set([...this.published, 100 + this.sequence]);
+    this.emit('schema');
+  }
+}
+
+interface Heard {
+  readonly name: keyof FeedEvents;
+  readonly args: readonly unknown[];
+  /** As the feed stood when it told. */
+  readonly position: bigint;
+  readonly timeline: number;
+  readonly suspects: ReadonlySet<bigint>;
+  readonly published: ReadonlySet<number>;
+}
+
+const NAMES = ['commit', 'advance', 'freshness', 'snapshot', 'epoch', 'schema'] as const;
+
+function listen(feed: Feed): Heard[] {
+  const heard: Heard[] = [];
+  for (const name of NAMES) {
+    feed.on(name, (...args: unknown[]) => {
+      const { position, timeline, suspects, published } = feed;
+      heard.push({ name, args, position, timeline, suspects, published });
+    });
+  }
+  return heard;
+}
+
+interface Setting extends Disposable {
+  readonly source: DrivenFeed;
+  readonly fanOut: FanOut;
+  readonly told: Heard[];
+  join(channel?: TestChannelOptions): { feed: Feed; heard: Heard[]; channel: ReturnType<typeof createTestChannel> };
+}
+
+function createSetting(context: TestContext, options: Partial<FanOutOptions> = {}): Setting {
+  const source = new DrivenFeed();
+  const told = listen(source);
+  const fanOut = new FanOut({ source, ...options });
+  const feeds: Feed[] = [];
+  source.heartbeat();
+  context.after(async () => {
+    for (const feed of feeds) await feed.close();
+    fanOut.close();
+  });
+  return {
+    source,
+    fanOut,
+    told,
+    join(channelOptions) {
+      const channel = createTestChannel(channelOptions);
+      fanOut.add(channel.supervisor);
+      const feed = createRelayedFeed({ channel: channel.worker });
+      feeds.push(feed);
+      const heard = listen(feed);
+      feed.start().catch(() => {});
+      return { feed, heard, channel };
+    },
+    [Symbol.dispose]: () => fanOut.close(),
+  };
+}
+
+/** Random steps, a few in one turn. */
+async function play(source: DrivenFeed, random: ReturnType<typeof createRandom>, steps: number): Promise<void> {
+  const step: Record<string, [weight: number, act: () => void]> = {
+    commit: [10, () => source.commit(false, undefined, 1 + random.integer(3))],
+    advance: [3, () => source.advance()],
+    heartbeat: [
+      4,
+      () => {
+        const xmax = source.xid + 1n - BigInt(random.integer(3));
+        source.heartbeat({ xmin: xmax - 3n, xmax, running: new Set([xmax - 1n - BigInt(random.integer(3))]) });
+      },
+    ],
+    doubt: [1, () => source.doubt()],
+    newEpoch: [0.5, () => source.newEpoch()],
+    schema: [1, () => source.schema()],
+  };
+  const bag = Object.values(step).flatMap(([weight, act]) => Array.from({ length: weight * 2 }, () => act));
+  for (let done = 0; done < steps; done++) {
+    random.pick(bag)();
+    if (random.integer(3) === 0) await new Promise(setImmediate);
+  }
+}
+
+test('a random history arrives as it was told, event by event, over a slow channel', async (context) => {
+  const random = createRandom(context);
+  const { source, told, join } = createSetting(context);
+  const { feed, heard } = join({ delayMs: () => random.integer(3) });
+  await until(() => feed.isFresh(), 'the worker is fresh');
+  const [toldBefore, heardBefore] = [told.length, heard.length];
+  await play(source, random, 1_500);
+  source.commit();
+  source.heartbeat();
+  const end = source.position;
+  await until(() => feed.position === end && feed.isFresh(), 'everything has arrived');
+  await until(() => heard.at(-1)?.name === 'snapshot', 'the last event');
+
+  const expected = collapse(told.slice(toldBefore));
+  const found = collapse(heard.slice(heardBefore));
+  assert.equal(found.length, expected.length);
+  for (const [index, one] of found.entries()) {
+    const other = expected[index] as Heard;
+    assert.equal(one.name, other.name, `event ${index}`);
+    assert.equal(one.position, other.position, `position at event ${index} (${one.name})`);
+    assert.deepEqual(one.published, other.published);
+    for (const xid of other.suspects) assert.ok(one.suspects.has(xid), `suspect ${xid} at event ${index}`);
+    if (one.name === 'epoch') assert.equal(one.args[1], other.args[1]);
+    else if (one.name === 'freshness') assertLater(other.args[0] as number, one.args[0] as number);
+    else assert.deepEqual(one.args, other.args, `event ${index}`);
+  }
+  assert.deepEqual(feed.suspects, source.suspects, 'a snapshot that sees everything clears what a worker knows more');
+});
+
+/** Freshness may be shorter in a worker, and not by much; never longer. */
+function assertLater(source: number, worker: number): void {
+  assert.ok(
+    worker === source || (worker <= source && worker > source - HEARTBEATS_APART_MS / 2),
+    `${worker} is not after ${source}`,
+  );
+}
+
+/** Of several advances in a row the last counts: a turn may end between any two of them. */
+function collapse(heard: readonly Heard[]): Heard[] {
+  return heard.filter(({ name }, index) => name !== 'advance' || heard[index + 1]?.name !== 'advance');
+}
+
+test('workers that come and go, and lose messages, never miss a commit without an epoch', async (context) => {
+  const random = createRandom(context);
+  const { source, told, join } = createSetting(context, { unacknowledgedMax: 40, unacknowledgedBytesMax: 40_000 });
+  const workers: ReturnType<typeof join>[] = [];
+  let lost = 0;
+  let isLossy = true;
+  for (let round = 0; round < 12; round++) {
+    const lossiness = round % 3 === 0 ? 0 : 20 + random.integer(200);
+    const slowness = 1 + random.integer(4);
+    workers.push(
+      join({
+        delayMs: () => random.integer(slowness),
+        loses: () => {
+          const isLost = isLossy && lossiness > 0 && random.integer(lossiness) === 0;
+          if (isLost) lost++;
+          return isLost;
+        },
+      }),
+    );
+    await play(source, random, 200);
+    if (random.integer(3) === 0) workers[random.integer(workers.length)]?.channel.close();
+  }
+  isLossy = false;
+  for (const { feed, heard } of workers) {
+    const isGone = feed.status().state === 'closed';
+    if (!isGone) {
+      await until(() => {
+        source.heartbeat();
+        return feed.isFresh() && feed.position === source.position;
+      }, 'it follows again');
+    }
+    assertSound(told, heard);
+  }
+  context.diagnostic(`${lost} messages were lost, ${source.sequence} commits told`);
+  assert.ok(lost > 0);
+});
+
+/** Between two epochs: an unbroken run of the source's commits, from the position at which the epoch stands; never fresh by a proof of commits that did not come. */
+function assertSound(told: readonly Heard[], heard: readonly Heard[]): void {
+  const commits = told.flatMap(({ name, args }) =>
+    name === 'commit' ? [args[0] as { xid: bigint; position: bigint }] : [],
+  );
+  const proofs = told.flatMap(({ name, args }, index) =>
+    name === 'freshness' && Number.isFinite(args[0])
+      ? [{ until: args[0] as number, before: told.slice(0, index).filter((one) => one.name === 'commit').length }]
+      : [],
+  );
+  let next = -1; // the commit that has to come next; −1 while anything may have been missed
+  for (const { name, args, position } of heard) {
+    if (name === 'epoch') {
+      next = commits.findIndex((commit) => commit.position > position);
+      if (next < 0) next = commits.length;
+    } else if (name === 'commit') {
+      assert.equal((args[0] as { xid: bigint }).xid, commits[next]?.xid, 'the next commit');
+      next++;
+    } else if (name === 'freshness' && Number.isFinite(args[0])) {
+      const proof = proofs.find(({ until: end }) => Math.abs(end - (args[0] as number)) < HEARTBEATS_APART_MS / 2);
+      assert.ok(proof && next >= proof.before, `fresh with ${next} of ${proof?.before} commits`);
+    }
+  }
+}
+
+test('a lost message ends the epoch and the freshness at once, and the worker follows again', async (context) => {
+  let losing = false;
+  const { source, join } = createSetting(context);
+  const { feed, heard } = join({ loses: () => losing });
+  await until(() => feed.isFresh(), 'fresh');
+  const waiting = feed.waitFor(source.position + 1_000n, 60_000);
+  losing = true;
+  source.commit();
+  await new Promise(setImmediate);
+  losing = false;
+  const before = heard.length;
+  source.commit();
+  await until(() => heard.length > before, 'something is heard');
+  assert.deepEqual(
+    heard.slice(before, before + 2).map(({ name, args }) => [name, args[0]]),
+    [
+      ['freshness', Number.NEGATIVE_INFINITY],
+      ['epoch', 2],
+    ],
+  );
+  assert.equal(await waiting, false);
+  await until(() => feed.isFresh(), 'fresh again');
+  assert.ok(feed.epoch > 2);
+  assert.equal(feed.position, source.position);
+  assert.equal(feed.status().lastError?.code, 'ERR_FEED_STREAM');
+  source.commit();
+  await until(() => feed.position === source.position, 'it follows');
+});
+
+test('a worker that does not acknowledge is told no more than the bound, then starts anew', async (context) => {
+  for (const bound of [{ unacknowledgedMax: 20 }, { unacknowledgedBytesMax: 30_000 }]) {
+    let isHeldUp = false;
+    const { source, join } = createSetting(context, bound);
+    const { feed, heard, channel } = join({ delayMs: () => (isHeldUp ? 3_000 : 0) });
+    await until(() => feed.isFresh(), 'fresh');
+    const epoch = feed.epoch;
+    isHeldUp = true;
+    for (let i = 0; i < 500; i++) {
+      source.commit();
+      await new Promise(setImmediate);
+    }
+    assert.ok(channel.underWay > 5 && channel.underWay < 200, `${channel.underWay} messages are under way`);
+    isHeldUp = false;
+    await until(() => feed.position === source.position && feed.isFresh(), 'it has caught up');
+    assert.ok(feed.epoch > epoch, 'by a new epoch');
+    const run = heard.flatMap(({ name, args }) => (name === 'commit' ? [(args[0] as { xid: bigint }).xid] : []));
+    assert.deepEqual(
+      run,
+      run.map((_, index) => 1_001n + BigInt(index)),
+      'up to there in order',
+    );
+  }
+});
+
+test('what was told and is not known to be seen is suspect to those who come later', async (context) => {
+  const { source, join } = createSetting(context);
+  source.commit(false, 2_000n);
+  source.commit(false, 2_001n);
+  // 2001 was the newest id: a snapshot's list of running transactions does not have it, and it may be running.
+  source.heartbeat({ xmin: 2_001n, xmax: 2_001n, running: new Set() });
+  const { feed } = join();
+  await until(() => feed.isFresh(), 'fresh');
+  assert.deepEqual(feed.suspects, new Set([2_001n]));
+  source.newEpoch();
+  source.heartbeat({ xmin: 2_001n, xmax: 2_002n, running: new Set([2_001n]) });
+  await until(() => feed.position === source.position, 'the epoch');
+  assert.ok(feed.suspects.has(2_001n));
+  source.heartbeat({ xmin: 2_002n, xmax: 2_002n, running: new Set() });
+  source.advance();
+  await until(() => feed.position === source.position, 'the snapshot');
+  assert.equal(feed.suspects.size, 0);
+});
+
+test('a hello has in it what was told in the same turn, and nothing of that comes again', async (context) => {
+  const { source, fanOut } = createSetting(context);
+  const sent: Told[] = [];
+  let reply: (message: unknown) => void = () => {};
+  fanOut.add({
+    send: (message) => sent.push(...deserialize((message as FanOutMessage).body)),
+    onMessage(listener) {
+      reply = listener;
+      return () => {};
+    },
+    onClose: () => () => {},
+  });
+  source.commit();
+  reply({ kind: 'feed', taken: 0, wantsHello: 'lost' });
+  await new Promise(setImmediate);
+  assert.deepEqual(
+    sent.map(({ kind }) => kind),
+    ['hello'],
+  );
+  source.commit();
+  await new Promise(setImmediate);
+  assert.deepEqual(
+    sent.map(({ kind }) => kind),
+    ['hello', 'commit', 'advance'],
+  );
+});
+
+test('a table keeps the object that stands for it, from message to message, until its definition changes', async (context) => {
+  const { source, join } = createSetting(context);
+  const { feed, heard } = join();
+  await until(() => feed.isFresh(), 'fresh');
+  for (let i = 0; i < 6; i++) {
+    source.commit(false, undefined, 2);
+    await new Promise(setImmediate);
+  }
+  await until(() => feed.position === source.position, 'all have come');
+  const relations = heard.flatMap(({ name, args }) =>
+    name === 'commit' ? (args[0] as { changes: { relation: object }[] }).changes.map(({ relation }) => relation) : [],
+  );
+  assert.equal(relations.length, 12);
+  assert.equal(new Set(relations).size, 3);
+});
+
+test('a listener that throws costs an epoch, and the worker follows again', async (context) => {
+  const { source, join } = createSetting(context);
+  const { feed } = join();
+  await until(() => feed.isFresh(), 'fresh');
+  const epoch = feed.epoch;
+  const off = feed.on('commit', () => {
+    throw new Error('no');
+  });
+  source.commit();
+  await until(() => feed.epoch > epoch, 'an epoch');
+  assert.equal(feed.isFresh(), false);
+  off();
+  await until(() => feed.isFresh() && feed.position === source.position, 'it follows again');
+  assert.equal(feed.status().lastError?.code, 'ERR_FEED_LISTENER');
+});
+
+test('whoever waits has the supervisor look for the position', async (context) => {
+  const { source, join } = createSetting(context);
+  const { feed } = join();
+  await until(() => feed.isFresh(), 'fresh');
+  const waiting = feed.waitFor(source.position + 1n, 60_000);
+  await until(() => source.nudges.length > 0, 'a nudge');
+  assert.deepEqual(source.nudges, [source.position + 1n]);
+  source.advance();
+  assert.equal(await waiting, true);
+});
+
+test('the end of the supervisor ends freshness, waiting and following', async (context) => {
+  const { source, join } = createSetting(context);
+  const { feed, channel } = join();
+  await until(() => feed.isFresh(), 'fresh');
+  const waiting = feed.waitFor(source.position + 1n, 60_000);
+  channel.close();
+  assert.equal(feed.isFresh(), false);
+  assert.equal(await waiting, false);
+  assert.equal(feed.status().state, 'closed');
+});

@@ -1,0 +1,81 @@
+/** Makes the outbox in the schema `vazao`, with the rights of an ordinary role that may create in the database. */
+import { randomBytes } from 'node:crypto';
+import type { ClientBase } from 'pg';
+import type { SchemaWatch } from '../ddl-trigger.ts';
+import { FeedError, sqlStateOf } from '../errors.ts';
+import { inTransaction } from '../publication.ts';
+import { CREATE_OUTBOX_SQL, createFunctionsSql, LEASE_SECONDS, outboxVersion } from './sql/create-objects.ts';
+
+/** Two feeds that start at one moment would both create everything. */
+const ADVISORY_LOCK = 0x76617a_6f62;
+const EVENT_TRIGGERS = { vazao_outbox_ddl_command_end: 'ddl_command_end', vazao_outbox_sql_drop: 'sql_drop' };
+
+/** Throws {@link FeedError}. */
+export async function installOutbox(client: ClientBase, feedId: string, notifies: boolean): Promise<void> {
+  try {
+    await inTransaction(client, async () => {
+      await client.query('select pg_catalog.pg_advisory_xact_lock($1)', [ADVISORY_LOCK]);
+      const { rows } = await client.query<{ version: string | null }>(
+        `select pg_catalog.obj_description(pg_catalog.to_regclass('vazao.outbox'), 'pg_class') as version`,
+      );
+      if (rows[0]?.version === outboxVersion(notifies)) return;
+      await client.query(`select pg_catalog.set_config('vazao.feed', $1, true)`, [feedId]);
+      await client.query(CREATE_OUTBOX_SQL);
+      await client.query(createFunctionsSql(notifies));
+    });
+    // Emptied by a crash, with the outbox.
+    await client.query('insert into vazao.outbox_state (birth) values ($1) on conflict do nothing', [
+      randomBytes(12).toString('hex'),
+    ]);
+  } catch (error) {
+    if (sqlStateOf(error) !== '42501') throw error;
+    throw new FeedError(
+      'ERR_FEED_PRIVILEGE',
+      `The role may not create the outbox, or it belongs to another role: \`grant create on database <database> to <role>\`, or \`drop schema vazao cascade\` as its owner. (PostgreSQL says: ${(error as Error).message})`,
+      { cause: error },
+    );
+  }
+}
+
+/** Makes sure of the event triggers where that is allowed, and says how schema changes will be noticed. */
+export async function ensureSchemaTriggers(client: ClientBase, feedId: string): Promise<SchemaWatch> {
+  if (await areInstalled(client)) return 'event triggers';
+  try {
+    await inTransaction(client, async () => {
+      await client.query('select pg_catalog.pg_advisory_xact_lock($1)', [ADVISORY_LOCK]);
+      if (await areInstalled(client)) return;
+      await client.query(`select pg_catalog.set_config('vazao.feed', $1, true)`, [feedId]);
+      for (const [name, event] of Object.entries(EVENT_TRIGGERS)) {
+        await client.query(`drop event trigger if exists ${name}`);
+        await client.query(`create event trigger ${name} on ${event} execute function vazao.outbox_schema()`);
+        await client.query(`alter event trigger ${name} enable always`);
+      }
+    });
+    return 'event triggers';
+  } catch (error) {
+    // Not allowed (42501), or the provider does not offer them (0A000): the fingerprint serves.
+    if (sqlStateOf(error) === '42501' || sqlStateOf(error) === '0A000') return 'fingerprint';
+    throw error;
+  }
+}
+
+async function areInstalled(client: ClientBase): Promise<boolean> {
+  const { rows } = await client.query<{ count: number }>(
+    `select count(*)::int4 as count from pg_catalog.pg_event_trigger t
+     where t.evtname = any ($1::text[]) and t.evtenabled = 'A'
+       and t.evtfoid = pg_catalog.to_regprocedure('vazao.outbox_schema()')`,
+    [Object.keys(EVENT_TRIGGERS)],
+  );
+  return rows[0]?.count === Object.keys(EVENT_TRIGGERS).length;
+}
+
+/**
+ * Says to the writers that somebody reads. The generation grows when nobody had: changes are missing then, and whoever reads
+ * that it has grown begins an epoch.
+ */
+export async function renewLease(client: ClientBase): Promise<void> {
+  await client.query(`
+    select case when (select last_value from vazao.outbox_lease) <= extract(epoch from clock_timestamp())
+        then pg_catalog.nextval('vazao.outbox_generation') end,
+      pg_catalog.setval('vazao.outbox_lease', (extract(epoch from clock_timestamp()) + ${LEASE_SECONDS})::int8)`);
+}

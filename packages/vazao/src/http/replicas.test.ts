@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fastify from 'fastify';
+import { createReplicatedDatabase } from '../testing/replicated-database.ts';
+import { untilTold } from '../torture/parts/bounded.ts';
+import type { HttpCache } from './lookup.ts';
+import { vazaoPlugin } from './plugin.ts';
+
+test('answers come from a replica; one that it could not finish is a 503 that says when to ask again', async () => {
+  await using base = await createReplicatedDatabase();
+  const { db, feed, writer } = base;
+  const app = fastify();
+  await app.register(vazaoPlugin, { cache: base.cache as HttpCache, feed, db });
+  let between = async (): Promise<void> => {};
+  app.get('/sum', { config: { cache: true } }, async () => {
+    const first = (await db.query('select v from t where id = 1')).rows[0].v;
+    await between();
+    return { sum: first + (await db.query('select v as other from t where id = 2')).rows[0].other };
+  });
+  await app.ready();
+  try {
+    await untilTold('ready', () => db.replicas()[0]?.state === 'ready', 10_000);
+    await base.settled();
+    between = async () => {
+      await writer.query('update t set v = 11 where id = 1');
+      await writer.query('update t set v = v where id > 900');
+      await writer.query('vacuum (freeze) t');
+      await untilTold('the conflict', () => (db.replicas()[0]?.refused.conflict ?? 0) > 0, 10_000);
+    };
+    const failed = await app.inject('/sum');
+    assert.equal(failed.statusCode, 503);
+    assert.equal(failed.headers['retry-after'], '1');
+    assert.equal(failed.json().code, 'ERR_DB_REPLICA_CONFLICT');
+    between = async () => {};
+    await base.settled();
+    await base.cluster.untilReplayed(base.cluster.node('replica'));
+    const before = db.replicas()[0]?.used ?? 0;
+    const good = await app.inject('/sum');
+    assert.deepEqual([good.statusCode, good.json()], [200, { sum: 31 }]);
+    assert.match(String(good.headers['cache-status']), /stored/);
+    assert.equal(db.replicas()[0]?.used, before + 1);
+    assert.match(String((await app.inject('/sum')).headers['cache-status']), /hit/);
+  } finally {
+    await app.close();
+  }
+});

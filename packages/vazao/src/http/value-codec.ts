@@ -1,0 +1,80 @@
+/** Answers and nodes of the tree of keys as bytes, for the second tier. What comes back is checked piece by piece. */
+import type { Facet, FacetValue } from './facets.ts';
+import type { CacheValue } from './lookup.ts';
+
+interface Bytes {
+  encode(value: CacheValue): Buffer;
+  decode(bytes: Buffer): CacheValue | undefined;
+}
+
+const LENGTH_BYTES = 4;
+/** What a header may hold (RFC 9110, 5.5), so that nothing that is read here could begin a header of its own. */
+const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+const FIELD_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
+
+/** 4 bytes length, JSON of everything but the body, body. */
+export const valueCodec: Bytes = {
+  encode(value) {
+    const { body, facts } = split(value);
+    const json = Buffer.from(JSON.stringify(facts));
+    const length = Buffer.alloc(LENGTH_BYTES);
+    length.writeUInt32BE(json.length);
+    return Buffer.concat([length, json, body]);
+  },
+  decode(bytes) {
+    const end = LENGTH_BYTES + bytes.readUInt32BE(0);
+    const json: unknown = JSON.parse(bytes.toString('utf8', LENGTH_BYTES, end));
+    if (typeof json !== 'object' || json === null) return undefined;
+    const facts = json as Record<string, unknown>;
+    if (facts.kind === 'node') return isFacet(facts.facet) ? { kind: 'node', facet: facts.facet } : undefined;
+    // A copy: what was unpacked holds more than the body.
+    return facts.kind === 'response' ? readResponse(facts, Buffer.from(bytes.subarray(end))) : undefined;
+  },
+};
+
+function split(value: CacheValue): { readonly body: Buffer; readonly facts: object } {
+  if (value.kind !== 'response') return { body: Buffer.alloc(0), facts: value };
+  const { body, position, ...facts } = value;
+  return { body, facts: { ...facts, position: String(position) } };
+}
+
+function readResponse(facts: Record<string, unknown>, body: Buffer): CacheValue | undefined {
+  const { status, etag, head, headNotModified, facets, position, token } = facts;
+  if (!Number.isInteger(status) || (status as number) < 200 || (status as number) > 599) return undefined;
+  if (typeof etag !== 'string' || !isHead(head) || !isHead(headNotModified)) return undefined;
+  if (typeof position !== 'string' || !/^\d{1,20}$/.test(position)) return undefined;
+  if (token !== undefined && typeof token !== 'string') return undefined;
+  if (!Array.isArray(facets) || !facets.every(isFacetValue)) return undefined;
+  const length = head[head.indexOf('content-length') + 1];
+  if (head.includes('content-length') && length !== String(body.length)) return undefined;
+  const headBytes = [...head, ...headNotModified].reduce((sum, text) => sum + text.length, 0);
+  return {
+    kind: 'response',
+    status: status as number,
+    body,
+    etag,
+    head,
+    headNotModified,
+    facets,
+    position: BigInt(position),
+    token,
+    bytes: body.length + headBytes,
+  };
+}
+
+function isHead(list: unknown): list is string[] {
+  return (
+    Array.isArray(list) &&
+    list.length % 2 === 0 &&
+    list.at(-2) === 'cache-status' &&
+    list.every((text, at) => typeof text === 'string' && (at % 2 === 0 ? FIELD_NAME : FIELD_VALUE).test(text))
+  );
+}
+
+function isFacetValue(value: unknown): value is FacetValue {
+  return Array.isArray(value) && value.length === 2 && isFacet(value[0]) && typeof value[1] === 'string';
+}
+
+function isFacet(value: unknown): value is Facet {
+  return typeof value === 'string' && (value === 'user' || /^(header|cookie):./.test(value));
+}

@@ -1,0 +1,113 @@
+/**
+ * What a host has once, however many processes serve on it.
+ *
+ *   port and secret → database → migrations → seed → feed
+ *
+ * Each step registers its release with the stack; the caller disposes of it at the end, and also when a later step fails.
+ */
+import { createFeed, type Feed, FeedError, setReplicaIdentityFull } from '../feed/index.ts';
+import type { Application } from './application.ts';
+import type { Configuration } from './configuration.ts';
+import { connectDatabase, type Database, openDatabase } from './database.ts';
+import { toDatabaseError } from './database-errors.ts';
+import { RuntimeError } from './errors.ts';
+import { assertPortFree } from './listen.ts';
+import { migrate } from './migrate.ts';
+import { RELEASE_TIMEOUT_MS, within } from './release.ts';
+import { openRelay } from './second-tier.ts';
+import { resolveSecret } from './secret.ts';
+import { seedOnce } from './seed.ts';
+import { listPlainTables } from './tables.ts';
+
+export interface StartOptions {
+  readonly application: Application;
+  readonly configuration: Configuration;
+  /** Told of each step, and of how far a long one is (0 to 1). */
+  readonly onProgress?: ((label: string, fraction?: number) => void) | undefined;
+  /** Something without which the server can't go on failed after the start. The caller closes and ends the process. */
+  readonly onCrash?: ((error: Error) => void) | undefined;
+  /** Ends a start that is under way: it rejects with the reason when everything is released. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export type ResolvedStartOptions = { readonly [Name in keyof StartOptions]-?: Exclude<StartOptions[Name], undefined> };
+
+export interface Host {
+  readonly secret: string;
+  readonly database: Database;
+  readonly feed: Feed;
+}
+
+export function resolveStartOptions(options: StartOptions): ResolvedStartOptions {
+  return {
+    ...options,
+    onProgress: options.onProgress ?? (() => {}),
+    onCrash: options.onCrash ?? (() => {}),
+    signal: options.signal ?? new AbortController().signal,
+  };
+}
+
+/** Throws {@link RuntimeError}, or the reason of the signal. */
+export async function openHost(options: ResolvedStartOptions, acquired: AsyncDisposableStack): Promise<Host> {
+  const { application, configuration, onProgress, onCrash, signal } = options;
+  await assertPortFree(configuration);
+  const secret = await resolveSecret(configuration);
+  const database = acquired.use(
+    await openDatabase({ configuration, name: application.name, onProgress, onCrash, signal }),
+  );
+  await prepareSchema(database, options);
+  signal.throwIfAborted();
+  onProgress('following the changes of the database');
+  const feed = await startFeed(database, options, acquired);
+  await openRelay({ configuration, feed, databaseUrl: database.url }, acquired);
+  return { secret, database, feed };
+}
+
+/** Migrates, and in development fills, the database over one connection of its own. */
+async function prepareSchema(
+  database: Database,
+  { application, configuration, onProgress, signal }: ResolvedStartOptions,
+): Promise<void> {
+  const client = await connectDatabase(database.url).catch((error) => {
+    throw toDatabaseError(error, database.url);
+  });
+  try {
+    const before = new Set(await listPlainTables(client));
+    const applied = await migrate({ client, folder: application.migrations, onProgress, signal });
+    // The feed tells old rows apart only where the log carries them whole. Tables that were there before are their owner's.
+    if (applied.length > 0) {
+      await setReplicaIdentityFull(
+        client,
+        (await listPlainTables(client)).filter((table) => !before.has(table)),
+      );
+    }
+    if (configuration.environment === 'development') await seedOnce({ client, application, onProgress, signal });
+  } finally {
+    await within(RELEASE_TIMEOUT_MS, client.end());
+  }
+}
+
+async function startFeed(
+  database: Database,
+  { configuration }: ResolvedStartOptions,
+  acquired: AsyncDisposableStack,
+): Promise<Feed> {
+  const feed = createFeed({ connection: database.url, source: configuration.feedSource });
+  acquired.defer(() => within(RELEASE_TIMEOUT_MS, feed.close()));
+  try {
+    await feed.start();
+    return feed;
+  } catch (cause) {
+    throw toRuntimeError(cause);
+  }
+}
+
+/** Puts an error of the feed into a sentence of the runtime; what else was thrown passes unchanged. */
+export function toRuntimeError(cause: unknown): unknown {
+  if (!(cause instanceof FeedError)) return cause;
+  return new RuntimeError(
+    'ERR_RUNTIME_FEED',
+    `The changes of the database can't be followed. ${cause.message.replace(/[.\s]*$/, '')}. \`vazao doctor\` checks the rest.`,
+    { cause },
+  );
+}

@@ -1,0 +1,97 @@
+/** Two hosts as they run in production, each a supervisor with workers, on one database and one Redis. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+import { type CommandRun, runCommand, writeApplication } from '../testing/cli.ts';
+import { createTestDatabase } from '../testing/database.ts';
+import { startRedisServer } from '../torture/parts/redis-server.ts';
+import { findCodeVersion } from './code-version.ts';
+
+const base = mkdtempSync(join(tmpdir(), 'vazao-tier-'));
+after(() => rmSync(base, { recursive: true, force: true }));
+
+interface Answer {
+  readonly n: number;
+  readonly status: string;
+}
+
+async function get(url: string): Promise<Answer> {
+  // A connection of its own: the kernel chooses a worker for each.
+  const response = await fetch(`${url}/count`, { headers: { connection: 'close' } });
+  return { ...((await response.json()) as { n: number }), status: response.headers.get('cache-status') ?? '' };
+}
+
+async function until(what: string, isTrue: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 20_000;
+  while (!(await isTrue())) {
+    assert.ok(performance.now() < deadline, `${what} within 20 s`);
+    await delay(20);
+  }
+}
+
+test('hosts share answers, writes end them everywhere, and without Redis everything goes on', {
+  timeout: 120_000,
+}, async () => {
+  await using redis = await startRedisServer();
+  await using database = await createTestDatabase();
+  const file = writeApplication(
+    join(base, 'little'),
+    '',
+    'create table a (n int); alter table a replica identity full;',
+  );
+  const env = {
+    PORT: '0',
+    WORKERS: '2',
+    VAZAO_DATA: join(base, 'data'),
+    VAZAO_SECRET: 'x'.repeat(40),
+    LOG_LEVEL: 'silent',
+    DATABASE_URL: database.url,
+    REDIS_URL: redis.url,
+  };
+  const runs: CommandRun[] = [];
+  try {
+    for (let host = 0; host < 2; host++) {
+      runs.push(runCommand(['start', file], env, base));
+      await runs[host]?.url;
+    }
+    const [one, other] = (await Promise.all(runs.map(({ url }) => url))) as [string, string];
+    await until('an answer of the other host', async () => {
+      await fetch(`${one}/count`, { method: 'POST' });
+      const { n } = await get(one);
+      await delay(50);
+      const answer = await get(other);
+      assert.ok(answer.n >= n - 1);
+      return /tier=redis/.test(answer.status);
+    });
+    const before = (await get(one)).n;
+    await database.pool.query('insert into a values (1)');
+    await until('the write is seen everywhere', async () => {
+      const answers = await Promise.all([one, one, one, other, other, other].map(get));
+      return answers.every(({ n }) => n === before + 1);
+    });
+    await redis.kill();
+    await database.pool.query('insert into a values (1)');
+    await until('the next one, without Redis', async () => {
+      const answers = await Promise.all([one, one, one, other, other, other].map(get));
+      return answers.every(({ n }) => n === before + 2);
+    });
+  } finally {
+    for (const { child } of runs) child.kill('SIGTERM');
+    for (const { ended, output } of runs) assert.equal(await ended, 0, output.stderr);
+  }
+});
+
+test('the code version is that of the files, and follows VAZAO_RELEASE where it is set', () => {
+  const file = writeApplication(join(base, 'versions'));
+  const inside = pathToFileURL(join(base, 'versions/migrations/'));
+  const first = findCodeVersion(undefined, inside);
+  assert.equal(findCodeVersion(undefined, inside), first);
+  writeFileSync(file, 'export default {}');
+  assert.notEqual(findCodeVersion(undefined, inside), first);
+  assert.equal(findCodeVersion('a', inside), findCodeVersion('a', pathToFileURL(base)));
+  assert.notEqual(findCodeVersion('a', inside), findCodeVersion('b', inside));
+});

@@ -1,0 +1,115 @@
+/**
+ * One process that serves: cache → pool → HTTP, on a feed that somebody else has started.
+ *
+ * Each step registers its release with the stack; the caller disposes of it at the end, and also when a later step fails.
+ */
+import fastify, { type FastifyInstance } from 'fastify';
+import { Cache } from '../cache/index.ts';
+import { Pool } from '../db/index.ts';
+import type { Feed } from '../feed/index.ts';
+import { type CacheValue, vazaoPlugin } from '../http/index.ts';
+import type { Application } from './application.ts';
+import type { Configuration } from './configuration.ts';
+import { RuntimeError } from './errors.ts';
+import { registerHealth, type WorkerFigures } from './health.ts';
+import { listen } from './listen.ts';
+import { loggerOptions } from './log.ts';
+import { RELEASE_TIMEOUT_MS, within } from './release.ts';
+import { openSecondTier } from './second-tier.ts';
+
+export interface ServingOptions {
+  readonly application: Application;
+  /** `cacheSizeMaxBytes` and `databasePoolMax` are those of this process. */
+  readonly configuration: Configuration;
+  readonly secret: string;
+  readonly databaseUrl: string;
+  readonly feed: Feed;
+  /** Several processes listen on the address, and the kernel chooses one for each connection. */
+  readonly sharesPort: boolean;
+  /** Shown by `/health`. */
+  readonly findWorkers: () => WorkerFigures;
+  readonly signal: AbortSignal;
+}
+
+export interface Serving {
+  readonly url: string;
+  readonly port: number;
+  readonly app: FastifyInstance;
+}
+
+/** How long requests in flight may go on once the server closes. */
+const DRAIN_DEVELOPMENT_MS = 700;
+const DRAIN_PRODUCTION_MS = 10_000;
+
+/** Resolves when the application answers. Throws {@link RuntimeError}, or the reason of the signal. */
+export async function serveApplication(options: ServingOptions, acquired: AsyncDisposableStack): Promise<Serving> {
+  const { application, configuration, secret, databaseUrl, feed, signal } = options;
+  const cache = new Cache<CacheValue>({ feed, sizeMaxBytes: configuration.cacheSizeMaxBytes });
+  const db = new Pool({
+    connectionString: databaseUrl,
+    replicaUrls: configuration.databaseReplicaUrls,
+    max: configuration.databasePoolMax,
+    application_name: `vazao ${application.name}`,
+    cache: cache as Cache<unknown>,
+    feed,
+    declaredFunctions: application.declaredFunctions,
+  });
+  db.on('error', () => {}); // an idle connection was lost: the pool opens another when it needs one
+  acquired.defer(() => within(RELEASE_TIMEOUT_MS, db.end()));
+  await db.prepare();
+  const secondTier = await openSecondTier({ configuration, application, feed, db, secret }, acquired);
+  signal.throwIfAborted();
+
+  const app = fastify({ logger: loggerOptions(configuration) ?? false, forceCloseConnections: 'idle' });
+  acquired.defer(() => closeApp(app, drainMs(configuration)));
+  const context = { db, environment: configuration.environment, secret };
+  return await failAs(application, async () => {
+    await app.register(vazaoPlugin, {
+      cache,
+      feed,
+      db,
+      secondTier,
+      identify: application.identify?.(context),
+      explain: configuration.environment === 'development',
+    });
+    await application.register(app, context);
+    const { source, passedOver = [] } = feed.status();
+    for (const { source: stronger, message } of passedOver) {
+      app.log.warn(`the feed is of source ${source}; ${stronger} would be stronger. ${message}`);
+    }
+    registerHealth(app, { db, feed, cache, findWorkers: options.findWorkers });
+    await app.ready();
+    signal.throwIfAborted();
+    return { ...(await listen(app, { ...configuration, sharesPort: options.sharesPort })), app };
+  });
+}
+
+/** How long a process that serves may take to finish what is in flight. */
+export function drainMs({ environment }: Configuration): number {
+  return environment === 'production' ? DRAIN_PRODUCTION_MS : DRAIN_DEVELOPMENT_MS;
+}
+
+/** What the application throws while it registers becomes a sentence that names it. */
+async function failAs<T>(application: Application, step: () => Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (cause) {
+    if (cause instanceof RuntimeError || (cause as Error)?.name === 'AbortError') throw cause;
+    const message = (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, '');
+    throw new RuntimeError(
+      'ERR_RUNTIME_APPLICATION',
+      `The application ${application.name} did not start: ${message}.`,
+      { cause },
+    );
+  }
+}
+
+/** Stops accepting, lets requests in flight finish, and cuts off those that take too long. */
+async function closeApp(app: FastifyInstance, drainMaxMs: number): Promise<void> {
+  const cutOff = setTimeout(() => app.server.closeAllConnections(), drainMaxMs);
+  try {
+    await within(drainMaxMs + RELEASE_TIMEOUT_MS, app.close());
+  } finally {
+    clearTimeout(cutOff);
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * Finds out what became of a write whose outcome is unknown: waits until nothing of it can be under way any more, then asks
+ * the database, by way of the answers without a cache.
+ *
+ * Whoever sent it is gone (its connection broke, and a request that is merely slow is waited for). What it had sent before may
+ * still run in the database: so all transactions that are as old must have ended. What the proxy held up went with the
+ * connection.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Checker } from './checker.ts';
+import type { CompiledReader } from './compiled-reader.ts';
+import { TortureError } from './errors.ts';
+import type { Write } from './history.ts';
+import type { PostgresCluster } from './parts/postgres-cluster.ts';
+import type { Reference } from './reference.ts';
+
+export interface SettlerOptions {
+  readonly checker: Checker;
+  readonly cluster: PostgresCluster;
+  readonly databaseName: string;
+  readonly reference: Reference;
+  readonly readers: readonly CompiledReader[];
+  readonly proof: (user: string | undefined) => Readonly<Record<string, string>>;
+  readonly clock: () => number;
+}
+
+/** For what the kernel may still hold of a process that was killed. */
+const QUARANTINE_MS = 1_000;
+const PAUSE_MS = 200;
+const SETTLED_TIMEOUT_MS = 90_000;
+
+const OLD_TRANSACTIONS_SQL = `select count(*)::int as n from pg_stat_activity
+where datname = $1 and pid <> pg_backend_pid() and backend_type = 'client backend' and state <> 'idle'
+  and application_name not in ('torture reference', 'torture fault')
+  and coalesce(xact_start, query_start) < clock_timestamp() - $2 * interval '1 millisecond'`;
+
+export class Settler {
+  readonly #options: SettlerOptions;
+  readonly #running = new Set<Promise<void>>();
+
+  constructor(options: SettlerOptions) {
+    this.#options = options;
+  }
+
+  /** Begins to find out. */
+  take(write: Write): void {
+    const running = this.#settle(write).finally(() => this.#running.delete(running));
+    running.catch(() => {}); // `idle` tells
+    this.#running.add(running);
+  }
+
+  get count(): number {
+    return this.#running.size;
+  }
+
+  /** Resolves when nothing is left to find out. Throws {@link TortureError}. */
+  async idle(): Promise<void> {
+    while (this.#running.size > 0) await Promise.all(this.#running);
+  }
+
+  async #settle(write: Write): Promise<void> {
+    const { checker, clock } = this.#options;
+    const lostAtMs = clock();
+    await delay(QUARANTINE_MS);
+    for (;;) {
+      try {
+        if (await this.#isQuiet(clock() - lostAtMs)) {
+          const isApplied = await this.#isApplied(write);
+          if (isApplied !== undefined) return checker.settle(write, isApplied, clock());
+        }
+      } catch (cause) {
+        if (cause instanceof TortureError) throw cause;
+        // The database is away; that is what faults are for.
+      }
+      if (clock() - lostAtMs > SETTLED_TIMEOUT_MS) {
+        throw new TortureError(
+          'ERR_TORTURE_END',
+          `It could not be found out within ${SETTLED_TIMEOUT_MS} ms whether a write happened (${write.writer}): the database was away, or a transaction does not end.`,
+        );
+      }
+      await delay(PAUSE_MS);
+    }
+  }
+
+  async #isQuiet(ageMs: number): Promise<boolean> {
+    const { cluster, databaseName } = this.#options;
+    const [row] = await cluster.primary.query<{ n: number }>(OLD_TRANSACTIONS_SQL, [databaseName, ageMs]);
+    return row?.n === 0;
+  }
+
+  /** Undefined while the answers without a cache show none of its registers. */
+  async #isApplied(write: Write): Promise<boolean | undefined> {
+    const { checker, reference, readers, proof, clock } = this.#options;
+    let isApplied: boolean | undefined;
+    for (const [index, register] of write.registers.entries()) {
+      const reader = readers.find(({ expected }) => expected.includes(register));
+      if (!reader) continue;
+      const { status, body } = await reference.get(reader.url, proof(reader.user));
+      if (status !== 200) return undefined;
+      const { shown } = reader.understand(Buffer.from(body));
+      const at = shown.findIndex((value, position) => position % 2 === 0 && value === register);
+      if (at < 0) return undefined;
+      const found = shown[at + 1] === write.versions[index];
+      if (isApplied !== undefined && found !== isApplied) {
+        checker.report(
+          'mixed',
+          `The database holds one half of a transaction (${write.writer}) and not the other`,
+          clock(),
+        );
+      }
+      isApplied = (isApplied ?? false) || found;
+    }
+    return isApplied;
+  }
+}

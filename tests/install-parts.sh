@@ -1,0 +1,75 @@
+#!/bin/sh
+# Installs the servers that the tests start beside the npm packages: Debian's PostgreSQL and Redis. Nothing is done when
+# both are there. Only their programs are wanted, so no service is started and no database cluster is made.
+set -eu
+
+fail() {
+  echo "install-parts.sh: $1" >&2
+  exit 1
+}
+
+missing() {
+  if [ -n "${VAZAO_TEST_PG_BIN:-}" ]; then
+    [ -x "$VAZAO_TEST_PG_BIN/postgres" ] || fail "VAZAO_TEST_PG_BIN is $VAZAO_TEST_PG_BIN, and there is no postgres in it. Name the folder of PostgreSQL's server programs, or unset it."
+  else
+    set -- /usr/lib/postgresql/*/bin/postgres
+    [ -x "$1" ] || printf 'postgresql '
+  fi
+  command -v redis-server >/dev/null && command -v redis-cli >/dev/null || printf 'redis-server '
+}
+
+wanted=$(missing)
+[ -n "$wanted" ] || exit 0
+
+if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
+  fail "the tests need what is missing here: $wanted(names of Debian's packages). Install it; PostgreSQL's programs may be anywhere when VAZAO_TEST_PG_BIN names their folder. On Debian, as root, this script does it."
+fi
+
+policy=/usr/sbin/policy-rc.d
+clusters=/etc/postgresql-common/createcluster.conf
+aside=$(mktemp -d)
+restore() {
+  trap - EXIT
+  for file in "$policy" "$clusters"; do
+    kept=$aside/$(basename "$file")
+    [ ! -e "$kept.new" ] || rm -f "$file"
+    [ ! -e "$kept" ] || cp -p "$kept" "$file"
+  done
+  rm -rf "$aside"
+}
+trap restore EXIT
+trap 'restore; exit 130' HUP INT TERM
+
+install() {
+  DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends -o DPkg::Lock::Timeout=120 "$@" >"$aside/log" 2>&1 ||
+    { cat "$aside/log" >&2 && fail "apt-get could not install $*; its words are above. Mend that, and start again."; }
+}
+
+echo "Installing $wanted(once) …" >&2
+apt-get update -qq >"$aside/log" 2>&1 ||
+  { cat "$aside/log" >&2 && fail 'apt-get update failed; its words are above. Check the connection to the mirror, and start again.'; }
+
+# 101 is the answer "forbidden": services that come with a package are not started.
+if [ ! -x "$policy" ] || "$policy" redis-server start >/dev/null 2>&1 || [ $? != 101 ]; then
+  if [ -e "$policy" ]; then cp -p "$policy" "$aside"; else touch "$aside/policy-rc.d.new"; fi
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod 755 "$policy"
+fi
+
+case $wanted in
+  *postgresql*)
+    # This package reads the file, and brings it along: so it comes first.
+    install postgresql-common
+    cp -p "$clusters" "$aside"
+    echo 'create_main_cluster = false' >>"$clusters"
+    ;;
+esac
+# One word is one package.
+install $wanted
+case $wanted in
+  # Nor shall it start with the machine.
+  *redis-server*) [ ! -d /run/systemd/system ] || systemctl --quiet disable redis-server ;;
+esac
+
+left=$(missing)
+[ -z "$left" ] || fail "apt-get installed $wanted, and yet this is missing: $left. Install it by hand, and start again."
