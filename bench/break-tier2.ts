@@ -27,7 +27,7 @@ const MUTATIONS: readonly Mutation[] = [
     name: 'ring not tried',
     file: 'second-tier.ts',
     from: 'const validAt = laterOf(position, relayed);',
-    to: 'const validAt = 1n << 62n;',
+    to: 'const validAt = 1n << 95n;',
   },
   {
     name: 'missing tag is no change',
@@ -46,7 +46,7 @@ const MUTATIONS: readonly Mutation[] = [
     name: 'new tag without a position',
     file: 'functions.ts',
     from: 'positions[i] = meta[3]\n',
-    to: "redis.call('SET', names[i], '0000000000000000', 'PX', tag_ms) positions[i] = '0000000000000000'\n",
+    to: "redis.call('SET', names[i], '000000000000000000000000', 'PX', tag_ms) positions[i] = '000000000000000000000000'\n",
   },
   {
     name: 'stored from before the epoch',

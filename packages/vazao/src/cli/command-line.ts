@@ -69,7 +69,9 @@ export function parseCommandLine(words: readonly string[]): CommandLine {
   if (options.has('help') || name === 'help') return { command: 'help' };
   if (options.has('version')) return { command: 'version' };
   if (name === undefined) {
-    throw new UsageError('Which command? Known are dev, start, explain, doctor and torture; `vazao --help` tells more.');
+    throw new UsageError(
+      'Which command? Known are dev, start, explain, doctor and torture; `vazao --help` tells more.',
+    );
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (!command) throw new UsageError(`There is no command ${name}${didYouMean(name, Object.keys(COMMANDS))}`);

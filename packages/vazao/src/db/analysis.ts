@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Cache } from '../cache/index.ts';
-import { type Feed, parseLsn, parseSnapshot, sees } from '../feed/index.ts';
+import { type Feed, parsePosition, parseSnapshot, sees } from '../feed/index.ts';
 import { type Analyzer, assertDeclared, createAnalyzer, type DeclaredFunction, loadParser } from '../readset/index.ts';
 import { COMMITTED_POSITION_SQL } from './committed-position.ts';
 import { HeldClient } from './held-client.ts';
@@ -172,7 +172,7 @@ export class Analysis {
       this.quickSettings = settings.rows[0].quick;
       this.allSettings = settings.rows[0].all;
       this.serverSettings = settings.rows[0].server;
-      this.position = parseLsn(after[0].position);
+      this.position = parsePosition(after[0].position);
       this.#schemaXids = new Set();
       const lineages = new Map(catalog.tables.map((table) => [table.oid, [table.oid, ...table.ancestors]]));
       this.#cache.setLineage((oid) => lineages.get(oid));

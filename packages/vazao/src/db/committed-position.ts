@@ -1,3 +1,5 @@
+import { FLUSHED_POSITION_SQL, INSERTED_POSITION_SQL } from '../feed/index.ts';
+
 /**
  * SQL: a position before which lies every commit that has been visible so far, as text.
  *
@@ -8,8 +10,8 @@
  * It looks at the setting of the session that asks. Of another session that alone has it off, a commit may be seen here up
  * to three `wal_writer_delay` before it is flushed, and lie behind this position.
  */
-export const COMMITTED_POSITION_SQL = `(case current_setting('synchronous_commit')
-  when 'off' then pg_current_wal_insert_lsn() else pg_current_wal_flush_lsn() end)::text`;
+export const COMMITTED_POSITION_SQL: string = `(case current_setting('synchronous_commit')
+  when 'off' then ${INSERTED_POSITION_SQL} else ${FLUSHED_POSITION_SQL} end)`;
 
 /** SQL: the same after a transaction of this session that may have had `synchronous_commit` off by `SET LOCAL`. */
-export const INSERTED_POSITION_SQL = 'pg_current_wal_insert_lsn()::text';
+export { INSERTED_POSITION_SQL };

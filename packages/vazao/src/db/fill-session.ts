@@ -15,7 +15,7 @@
  */
 import type pg from 'pg';
 import type { Fill, StatementRecord } from '../cache/index.ts';
-import { parseLsn, parseSnapshot } from '../feed/index.ts';
+import { parsePosition, parseSnapshot } from '../feed/index.ts';
 import type { Template } from '../readset/index.ts';
 import type { Analysis } from './analysis.ts';
 import { COMMITTED_POSITION_SQL } from './committed-position.ts';
@@ -210,7 +210,7 @@ export class FillSession {
   }
 
   #begun(row: { snapshot: string; position: string; settings: string }): void {
-    this.fill.begin(parseSnapshot(row.snapshot), parseLsn(row.position));
+    this.fill.begin(parseSnapshot(row.snapshot), parsePosition(row.position));
     if (row.settings === this.#pool.analysis.quickSettings) return;
     this.fill.abandon(
       'session-state',

@@ -1,7 +1,7 @@
 /** Asks a server whether it is a replica of the feed's server that can be read from. */
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { parseLsn } from '../feed/index.ts';
+import { parseLsn, positionAt } from '../feed/index.ts';
 import { QUICK_SETTINGS_SQL, SERVER_SETTINGS_SQL } from './session-settings.ts';
 
 export interface ReplicaFacts {
@@ -54,7 +54,7 @@ export async function probeReplica({ connection, position, timeoutMs, lagMaxMs }
       inRecovery: facts.standby,
       quickSettings: facts.quick,
       serverSettings: facts.server,
-      lagMs: await untilReplayed(client, position, lagMaxMs),
+      lagMs: await untilReplayed(client, Number(system.timeline), position, lagMaxMs),
     };
   } finally {
     // Not waited for: from a server that hangs no word would come.
@@ -63,12 +63,17 @@ export async function probeReplica({ connection, position, timeoutMs, lagMaxMs }
   }
 }
 
-async function untilReplayed(client: pg.Client, position: bigint, lagMaxMs: number): Promise<number | undefined> {
+async function untilReplayed(
+  client: pg.Client,
+  timeline: number,
+  position: bigint,
+  lagMaxMs: number,
+): Promise<number | undefined> {
   const startedAt = performance.now();
   for (let asked = 0; ; asked++) {
     const { rows } = await client.query(REPLAYED_SQL);
     const elapsed = performance.now() - startedAt;
-    if (parseLsn(rows[0].position) >= position) return asked === 0 ? 0 : Math.round(elapsed);
+    if (positionAt(timeline, parseLsn(rows[0].position)) >= position) return asked === 0 ? 0 : Math.round(elapsed);
     if (elapsed > lagMaxMs) return undefined;
     await delay(REPLAY_POLL_MS, undefined, { ref: false });
   }

@@ -22,7 +22,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Fill, StatementRecord } from '../cache/index.ts';
-import { parseLsn } from '../feed/index.ts';
+import { parseLsn, positionAt } from '../feed/index.ts';
 import type { Template } from '../readset/index.ts';
 import type { Analysis } from './analysis.ts';
 import { GivenResults } from './given-results.ts';
@@ -154,7 +154,8 @@ export class ReplicaTransaction {
   }
 
   #begun(attempt: number, results: readonly pg.QueryResult[]): void {
-    const replayedTo = parseLsn(results[REPLAYED_RESULT]?.rows[0].replayed);
+    const { timeline } = this.#replica;
+    const replayedTo = positionAt(timeline, parseLsn(results[REPLAYED_RESULT]?.rows[0].replayed));
     const { standby, received, replayed, quick, server } = results[SNAPSHOT_RESULT]?.rows[0] ?? {};
     if (!standby) this.#refuse('promoted');
     else if (quick !== this.#analysis.quickSettings || server !== this.#analysis.serverSettings)
@@ -162,7 +163,8 @@ export class ReplicaTransaction {
     else if (replayedTo >= this.#needed && !this.#refusal) {
       this.#goodAttempt = attempt;
       this.#replica.countUse();
-      this.#fill.begin({ replayedTo }, received === null ? parseLsn(replayed) + 1n : parseLsn(received));
+      const seen = received === null ? parseLsn(replayed) + 1n : parseLsn(received);
+      this.#fill.begin({ replayedTo }, positionAt(timeline, seen));
     }
   }
 

@@ -82,6 +82,7 @@ export class Replica {
   #state: ReplicaFigures['state'] = 'unknown';
   #reason: ReplicaRefusal | undefined;
   #lagMs: number | undefined;
+  #timeline = 0;
   #lastError: string | undefined;
   #used = 0;
   readonly #refused: Partial<Record<ReplicaRefusal, number>> = {};
@@ -106,6 +107,11 @@ export class Replica {
     this.#pool.on('error', () => {}); // an idle connection was lost: the next fill, or probe, meets the reason
     this.#pool.on('connect', (client) => this.#clients.add(client as unknown as PooledClient));
     this.#pool.on('remove', (client) => this.#clients.delete(client as unknown as PooledClient));
+  }
+
+  /** That it replays, as of the last probe. */
+  get timeline(): number {
+    return this.#timeline;
   }
 
   get isReady(): boolean {
@@ -196,6 +202,7 @@ export class Replica {
         lagMaxMs: LAG_MAX_MS,
       });
       this.#lagMs = facts.lagMs;
+      this.#timeline = facts.timeline;
       reason = judgeReplica(facts, standard);
     } catch (cause) {
       error = cause as Error;

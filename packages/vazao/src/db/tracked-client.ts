@@ -10,7 +10,7 @@
  */
 import { AsyncResource } from 'node:async_hooks';
 import pg from 'pg';
-import { parseLsn } from '../feed/index.ts';
+import { parsePosition } from '../feed/index.ts';
 import type { Analysis, Effect } from './analysis.ts';
 import { COMMITTED_POSITION_SQL, INSERTED_POSITION_SQL } from './committed-position.ts';
 import { currentContext, type WorkContext } from './context.ts';
@@ -127,7 +127,7 @@ export class TrackedClient extends BaseClient {
       // A transaction id for nothing: its commit is not waited for, and whoever sees it sees what was committed before.
       const marker = writes ? ', pg_current_xact_id()::text as marker' : '';
       const { rows } = await this.send(`select ${sql} as position${marker}`);
-      const position = parseLsn(rows[0].position);
+      const position = parsePosition(rows[0].position);
       writes?.wrote({ position, marker: BigInt(rows[0].marker) });
       if (position > context.position) context.position = position;
       return position;

@@ -13,8 +13,8 @@ import { createClient, destroyClient, endClient } from './connection.ts';
 import { FeedError, toFeedError } from './errors.ts';
 import { type EpochReason, EventMap, type FeedEvents } from './events.ts';
 import type { Feed } from './feed.ts';
-import { formatLsn, parseLsn } from './lsn.ts';
 import type { ResolvedFeedOptions } from './options.ts';
+import { FLUSHED_POSITION_SQL, formatPosition, parsePosition } from './position.ts';
 import { checkServer } from './preconditions.ts';
 import { nameOf } from './publication-plan.ts';
 import { parseSnapshot } from './snapshot.ts';
@@ -30,7 +30,7 @@ const LOOK_MS = 1_000;
 const UNSEEN_MAX_MS = 3_000;
 
 const LOOK_SQL = `select pg_catalog.pg_current_snapshot()::text as snapshot,
-  pg_catalog.pg_current_wal_flush_lsn()::text as position,
+  ${FLUSHED_POSITION_SQL} as position,
   ('x' || substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8))::bit(32)::int4 as timeline`;
 
 export class AppFeed implements Feed {
@@ -132,7 +132,7 @@ export class AppFeed implements Feed {
       source: 'app',
       fresh: this.isFresh(),
       epoch: this.#epoch,
-      position: formatLsn(this.#position),
+      position: formatPosition(this.#position),
       lagMs: this.#lagMs,
       slot: undefined,
       publication: this.#options.publication,
@@ -205,12 +205,12 @@ export class AppFeed implements Feed {
         this.#fingerprint = fingerprint;
         this.#timeline = row.timeline;
         this.#take(tables);
-        if (isOther || before === undefined) this.#position = parseLsn(row.position);
+        if (isOther || before === undefined) this.#position = parsePosition(row.position);
         this.#beginEpoch(before === undefined ? 'start' : isOther ? 'new timeline' : 'schema changed');
         if (before !== undefined) this.#events.emit('schema');
       }
       this.#lagMs = clock.monotonicMs() - sentAtMs;
-      this.#advance(parseLsn(row.position));
+      this.#advance(parsePosition(row.position));
       this.#freshUntilMs = sentAtMs + Math.max(leaseMs, UNSEEN_MAX_MS);
       this.#events.emit('freshness', this.#freshUntilMs);
       this.#events.emit('snapshot', parseSnapshot(row.snapshot));

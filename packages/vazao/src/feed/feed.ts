@@ -43,7 +43,7 @@ export interface Feed extends AsyncDisposable {
   isFresh(): boolean;
   /**
    * Resolves true as soon as everything committed before the position has been delivered; false at the time-out, when the
-   * stream breaks, at a new epoch, or when too many wait. Give it `pg_current_wal_flush_lsn()`, read after the commit: the
+   * stream breaks, at a new epoch, or when too many wait. Give it what `FLUSHED_POSITION_SQL` says after the commit: the
    * insert position may lie after what is flushed, and then has to wait for somebody else's flush (a heartbeat, 10 ms).
    */
   waitFor(position: bigint, timeoutMs: number): Promise<boolean>;

@@ -7,8 +7,15 @@ export type { Commit, EpochReason, FeedEvents } from './events.ts';
 export { FanOut, type FanOutOptions } from './fanout.ts';
 export { createIpcChannel, type FeedChannel } from './fanout-channel.ts';
 export type { Feed } from './feed.ts';
-export { formatLsn, parseLsn } from './lsn.ts';
+export { parseLsn } from './lsn.ts';
 export type { Clock, FeedOptions } from './options.ts';
+export {
+  FLUSHED_POSITION_SQL,
+  formatPosition,
+  INSERTED_POSITION_SQL,
+  parsePosition,
+  positionAt,
+} from './position.ts';
 export type { LeftOutTable } from './publication-plan.ts';
 export { createRelayedFeed, type RelayedFeedOptions } from './relayed-feed.ts';
 export { listReplicaIdentities, setReplicaIdentityFull, type TableIdentity } from './replica-identity.ts';

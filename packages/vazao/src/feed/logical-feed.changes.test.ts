@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { createTestDatabase } from '../testing/database.ts';
-import { parseLsn } from './lsn.ts';
+import { INSERTED_POSITION_SQL, parsePosition } from './position.ts';
 import { describeChanges, type Recorder, record, untilPassed } from './recorder.ts';
 
 const database = await createTestDatabase();
@@ -269,9 +269,9 @@ describe('changes, as PostgreSQL sends them', () => {
     const client = await database.client();
     await client.query('set synchronous_commit = off');
     await client.query(`insert into plain values (77, 'async', 0)`);
-    const { rows } = await client.query<{ p: string }>('select pg_current_wal_insert_lsn() as p');
+    const { rows } = await client.query<{ p: string }>(`select ${INSERTED_POSITION_SQL} as p`);
     const startedAt = performance.now();
-    assert.equal(await recorder.feed.waitFor(parseLsn(rows[0]?.p ?? ''), 5_000), true);
+    assert.equal(await recorder.feed.waitFor(parsePosition(rows[0]?.p ?? ''), 5_000), true);
     t.diagnostic(`passed after ${(performance.now() - startedAt).toFixed(1)} ms`);
   });
 });

@@ -16,8 +16,8 @@ import { FeedError, toFeedError } from './errors.ts';
 import { type EpochReason, EventMap, type FeedEvents } from './events.ts';
 import type { Feed } from './feed.ts';
 import type { ReturnedHeartbeat } from './heartbeat.ts';
-import { formatLsn } from './lsn.ts';
 import type { ResolvedFeedOptions } from './options.ts';
+import { formatPosition, positionAt } from './position.ts';
 import { isHole, type PublicationState } from './publication.ts';
 import { nameOf } from './publication-plan.ts';
 import { RelationRegistry } from './relations.ts';
@@ -140,7 +140,7 @@ export class LogicalFeed implements Feed {
       source: 'wal',
       fresh: this.isFresh(),
       epoch: this.#epoch,
-      position: formatLsn(this.#position),
+      position: formatPosition(this.#position),
       lagMs: this.lagMs,
       slot: this.#stream?.session.slot,
       publication: this.#options.publication,
@@ -225,7 +225,7 @@ export class LogicalFeed implements Feed {
     };
     const stream: ChangeStream = new ChangeStream(session, context, {
       transaction: (transaction) => this.#deliver(stream, transaction),
-      advanced: (position) => this.#advance(position),
+      advanced: (lsn) => this.#advance(positionAt(session.timeline, lsn)),
       heartbeat: (heartbeat) => this.#onHeartbeat(heartbeat),
       lag: (lagMs) => {
         this.#lagMs = lagMs;
@@ -239,7 +239,7 @@ export class LogicalFeed implements Feed {
     this.#firstHeartbeat = Promise.withResolvers();
     this.#doubts.clear();
     this.#xidReference = session.snapshot.xmax;
-    this.#position = session.consistentPoint;
+    this.#position = positionAt(session.timeline, session.consistentPoint);
     this.#suspects.replace(session.snapshot);
     this.#setPublication(session.publication);
     const previous = this.#lastSession;
@@ -259,7 +259,8 @@ export class LogicalFeed implements Feed {
     // Before the listeners see the commit: they may ask isFresh().
     if (ddl.some((message) => PUBLICATION_TAG.test(message.content))) this.#doubt(xid);
     if (transaction.changes.length > 0 || schemaChanged) {
-      const { position, committedAtMs, changes } = transaction;
+      const { committedAtMs, changes } = transaction;
+      const position = positionAt(stream.session.timeline, transaction.position);
       const receivedAtMs = this.#options.clock.wallMs();
       const sequence = ++this.#sequence;
       this.#emit('commit', { sequence, position, xid, committedAtMs, receivedAtMs, changes, schemaChanged });

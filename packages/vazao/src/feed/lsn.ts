@@ -1,4 +1,4 @@
-/** Positions in the WAL. Inside they are `bigint`; PostgreSQL prints them as two hexadecimal halves, `16/B374D848`. */
+/** LSNs: places in the WAL of one timeline. Inside they are `bigint`; PostgreSQL prints them as two hexadecimal halves, `16/B374D848`. */
 import { FeedError } from './errors.ts';
 
 export function parseLsn(text: string): bigint {
@@ -7,6 +7,6 @@ export function parseLsn(text: string): bigint {
   return (BigInt(`0x${match[1]}`) << 32n) | BigInt(`0x${match[2]}`);
 }
 
-export function formatLsn(position: bigint): string {
-  return `${(position >> 32n).toString(16).toUpperCase()}/${(position & 0xffffffffn).toString(16).toUpperCase()}`;
+export function formatLsn(lsn: bigint): string {
+  return `${(lsn >> 32n).toString(16).toUpperCase()}/${(lsn & 0xffffffffn).toString(16).toUpperCase()}`;
 }

@@ -6,8 +6,8 @@ import type { Change } from '../readset/change.ts';
 import { createFeed } from './create-feed.ts';
 import type { Commit } from './events.ts';
 import type { Feed } from './feed.ts';
-import { parseLsn } from './lsn.ts';
 import type { FeedOptions } from './options.ts';
+import { FLUSHED_POSITION_SQL, parsePosition } from './position.ts';
 
 const DEADLINE_MS = 20_000;
 
@@ -50,9 +50,9 @@ export function record(options: FeedOptions): Recorder {
 }
 
 export async function untilPassed(feed: Feed, pool: pg.Pool): Promise<void> {
-  const { rows } = await pool.query<{ position: string }>('select pg_current_wal_flush_lsn()::text as position');
+  const { rows } = await pool.query<{ position: string }>(`select ${FLUSHED_POSITION_SQL} as position`);
   assert.equal(
-    await feed.waitFor(parseLsn(rows[0]?.position ?? ''), DEADLINE_MS),
+    await feed.waitFor(parsePosition(rows[0]?.position ?? ''), DEADLINE_MS),
     true,
     'the feed passes the position',
   );

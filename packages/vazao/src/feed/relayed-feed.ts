@@ -17,8 +17,8 @@ import { BEAT_MS } from './fanout.ts';
 import type { FeedChannel } from './fanout-channel.ts';
 import { type FanOutMessage, type FanOutReply, hostClockMs, type Standing, type Told } from './fanout-messages.ts';
 import type { Feed } from './feed.ts';
-import { formatLsn } from './lsn.ts';
 import { type Clock, systemClock, WAITERS_MAX_DEFAULT } from './options.ts';
+import { formatPosition } from './position.ts';
 import { RelationMemory } from './relation-memory.ts';
 import type { FeedState, FeedStatus } from './status.ts';
 import { Suspects } from './suspects.ts';
@@ -175,7 +175,7 @@ class RelayedFeed implements Feed {
       state: this.#state === 'streaming' ? this.#status.state : this.#state,
       fresh: this.isFresh(),
       epoch: this.#epoch,
-      position: formatLsn(this.#position),
+      position: formatPosition(this.#position),
       lagMs: this.lagMs,
       commits: this.#sequence,
       suspects: this.#suspects.set.size,
@@ -362,7 +362,7 @@ const UNKNOWN_STATUS: FeedStatus = {
   source: 'wal',
   fresh: false,
   epoch: 0,
-  position: formatLsn(0n),
+  position: formatPosition(0n),
   lagMs: 0,
   slot: undefined,
   publication: '',

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FeedError } from './errors.ts';
 import { formatLsn, parseLsn } from './lsn.ts';
+import { formatPosition, parsePosition, positionAt } from './position.ts';
 import { parseSnapshot, sees } from './snapshot.ts';
 import { Suspects } from './suspects.ts';
 
@@ -40,4 +41,14 @@ test('a suspect is dropped by the first snapshot that sees it, and a set once re
   assert.deepEqual([...before], [11n, 13n]);
   suspects.clear(parseSnapshot('16:16:'));
   assert.equal(suspects.set.size, 0);
+});
+
+test('positions on a later timeline are later, and come back as they were written', () => {
+  const before = parsePosition('00000001:FFFFFFFF/FFFFFFFF');
+  const after = parsePosition('00000002:0/16B3748');
+  assert.ok(after > before);
+  assert.equal(after, positionAt(2, parseLsn('0/16B3748')));
+  assert.equal(formatPosition(after), '0/16B3748');
+  assert.equal(formatPosition(before), 'FFFFFFFF/FFFFFFFF');
+  for (const bad of ['0/16B3748', '1:0/16B3748', '00000001:', '']) assert.throws(() => parsePosition(bad), FeedError);
 });

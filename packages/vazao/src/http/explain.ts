@@ -1,7 +1,7 @@
 /** Answers "why is this cached, or not; what is it made of; what ended it?" */
 import type { FastifyInstance } from 'fastify';
 import type { Drop, Entry, StatementRecord } from '../cache/index.ts';
-import { formatLsn } from '../feed/index.ts';
+import { formatPosition } from '../feed/index.ts';
 import { describePredicate } from '../readset/index.ts';
 import type { CacheValue, HttpCache } from './lookup.ts';
 import type { RecentAnswers } from './recent-answers.ts';
@@ -105,7 +105,7 @@ export function registerExplain(app: FastifyInstance, cache: HttpCache, recent: 
           at: new Date(last.at).toISOString(),
           statements: last.statements.map(explainStatement),
         },
-        feed: { fresh: cache.isFresh(), position: formatLsn(cache.feed.position) },
+        feed: { fresh: cache.isFresh(), position: formatPosition(cache.feed.position) },
         entries: explainUrl(cache, url),
       };
       return explanation;
@@ -171,7 +171,7 @@ function explainDrop(drop: Drop): ExplainedDrop {
     table: drop.table,
     change: drop.change,
     row: drop.row,
-    position: drop.position === undefined ? undefined : formatLsn(drop.position),
+    position: drop.position === undefined ? undefined : formatPosition(drop.position),
     msAfterCommit: drop.msAfterCommit,
   };
 }

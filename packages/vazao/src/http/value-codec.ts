@@ -42,7 +42,7 @@ function readResponse(facts: Record<string, unknown>, body: Buffer): CacheValue 
   const { status, etag, head, headNotModified, facets, position, token } = facts;
   if (!Number.isInteger(status) || (status as number) < 200 || (status as number) > 599) return undefined;
   if (typeof etag !== 'string' || !isHead(head) || !isHead(headNotModified)) return undefined;
-  if (typeof position !== 'string' || !/^\d{1,20}$/.test(position)) return undefined;
+  if (typeof position !== 'string' || !/^\d{1,30}$/.test(position)) return undefined;
   if (token !== undefined && typeof token !== 'string') return undefined;
   if (!Array.isArray(facets) || !facets.every(isFacetValue)) return undefined;
   const length = head[head.indexOf('content-length') + 1];

@@ -3,7 +3,14 @@ import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastif
 import pg from 'pg';
 import { Cache } from '../cache/index.ts';
 import { Pool, type PoolOptions } from '../db/index.ts';
-import { createFeed, type Feed, type FeedOptions, parseLsn, setReplicaIdentityFull } from '../feed/index.ts';
+import {
+  createFeed,
+  type Feed,
+  type FeedOptions,
+  FLUSHED_POSITION_SQL,
+  parsePosition,
+  setReplicaIdentityFull,
+} from '../feed/index.ts';
 import { type CacheValue, type PluginOptions, vazaoPlugin } from '../http/index.ts';
 import type { TestDatabase } from './database.ts';
 
@@ -75,8 +82,8 @@ export async function createTestPlatform(database: TestDatabase, options: TestPl
     async settled() {
       const {
         rows: [row],
-      } = await database.pool.query('select pg_current_wal_flush_lsn()::text as position');
-      if (!(await feed.waitFor(parseLsn(row.position), 5_000)))
+      } = await database.pool.query(`select ${FLUSHED_POSITION_SQL} as position`);
+      if (!(await feed.waitFor(parsePosition(row.position), 5_000)))
         throw new Error('The feed did not pass the last commit within 5 s.');
     },
     async get(path, headers = {}) {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import pg from 'pg';
 import { Cache, isShown, untilShown } from '../cache/index.ts';
 import { Pool, type PoolOptions, runInContext } from '../db/index.ts';
-import { createFeed, type Feed, setReplicaIdentityFull } from '../feed/index.ts';
+import { createFeed, type Feed, FLUSHED_POSITION_SQL, parsePosition, setReplicaIdentityFull } from '../feed/index.ts';
 import { type ClusterOptions, type PostgresCluster, startCluster } from '../torture/parts/postgres-cluster.ts';
 
 export interface Filled<T> {
@@ -80,15 +80,14 @@ export async function createReplicatedDatabase(options: ReplicatedDatabaseOption
     db,
     writer,
     async settled() {
-      const { rows } = await writer.query('select pg_current_wal_flush_lsn()::text as position');
-      const [high, low] = rows[0].position.split('/').map((half: string) => BigInt(`0x${half}`));
+      const { rows } = await writer.query(`select ${FLUSHED_POSITION_SQL} as position`);
       const heartbeat = new Promise<void>((resolve) => {
         const stop = feed.on('snapshot', () => {
           stop();
           resolve();
         });
       });
-      assert.ok(await feed.waitFor((high << 32n) | low, 5_000));
+      assert.ok(await feed.waitFor(parsePosition(rows[0].position), 5_000));
       await heartbeat;
     },
     async fill<T>(key: string, work: () => Promise<T>, pool: Pool = db): Promise<Filled<T>> {

@@ -9,6 +9,8 @@ export interface AccountSources {
   readonly history: ReadHistory;
   readonly faults: FaultScheduler;
   readonly startedAtMs: number;
+  /** The position in the log that a token stands for. */
+  readonly positionOf: (token: string) => string;
 }
 
 const READS_SHOWN = 8;
@@ -35,12 +37,10 @@ export function giveAccount(violation: Violation, sources: AccountSources): stri
     }
   }
   if (read) {
-    // Those that show the register tell how the client came to what it holds.
-    const relevant = history.of(read.client).filter(({ shown }) => register === undefined || shows(shown, register));
-    for (const each of relevant.slice(-READS_SHOWN)) {
+    for (const each of findRelevant(history.of(read.client), register)) {
       events.push({
         atMs: each.startedAtMs,
-        text: `${time(each.startedAtMs)} to ${time(each.endedAtMs)}  read   ${describeRead(each, register, checker)}`,
+        text: `${time(each.startedAtMs)} to ${time(each.endedAtMs)}  read   ${describeRead(each, register, sources)}`,
       });
     }
   }
@@ -54,6 +54,14 @@ export function giveAccount(violation: Violation, sources: AccountSources): stri
   return [...lines, ...events.map(({ text }) => `  ${text}`)].join('\n');
 }
 
+/** Those that show the register tell how the client came to what it holds; all of the last ones, what it carried then. */
+function findRelevant(reads: readonly Read[], register: number | undefined): readonly Read[] {
+  const last = reads.slice(-READS_SHOWN);
+  if (register === undefined) return last;
+  const earlier = reads.slice(0, -READS_SHOWN).filter(({ shown }) => shows(shown, register));
+  return [...earlier.slice(-READS_SHOWN / 2), ...last];
+}
+
 function shows(shown: Read['shown'], register: number): boolean {
   for (let at = 0; at < shown.length; at += 2) if (shown[at] === register) return true;
   return false;
@@ -64,11 +72,16 @@ function describeWrite({ writer, registers, versions, outcome, client }: Write, 
   return `${what} by ${writer}${client === undefined ? '' : ` of client ${client}`}, ${outcome}`;
 }
 
-function describeRead(read: Read, register: number | undefined, { names }: Checker): string {
-  const { client, connection, host, url, user, status, shown } = read;
+function describeRead(
+  read: Read,
+  register: number | undefined,
+  { checker: { names }, positionOf }: AccountSources,
+): string {
+  const position = (token: string | undefined): string => (token === undefined ? 'none' : positionOf(token));
+  const { client, connection, host, url, user, status, shown, carried, given } = read;
   const places: string[] = [];
   for (let at = 0; at < shown.length; at += 2) {
     if (register === undefined || shown[at] === register) places.push(`${names[shown[at] as number]} ${shown[at + 1]}`);
   }
-  return `client ${client}, connection ${connection} to ${host}: ${url}${user === undefined ? '' : ` as ${user}`} shows ${places.join(', ')} (${status})`;
+  return `client ${client}, connection ${connection} to ${host}: ${url}${user === undefined ? '' : ` as ${user}`} shows ${places.join(', ') || 'nothing of it'} (${status}${carried || given ? `; token ${position(carried)} → ${position(given)}` : ''})`;
 }

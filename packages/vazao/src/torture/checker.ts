@@ -331,6 +331,8 @@ export class Checker {
     atMs = violation.read?.endedAtMs ?? 0,
   ): void {
     if (this.violations.length >= VIOLATIONS_MAX) return;
+    const last = this.violations.at(-1);
+    if (violation.read && last?.read === violation.read && last.kind === violation.kind) return; // it is said
     const completed = complete(violation, violation.atMs ?? atMs);
     this.violations.push(completed);
     this.#onViolation?.(completed);

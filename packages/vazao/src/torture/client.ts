@@ -108,7 +108,12 @@ export class Client {
       this.#leave(place);
       if (this.#world.signal.aborted) return;
       traffic.failed(endedAtMs, error.code === 'ERR_TORTURE_ANSWER_LATE' ? 'time-out' : 'error', error.message);
-      this.#world.onFailure(place.host, startedAtMs, endedAtMs, `GET ${reader.url} at ${place.host.name}: ${error.message}`);
+      this.#world.onFailure(
+        place.host,
+        startedAtMs,
+        endedAtMs,
+        `GET ${reader.url} at ${place.host.name}: ${error.message}`,
+      );
       await this.#pauseAfterFailure();
       return;
     }
@@ -117,7 +122,12 @@ export class Client {
       const what = `status ${answer.status}`;
       traffic.failed(endedAtMs, 'error', what);
       const said = answer.body.toString('utf8').slice(0, 200);
-      this.#world.onFailure(place.host, startedAtMs, endedAtMs, `GET ${reader.url} at ${place.host.name}: ${what}, ${said}`);
+      this.#world.onFailure(
+        place.host,
+        startedAtMs,
+        endedAtMs,
+        `GET ${reader.url} at ${place.host.name}: ${what}, ${said}`,
+      );
       await this.#pauseAfterFailure();
       return;
     }
@@ -125,6 +135,7 @@ export class Client {
     const { kind, reason } = classify(status);
     traffic.answered(endedAtMs, kind, reason);
     const { shown, owner } = reader.understand(answer.body);
+    const carried = this.#token;
     const isCarried = this.#keep(answer, endedAtMs);
     const stalenessMs = this.#world.judge({
       client: this.#id,
@@ -136,6 +147,8 @@ export class Client {
       endedAtMs,
       status,
       oneMoment: kind !== 'not cached' && !LEFT.test(status),
+      carried,
+      given: findField(answer.head, TOKEN_HEADER),
       isCarried,
       shown,
       expected: reader.expected,

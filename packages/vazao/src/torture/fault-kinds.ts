@@ -33,20 +33,23 @@ export const FAULT_KINDS: readonly FaultKind[] = [
     name: 'feed-frozen',
     excuses: false,
     missing: needsNothing,
-    plan: () => ({
-      takes: ['feed'],
-      detail: 'its connections stay, and nothing comes',
-      async run({ stage }, random) {
-        const rows = await stage.cluster.primary.query<{ pid: number }>(
-          'select active_pid as pid from pg_replication_slots where temporary and active_pid is not null',
-        );
-        // Of one host or of all: the one that goes on may be ahead of the other.
-        const pids = random.next() < 0.5 ? rows.slice(0, 1) : rows;
-        for (const { pid } of pids) trySignal(pid, 'SIGSTOP');
-        await delay(random.between(300, 3_000));
-        for (const { pid } of pids) trySignal(pid, 'SIGCONT');
-      },
-    }),
+    plan(_world, seeded) {
+      const one = seeded.next() < 0.5;
+      return {
+        takes: ['feed'],
+        detail: `of ${one ? 'one host' : 'all hosts'}: its connection stays, and nothing comes`,
+        async run({ stage }, random) {
+          const rows = await stage.cluster.primary.query<{ pid: number }>(
+            'select active_pid as pid from pg_replication_slots where temporary and active_pid is not null',
+          );
+          // One that goes on may be ahead of the other.
+          const pids = one ? rows.slice(0, 1) : rows;
+          for (const { pid } of pids) trySignal(pid, 'SIGSTOP');
+          await delay(random.between(300, 3_000));
+          for (const { pid } of pids) trySignal(pid, 'SIGCONT');
+        },
+      };
+    },
   },
   proxyFault('database-cut', 'cut', 50, 1_000),
   proxyFault('database-stalled', 'pause', 200, 2_500),

@@ -41,6 +41,9 @@ export interface Read {
   readonly status: string;
   /** Computed in one snapshot, as far as the server says; an answer past the cache has the application's own isolation. */
   readonly oneMoment: boolean;
+  /** The token that it was asked with, and the one that came. */
+  readonly carried?: string | undefined;
+  readonly given?: string | undefined;
   /** The client now carries what stands for it: the answer's token, or its connection. */
   readonly isCarried: boolean;
   readonly shown: Shown;

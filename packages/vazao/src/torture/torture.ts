@@ -6,7 +6,9 @@
  * One process, and so one clock, writes, reads and breaks: an answer's time can be compared with a commit's.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { formatLsn } from '../feed/lsn.ts';
 import { LEASE_MS_DEFAULT } from '../feed/options.ts';
+import { POSITION_HEADER, PositionTokens } from '../http/position-token.ts';
 import { giveAccount } from './account.ts';
 import { Checker } from './checker.ts';
 import { type Carrier, Client } from './client.ts';
@@ -104,6 +106,11 @@ export async function runTorture(options: TortureOptions): Promise<TortureOutcom
   }
   const reference = acquired.use(await createReference(application, stage.databaseUrl, stage.secret));
 
+  const tokens = new PositionTokens(stage.secret);
+  const positionOf = (token: string): string => {
+    const found = tokens.find([POSITION_HEADER, token]);
+    return found ? formatLsn(found.position) : 'unreadable';
+  };
   const startedAtMs = clock();
   const history = new ReadHistory(CLIENTS);
   const accounts: string[] = [];
@@ -114,7 +121,7 @@ export async function runTorture(options: TortureOptions): Promise<TortureOutcom
     slackMs: SLACK_MS,
     onViolation(violation) {
       if (accounts.length >= ACCOUNTS_MAX) return;
-      const account = giveAccount(violation, { checker, history, faults, startedAtMs });
+      const account = giveAccount(violation, { checker, history, faults, startedAtMs, positionOf });
       accounts.push(account);
       options.onViolation?.(account);
     },
@@ -176,7 +183,11 @@ export async function runTorture(options: TortureOptions): Promise<TortureOutcom
           faults.inForce(atMs, atMs, AFTER_FAULT_MS).length > 0 ? stalenessFaulty : stalenessQuiet,
         onFailure(host, fromMs, toMs, what) {
           if (faults.inForce(fromMs, toMs, EXCUSE_AFTER_MS, true).length > 0) return;
-          checker.report('unavailable', `A request failed, and nothing that was broken excuses it: ${what}. The log of the host ends with ${host.lastWords()}`, toMs);
+          checker.report(
+            'unavailable',
+            `A request failed, and nothing that was broken excuses it: ${what}. The log of the host ends with ${host.lastWords()}`,
+            toMs,
+          );
         },
       },
       random.fork(`client ${id}`),

@@ -153,7 +153,7 @@ function boolean(value: unknown): boolean {
 }
 
 function bigint(value: unknown): bigint {
-  if (typeof value !== 'string' || !/^\d{1,20}$/.test(value)) throw new TypeError('not a whole number');
+  if (typeof value !== 'string' || !/^\d{1,30}$/.test(value)) throw new TypeError('not a whole number');
   return BigInt(value);
 }
 

@@ -6,7 +6,7 @@
  *    1 byte    0: as it is, 1: compressed by zstd
  *   the rest, maybe compressed:   4 bytes length, JSON, value
  */
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
 import { constants, zstdCompress, zstdCompressSync, zstdDecompress, zstdDecompressSync } from 'node:zlib';
 
@@ -30,8 +30,11 @@ export interface Parcel {
   readonly value: Buffer;
 }
 
+/** A key object is ready to be used: 10 µs for 6 KB, where bytes take 14. */
+export type Secret = Buffer | KeyObject;
+
 /** @param name - under which the bytes will stand, so that they count for nothing elsewhere */
-export async function seal({ json, value }: Parcel, name: string, secret: Buffer | undefined): Promise<Buffer> {
+export async function seal({ json, value }: Parcel, name: string, secret: Secret | undefined): Promise<Buffer> {
   const text = Buffer.from(JSON.stringify(json));
   const length = Buffer.alloc(4);
   length.writeUInt32BE(text.length);
@@ -48,7 +51,7 @@ export async function seal({ json, value }: Parcel, name: string, secret: Buffer
 }
 
 /** Undefined for anything odd: another version, another secret, another name, bytes that were changed. */
-export async function unseal(sealed: Buffer, name: string, secret: Buffer | undefined): Promise<Parcel | undefined> {
+export async function unseal(sealed: Buffer, name: string, secret: Secret | undefined): Promise<Parcel | undefined> {
   if (sealed.length < HEAD_BYTES || sealed[SIGNATURE_BYTES] !== VERSION) return undefined;
   if (secret && !timingSafeEqual(sign(sealed, name, secret), sealed.subarray(0, SIGNATURE_BYTES))) return undefined;
   try {
@@ -67,7 +70,7 @@ export async function unseal(sealed: Buffer, name: string, secret: Buffer | unde
   }
 }
 
-function sign(sealed: Buffer, name: string, secret: Buffer): Buffer {
+function sign(sealed: Buffer, name: string, secret: Secret): Buffer {
   return createHmac('sha256', secret)
     .update(name)
     .update('\0')

@@ -168,5 +168,7 @@ test('positions are texts in their own order', () => {
   assert.ok(formatPosition(0x9n) < formatPosition(0x10n));
   assert.ok(formatPosition(0xffff_ffffn) < formatPosition(0x1_0000_0000n));
   assert.equal(parsePosition(formatPosition(0x16_b374_d848n)), 0x16_b374_d848n);
+  assert.ok(formatPosition(0xffff_ffff_ffff_ffffn) < formatPosition(2n << 64n), 'a later timeline');
+  assert.equal(parsePosition(formatPosition(7n << 64n)), 7n << 64n);
   assert.equal(parsePosition('16/B374D848'), undefined);
 });

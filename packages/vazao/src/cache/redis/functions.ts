@@ -14,7 +14,7 @@
  *
  * An answer whose every commit up to its own position was tried is therefore good as of the later of the two positions if
  * all its tags exist and none is newer than it. A tag is made with the position of the last commit relayed: nothing relayed
- * so far that touches it is later. Positions are 16 hexadecimal digits, so that they compare as strings.
+ * so far that touches it is later. Positions are 24 hexadecimal digits, so that they compare as strings.
  *
  * Flags: `allow-oom` for what must go on in a full Redis and hardly grows it. Without it, `put` is refused there whole.
  * The tags of an answer are read from the answer, so `get` touches keys that it does not declare. In a cluster Redis checks
@@ -184,10 +184,10 @@ export const LIBRARY: FunctionLibrary = createLibrary(BODY);
 
 /** A position as the functions compare it. */
 export function formatPosition(position: bigint): string {
-  return position.toString(16).padStart(16, '0');
+  return position.toString(16).padStart(24, '0');
 }
 
 /** Undefined for anything that {@link formatPosition} does not write. */
 export function parsePosition(text: unknown): bigint | undefined {
-  return typeof text === 'string' && /^[0-9a-f]{16}$/.test(text) ? BigInt(`0x${text}`) : undefined;
+  return typeof text === 'string' && /^[0-9a-f]{24}$/.test(text) ? BigInt(`0x${text}`) : undefined;
 }

@@ -13,7 +13,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { createFeed, parseLsn } from '../../feed/index.ts';
+import { createFeed, FLUSHED_POSITION_SQL, INSERTED_POSITION_SQL, parsePosition } from '../../feed/index.ts';
 import type { Change } from '../../readset/index.ts';
 import { until } from '../../testing/cached-app.ts';
 import { createTestDatabase } from '../../testing/database.ts';
@@ -130,8 +130,8 @@ test('no answer is older than what the feed of its host has told, whatever Redis
   const write = async (): Promise<void> => {
     for (let v = 1; !isOver(); v++) {
       await database.pool.query(drawWrite(random, v));
-      visibleUpTo = parseLsn(
-        (await database.pool.query('select pg_current_wal_insert_lsn()::text as position')).rows[0].position,
+      visibleUpTo = parsePosition(
+        (await database.pool.query(`select ${INSERTED_POSITION_SQL} as position`)).rows[0].position,
       );
       if (random.next() < 0.7) await delay(random.integer(12));
     }
@@ -164,8 +164,8 @@ test('no answer is older than what the feed of its host has told, whatever Redis
   relayProxy.resume();
   feedProxy.resume();
   await until('all feeds are at the end', async () => {
-    const { rows } = await database.pool.query('select pg_current_wal_flush_lsn()::text as position');
-    const position = parseLsn(rows[0].position);
+    const { rows } = await database.pool.query(`select ${FLUSHED_POSITION_SQL} as position`);
+    const position = parsePosition(rows[0].position);
     const feeds = [recorder, ...hosts.map(({ feed }) => feed)];
     return (await Promise.all(feeds.map((feed) => feed.waitFor(position, 2_000)))).every(Boolean);
   });

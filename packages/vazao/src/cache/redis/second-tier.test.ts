@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { PostgresLeaderLock } from '../../db/index.ts';
-import { parseLsn } from '../../feed/index.ts';
+import { FLUSHED_POSITION_SQL, parsePosition } from '../../feed/index.ts';
 import { until } from '../../testing/cached-app.ts';
 import { createTestDatabase } from '../../testing/database.ts';
 import { SharedHost, type SharedHostOptions } from '../../testing/shared-host.ts';
@@ -46,8 +46,8 @@ async function createSetting({
     start,
     write: async (text) => void (await database.pool.query(text)),
     async settled() {
-      const { rows } = await database.pool.query('select pg_current_wal_flush_lsn()::text as position');
-      const position = parseLsn(rows[0].position);
+      const { rows } = await database.pool.query(`select ${FLUSHED_POSITION_SQL} as position`);
+      const position = parsePosition(rows[0].position);
       for (const { feed } of hosts) assert.ok(await feed.waitFor(position, 5_000), 'the feed passes');
       await until('the relay passes', () => (leader()?.relay?.status.position ?? 0n) >= position);
     },

@@ -8,7 +8,7 @@
  *
  * It is checked, never trusted: whatever is odd counts as absent, and no failure of Redis is an error of a request.
  */
-import { hash, randomBytes } from 'node:crypto';
+import { createSecretKey, hash, type KeyObject, randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ReadSnapshot } from '../../feed/index.ts';
 import type { Entry, StatementRecord } from '../entry.ts';
@@ -105,7 +105,7 @@ export async function createSecondTier<V>(options: SecondTierOptions<V>): Promis
 export class SecondTier<V> {
   readonly #connection: Connection;
   readonly #options: SecondTierOptions<V>;
-  readonly #secret: Buffer | undefined;
+  readonly #secret: KeyObject | undefined;
   readonly #breaker: Breaker;
   readonly #unsubscribe: () => void;
   #isShareable: boolean;
@@ -120,7 +120,10 @@ export class SecondTier<V> {
   constructor(connection: Connection, options: SecondTierOptions<V>) {
     this.#connection = connection;
     this.#options = options;
-    this.#secret = options.secret === undefined ? undefined : hash('sha256', `vazao tier ${options.secret}`, 'buffer');
+    this.#secret =
+      options.secret === undefined
+        ? undefined
+        : createSecretKey(hash('sha256', `vazao tier ${options.secret}`, 'buffer'));
     this.#isShareable = isShareable(options.feed);
     this.#unsubscribe = options.feed.on('epoch', () => {
       this.#isShareable = isShareable(options.feed);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { createTestDatabase } from '../../testing/database.ts';
 import { startTcpProxy } from '../../testing/tcp-proxy.ts';
-import { parseLsn } from '../lsn.ts';
+import { INSERTED_POSITION_SQL, parsePosition } from '../position.ts';
 import { describeChanges, record, until, untilPassed } from '../recorder.ts';
 
 const database = await createTestDatabase();
@@ -110,11 +110,11 @@ describe('the outbox', () => {
     for (const begin of ['select 1', 'begin; select pg_current_xact_id()']) {
       await slow.query(begin);
       const { rows } = await client.query<{ p: string }>(
-        `insert into t select coalesce(max(id), 0) + 1, 'async' from t returning pg_current_wal_insert_lsn()::text as p`,
+        `insert into t select coalesce(max(id), 0) + 1, 'async' from t returning ${INSERTED_POSITION_SQL} as p`,
       );
-      const after = await client.query<{ p: string }>('select pg_current_wal_insert_lsn()::text as p');
-      assert.ok(parseLsn(after.rows[0]?.p ?? '') > parseLsn(rows[0]?.p ?? ''));
-      assert.equal(await recorder.feed.waitFor(parseLsn(after.rows[0]?.p ?? ''), 5_000), true);
+      const after = await client.query<{ p: string }>(`select ${INSERTED_POSITION_SQL} as p`);
+      assert.ok(parsePosition(after.rows[0]?.p ?? '') > parsePosition(rows[0]?.p ?? ''));
+      assert.equal(await recorder.feed.waitFor(parsePosition(after.rows[0]?.p ?? ''), 5_000), true);
       assert.match(describeChanges(recorder.commits).at(-1) ?? '', /async$/);
     }
     await slow.query('rollback');

@@ -5,7 +5,7 @@
  */
 import type pg from 'pg';
 import { FeedError } from '../errors.ts';
-import { parseLsn } from '../lsn.ts';
+import { parsePosition } from '../position.ts';
 import { parseSnapshot, type Snapshot, sees } from '../snapshot.ts';
 import { POLL_SQL, POSITION_SQL } from './sql/poll.ts';
 
@@ -73,9 +73,9 @@ export async function pollOutbox(
   if (!before || !row) throw new FeedError('ERR_FEED_PROTOCOL', 'The outbox answered nothing.');
   return {
     sentAtMs,
-    flushed: parseLsn(before.flushed),
-    inserted: parseLsn(before.inserted),
-    position: parseLsn(row.position),
+    flushed: parsePosition(before.flushed),
+    inserted: parsePosition(before.inserted),
+    position: parsePosition(row.position),
     snapshot: parseSnapshot(row.snapshot),
     unlisted: row.unlisted,
     birth: row.birth,

@@ -1,6 +1,6 @@
 import type { Feed } from '../feed.ts';
-import { formatLsn } from '../lsn.ts';
 import type { ResolvedFeedOptions } from '../options.ts';
+import { formatPosition } from '../position.ts';
 import type { PublicationState } from '../publication.ts';
 import { nameOf } from '../publication-plan.ts';
 import type { FeedStatus } from '../status.ts';
@@ -19,7 +19,7 @@ export function describeStatus(feed: Feed, inside: Inside): FeedStatus {
     source: 'outbox',
     fresh: feed.isFresh(),
     epoch: feed.epoch,
-    position: formatLsn(feed.position),
+    position: formatPosition(feed.position),
     lagMs: feed.lagMs,
     slot: undefined,
     publication: options.publication,

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { judgeReplica, LAG_MAX_MS, probeReplica, type ReplicaRefusal } from '../../db/index.ts';
-import { parseLsn } from '../../feed/index.ts';
+import { FLUSHED_POSITION_SQL, parsePosition } from '../../feed/index.ts';
 import { describeError } from '../errors.ts';
 import { advice, type Finding, ok } from './finding.ts';
 
@@ -39,10 +39,10 @@ export async function checkReplicas(
   }: { readonly url: string; readonly databaseReplicaUrls?: readonly string[] | undefined },
 ): Promise<readonly Finding[]> {
   if (databaseReplicaUrls.length === 0) return [];
-  const { rows } = await client.query('select pg_current_wal_flush_lsn()::text as position');
+  const { rows } = await client.query(`select ${FLUSHED_POSITION_SQL} as position`);
   const limits = { timeoutMs: TIMEOUT_MS, lagMaxMs: LAG_MAX_MS };
   const primary = await probeReplica({ connection: { connectionString: url }, position: 0n, ...limits });
-  const position = parseLsn(rows[0].position);
+  const position = parsePosition(rows[0].position);
   const standard = { ...primary, source: 'wal', needed: position } as const;
   return Promise.all(
     databaseReplicaUrls.map(async (connectionString) => {

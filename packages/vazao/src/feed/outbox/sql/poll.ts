@@ -1,11 +1,12 @@
+import { FLUSHED_POSITION_SQL, INSERTED_POSITION_SQL } from '../../position.ts';
+
 /** More that a poll finds is not listed row by row: each row counts as a change of its whole table. */
 export const POLL_BYTES_MAX: number = 64 * 1024 * 1024;
 /** More is not taken at all; the feed begins an epoch. */
 export const POLL_ROWS_MAX = 200_000;
 
 /** Sent just before {@link POLL_SQL}, in the same packet: every commit up to here has ended, or is still running in the snapshot. */
-export const POSITION_SQL =
-  'select pg_catalog.pg_current_wal_flush_lsn()::text as flushed, pg_catalog.pg_current_wal_insert_lsn()::text as inserted';
+export const POSITION_SQL: string = `select ${FLUSHED_POSITION_SQL} as flushed, ${INSERTED_POSITION_SQL} as inserted`;
 
 /**
  * What the snapshot of this statement sees and an earlier one did not: `$1` are the transactions that were running in that
@@ -23,7 +24,7 @@ export const POLL_SQL: string = `
   ), volume as (
     select count(*) as rows, coalesce(sum(bytes), 0) as bytes from pending
   )
-  select pg_catalog.pg_current_snapshot()::text as snapshot, pg_catalog.pg_current_wal_insert_lsn()::text as position,
+  select pg_catalog.pg_current_snapshot()::text as snapshot, ${INSERTED_POSITION_SQL} as position,
     pg_catalog.age(pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::xid) as unlisted,
     (select birth from vazao.outbox_state) as birth, (select deleted from vazao.outbox_state) as deleted,
     (select last_value from vazao.outbox_generation)::text as generation,
