@@ -20,6 +20,7 @@ test('without any variable the defaults hold', () => {
     dataFolder: '/project/.vazao',
     secret: undefined,
     cacheSizeMaxBytes: 256 * 1024 ** 2,
+    cacheAuditOneIn: 10_000,
     redisUrl: undefined,
     release: undefined,
     logLevel: 'warn',

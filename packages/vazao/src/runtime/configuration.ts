@@ -35,6 +35,8 @@ export interface Configuration {
   /** Undefined in development: one is made and kept in the data folder. */
   readonly secret: string | undefined;
   readonly cacheSizeMaxBytes: number;
+  /** 0: no audit. */
+  readonly cacheAuditOneIn: number;
   /** The second tier of the cache; undefined: none. */
   readonly redisUrl: string | undefined;
   /** What tells releases of the application apart that share the second tier; undefined: a hash of its folder. */
@@ -153,6 +155,14 @@ const RELEASE: Variable<string> = {
   meaning: 'Answers of one release are not given by another that uses the same Redis.',
   parse: (text) => (text.length <= 200 ? text : undefined),
 };
+const CACHE_AUDIT: Variable<number> = {
+  name: 'CACHE_AUDIT',
+  default: '10000',
+  allowed: 'a whole number from 0 to 1000000000; 0 computes none again',
+  meaning:
+    'One hit in so many is computed again and compared; a difference is logged and shown by `/health`. At most 1 % of the time is spent on it.',
+  parse: (text) => parseWhole(text, 0, 1_000_000_000),
+};
 const LOG_LEVEL: Variable<LogLevel> = {
   name: 'LOG_LEVEL',
   default: '`info` in production, `warn` in development',
@@ -200,6 +210,7 @@ export const VARIABLES: readonly Omit<Variable<unknown>, 'parse'>[] = [
   FEED,
   WORKERS,
   CACHE_SIZE,
+  CACHE_AUDIT,
   REDIS_URL,
   LOG_LEVEL,
   NODE_ENV,
@@ -244,6 +255,7 @@ export function readConfiguration(
     dataFolder: resolve(root, read(DATA) ?? '.vazao'),
     secret,
     cacheSizeMaxBytes: read(CACHE_SIZE) ?? 256 * 1024 ** 2,
+    cacheAuditOneIn: read(CACHE_AUDIT) ?? 10_000,
     redisUrl: read(REDIS_URL),
     release: read(RELEASE),
     logLevel: read(LOG_LEVEL) ?? (environment === 'production' ? 'info' : 'warn'),

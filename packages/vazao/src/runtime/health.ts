@@ -40,6 +40,7 @@ export function registerHealth(app: FastifyInstance, { db, feed, cache, findWork
       ...(db.replicas().length > 0 && { replicas: db.replicas().map(replicaFigures) }),
       feed: { fresh, ...feedFigures(feed) },
       cache: { entries, size_bytes: sizeBytes, size_max_bytes: sizeMaxBytes },
+      ...(app.audit && { audit: app.audit }),
     };
   });
 }

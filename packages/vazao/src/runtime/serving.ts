@@ -69,6 +69,8 @@ export async function serveApplication(options: ServingOptions, acquired: AsyncD
       feed,
       db,
       secondTier,
+      secret,
+      audit: configuration.cacheAuditOneIn > 0 && { oneIn: configuration.cacheAuditOneIn },
       identify: application.identify?.(context),
       explain: configuration.environment === 'development',
     });
