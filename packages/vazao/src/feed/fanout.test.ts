@@ -1,146 +1,11 @@
 /** A source that we drive, channels that are slow and lose messages, and what the workers' feeds then tell. */
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { deserialize } from 'node:v8';
-import { createTestChannel, type TestChannelOptions } from '../testing/feed-channel.ts';
+import { createFanOutSetting, type DrivenFeed, HEARTBEATS_APART_MS, type Heard } from '../testing/driven-feed.ts';
 import { createRandom } from '../testing/random.ts';
-import { EventMap, type FeedEvents } from './events.ts';
-import { FanOut, type FanOutOptions } from './fanout.ts';
 import type { FanOutMessage, Told } from './fanout-messages.ts';
-import type { Feed } from './feed.ts';
 import { until } from './recorder.ts';
-import { createRelayedFeed } from './relayed-feed.ts';
-import type { Snapshot } from './snapshot.ts';
-
-const LEASE_MS = 600_000;
-const HEARTBEATS_APART_MS = 1_000;
-const TABLES = [1, 2, 3].map((oid) => ({ oid, schema: 'public', name: `t${oid}`, columns: ['id', 'n'] }));
-
-/** Tells what the test wants, by the rules of `feed.ts`. */
-class DrivenFeed extends EventMap<FeedEvents> implements Feed {
-  position = 100n;
-  timeline = 1;
-  epoch = 1;
-  lagMs = 0;
-  suspects: ReadonlySet<bigint> = new Set();
-  published: ReadonlySet<number> = new Set([1, 2]);
-  freshUntilMs = Number.NEGATIVE_INFINITY;
-  sequence = 0;
-  xid = 1_000n;
-  heartbeats = 0;
-  readonly nudges: bigint[] = [];
-
-  isFresh(): boolean {
-    return performance.now() <= this.freshUntilMs;
-  }
-  async start(): Promise<void> {}
-  async close(): Promise<void> {}
-  async [Symbol.asyncDispose](): Promise<void> {}
-  async waitFor(position: bigint): Promise<boolean> {
-    this.nudges.push(position);
-    return true;
-  }
-  status(): ReturnType<Feed['status']> {
-    return { state: 'streaming', lastError: undefined } as ReturnType<Feed['status']>;
-  }
-
-  commit(schemaChanged = false, xid: bigint = ++this.xid, rows = 1): void {
-    const relation = TABLES[this.sequence % TABLES.length] as (typeof TABLES)[number];
-    const position = this.position + 10n;
-    const changes = Array.from({ length: rows }, (_, row) => ({
-      kind: 'update' as const,
-      relation,
-      old: [String(row), null],
-      new: [String(row), undefined],
-    }));
-    const at = { committedAtMs: 1, receivedAtMs: 2 };
-    this.emit('commit', { sequence: ++this.sequence, position, xid, ...at, changes, schemaChanged });
-    this.advance(position);
-  }
-  advance(position: bigint = this.position + 1n): void {
-    this.position = position;
-    this.emit('advance', position);
-  }
-  heartbeat(snapshot: Snapshot = { xmin: this.xid + 1n, xmax: this.xid + 1n, running: new Set() }): void {
-    // So far apart that each can be told from the others by its value, converted as it may be.
-    this.freshUntilMs = LEASE_MS + ++this.heartbeats * HEARTBEATS_APART_MS;
-    this.emit('freshness', this.freshUntilMs);
-    this.suspects = new Set([...this.suspects].filter((xid) => xid >= snapshot.xmax || snapshot.running.has(xid)));
-    this.emit('snapshot', snapshot);
-  }
-  doubt(): void {
-    this.freshUntilMs = Number.NEGATIVE_INFINITY;
-    this.emit('freshness', this.freshUntilMs);
-    this.commit(true);
-  }
-  newEpoch(): void {
-    this.position += 1_000n;
-    this.suspects = new Set([this.xid]);
-    this.emit('epoch', ++this.epoch, 'stream lost');
-  }
-  schema(): void {
-    this.suspects = new Set([...this.suspects, this.xid - 1n]);
-    this.published = new Set([...this.published, 100 + this.sequence]);
-    this.emit('schema');
-  }
-}
-
-interface Heard {
-  readonly name: keyof FeedEvents;
-  readonly args: readonly unknown[];
-  /** As the feed stood when it told. */
-  readonly position: bigint;
-  readonly timeline: number;
-  readonly suspects: ReadonlySet<bigint>;
-  readonly published: ReadonlySet<number>;
-}
-
-const NAMES = ['commit', 'advance', 'freshness', 'snapshot', 'epoch', 'schema'] as const;
-
-function listen(feed: Feed): Heard[] {
-  const heard: Heard[] = [];
-  for (const name of NAMES) {
-    feed.on(name, (...args: unknown[]) => {
-      const { position, timeline, suspects, published } = feed;
-      heard.push({ name, args, position, timeline, suspects, published });
-    });
-  }
-  return heard;
-}
-
-interface Setting extends Disposable {
-  readonly source: DrivenFeed;
-  readonly fanOut: FanOut;
-  readonly told: Heard[];
-  join(channel?: TestChannelOptions): { feed: Feed; heard: Heard[]; channel: ReturnType<typeof createTestChannel> };
-}
-
-function createSetting(context: TestContext, options: Partial<FanOutOptions> = {}): Setting {
-  const source = new DrivenFeed();
-  const told = listen(source);
-  const fanOut = new FanOut({ source, ...options });
-  const feeds: Feed[] = [];
-  source.heartbeat();
-  context.after(async () => {
-    for (const feed of feeds) await feed.close();
-    fanOut.close();
-  });
-  return {
-    source,
-    fanOut,
-    told,
-    join(channelOptions) {
-      const channel = createTestChannel(channelOptions);
-      fanOut.add(channel.supervisor);
-      const feed = createRelayedFeed({ channel: channel.worker });
-      feeds.push(feed);
-      const heard = listen(feed);
-      feed.start().catch(() => {});
-      return { feed, heard, channel };
-    },
-    [Symbol.dispose]: () => fanOut.close(),
-  };
-}
 
 /** Random steps, a few in one turn. */
 async function play(source: DrivenFeed, random: ReturnType<typeof createRandom>, steps: number): Promise<void> {
@@ -167,7 +32,7 @@ async function play(source: DrivenFeed, random: ReturnType<typeof createRandom>,
 
 test('a random history arrives as it was told, event by event, over a slow channel', async (context) => {
   const random = createRandom(context);
-  const { source, told, join } = createSetting(context);
+  const { source, told, join } = createFanOutSetting(context);
   const { feed, heard } = join({ delayMs: () => random.integer(3) });
   await until(() => feed.isFresh(), 'the worker is fresh');
   const [toldBefore, heardBefore] = [told.length, heard.length];
@@ -209,7 +74,10 @@ function collapse(heard: readonly Heard[]): Heard[] {
 
 test('workers that come and go, and lose messages, never miss a commit without an epoch', async (context) => {
   const random = createRandom(context);
-  const { source, told, join } = createSetting(context, { unacknowledgedMax: 40, unacknowledgedBytesMax: 40_000 });
+  const { source, told, join } = createFanOutSetting(context, {
+    unacknowledgedMax: 40,
+    unacknowledgedBytesMax: 40_000,
+  });
   const workers: ReturnType<typeof join>[] = [];
   let lost = 0;
   let isLossy = true;
@@ -271,7 +139,7 @@ function assertSound(told: readonly Heard[], heard: readonly Heard[]): void {
 
 test('a lost message ends the epoch and the freshness at once, and the worker follows again', async (context) => {
   let losing = false;
-  const { source, join } = createSetting(context);
+  const { source, join } = createFanOutSetting(context);
   const { feed, heard } = join({ loses: () => losing });
   await until(() => feed.isFresh(), 'fresh');
   const waiting = feed.waitFor(source.position + 1_000n, 60_000);
@@ -301,7 +169,7 @@ test('a lost message ends the epoch and the freshness at once, and the worker fo
 test('a worker that does not acknowledge is told no more than the bound, then starts anew', async (context) => {
   for (const bound of [{ unacknowledgedMax: 20 }, { unacknowledgedBytesMax: 30_000 }]) {
     let isHeldUp = false;
-    const { source, join } = createSetting(context, bound);
+    const { source, join } = createFanOutSetting(context, bound);
     const { feed, heard, channel } = join({ delayMs: () => (isHeldUp ? 3_000 : 0) });
     await until(() => feed.isFresh(), 'fresh');
     const epoch = feed.epoch;
@@ -324,7 +192,7 @@ test('a worker that does not acknowledge is told no more than the bound, then st
 });
 
 test('what was told and is not known to be seen is suspect to those who come later', async (context) => {
-  const { source, join } = createSetting(context);
+  const { source, join } = createFanOutSetting(context);
   source.commit(false, 2_000n);
   source.commit(false, 2_001n);
   // 2001 was the newest id: a snapshot's list of running transactions does not have it, and it may be running.
@@ -343,7 +211,7 @@ test('what was told and is not known to be seen is suspect to those who come lat
 });
 
 test('a hello has in it what was told in the same turn, and nothing of that comes again', async (context) => {
-  const { source, fanOut } = createSetting(context);
+  const { source, fanOut } = createFanOutSetting(context);
   const sent: Told[] = [];
   let reply: (message: unknown) => void = () => {};
   fanOut.add({
@@ -370,7 +238,7 @@ test('a hello has in it what was told in the same turn, and nothing of that come
 });
 
 test('a table keeps the object that stands for it, from message to message, until its definition changes', async (context) => {
-  const { source, join } = createSetting(context);
+  const { source, join } = createFanOutSetting(context);
   const { feed, heard } = join();
   await until(() => feed.isFresh(), 'fresh');
   for (let i = 0; i < 6; i++) {
@@ -386,7 +254,7 @@ test('a table keeps the object that stands for it, from message to message, unti
 });
 
 test('a listener that throws costs an epoch, and the worker follows again', async (context) => {
-  const { source, join } = createSetting(context);
+  const { source, join } = createFanOutSetting(context);
   const { feed } = join();
   await until(() => feed.isFresh(), 'fresh');
   const epoch = feed.epoch;
@@ -402,7 +270,7 @@ test('a listener that throws costs an epoch, and the worker follows again', asyn
 });
 
 test('whoever waits has the supervisor look for the position', async (context) => {
-  const { source, join } = createSetting(context);
+  const { source, join } = createFanOutSetting(context);
   const { feed } = join();
   await until(() => feed.isFresh(), 'fresh');
   const waiting = feed.waitFor(source.position + 1n, 60_000);
@@ -413,7 +281,7 @@ test('whoever waits has the supervisor look for the position', async (context) =
 });
 
 test('the end of the supervisor ends freshness, waiting and following', async (context) => {
-  const { source, join } = createSetting(context);
+  const { source, join } = createFanOutSetting(context);
   const { feed, channel } = join();
   await until(() => feed.isFresh(), 'fresh');
   const waiting = feed.waitFor(source.position + 1n, 60_000);

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { CacheFigures } from '../cache/index.ts';
+import type { SecondTierFigures } from '../cache/redis/index.ts';
 import type { Pool, ReplicaFigures } from '../db/index.ts';
 import type { Feed } from '../feed/index.ts';
 import { readVersion } from './version.ts';
@@ -11,6 +12,8 @@ export interface HealthParts {
   readonly feed: Feed;
   readonly cache: { figures(): CacheFigures };
   readonly findWorkers: () => WorkerFigures;
+  /** Absent without `REDIS_URL`. */
+  readonly secondTier: { figures(): SecondTierFigures } | undefined;
 }
 
 /** The process that answers, and how many like it there are on this host. */
@@ -23,7 +26,7 @@ export interface WorkerFigures {
  * `GET /health`. 200 while requests can be answered: also with `degraded`, when the feed is behind and every read goes to
  * the database. 503 when the database does not answer. It tells no name, address or reason that outsiders could use.
  */
-export function registerHealth(app: FastifyInstance, { db, feed, cache, findWorkers }: HealthParts): void {
+export function registerHealth(app: FastifyInstance, { db, feed, cache, findWorkers, secondTier }: HealthParts): void {
   const startedAt = performance.now();
   const version = readVersion();
   app.get('/health', { logLevel: 'silent' }, async (_request, reply) => {
@@ -40,9 +43,14 @@ export function registerHealth(app: FastifyInstance, { db, feed, cache, findWork
       ...(db.replicas().length > 0 && { replicas: db.replicas().map(replicaFigures) }),
       feed: { fresh, ...feedFigures(feed) },
       cache: { entries, size_bytes: sizeBytes, size_max_bytes: sizeMaxBytes },
+      ...(secondTier && { second_tier: tierFigures(secondTier.figures()) }),
       ...(app.audit && { audit: app.audit }),
     };
   });
+}
+
+function tierFigures({ isAvailable, hits, misses, out, stored, notStored }: SecondTierFigures): object {
+  return { available: isAvailable, hits, misses, out, stored, not_stored: notStored };
 }
 
 function replicaFigures({ state, reason, lagMs, used, refused }: ReplicaFigures): object {

@@ -79,7 +79,7 @@ export async function serveApplication(options: ServingOptions, acquired: AsyncD
     for (const { source: stronger, message } of passedOver) {
       app.log.warn(`the feed is of source ${source}; ${stronger} would be stronger. ${message}`);
     }
-    registerHealth(app, { db, feed, cache, findWorkers: options.findWorkers });
+    registerHealth(app, { db, feed, cache, secondTier, findWorkers: options.findWorkers });
     await app.ready();
     signal.throwIfAborted();
     return { ...(await listen(app, { ...configuration, sharesPort: options.sharesPort })), app };

@@ -9,7 +9,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Connection, writeRequest } from './connection.ts';
 import { TortureError } from './errors.ts';
 
-const START_TIMEOUT_MS = 60_000;
+/** Two hosts with their workers start at the same time, on a machine that may be busy. */
+const START_TIMEOUT_MS = 120_000;
 const HEALTH_TIMEOUT_MS = 2_000;
 const GONE_TIMEOUT_MS = 15_000;
 const STOP_TIMEOUT_MS = 20_000;

@@ -45,9 +45,9 @@ export async function runMutation(mutation: Mutation, options: MutationOptions):
   };
 }
 
-/** Undefined for a name that there is not. */
-export function findMutations(name: string): readonly Mutation[] | undefined {
-  if (name === 'all') return MUTATIONS;
-  const found = MUTATIONS.filter((mutation) => mutation.name === name);
-  return found.length > 0 ? found : undefined;
+/** Those of a list of names, or all; undefined when one of the names is not there. */
+export function findMutations(names: string): readonly Mutation[] | undefined {
+  if (names === 'all') return MUTATIONS;
+  const found = names.split(',').map((name) => MUTATIONS.find((mutation) => mutation.name === name.trim()));
+  return found.every((mutation) => mutation !== undefined) ? found : undefined;
 }

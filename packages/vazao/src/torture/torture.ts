@@ -101,9 +101,7 @@ export async function runTorture(options: TortureOptions): Promise<TortureOutcom
   const readers = profile.readers.map((reader) => new CompiledReader(reader, indexes));
   await using acquired = new AsyncDisposableStack();
   const proofs = acquired.use(await createProofs(profile, stage.secret));
-  for (const host of stage.hosts) {
-    if (!host.isRunning) await host.start(environment);
-  }
+  await Promise.all(stage.hosts.filter(({ isRunning }) => !isRunning).map((host) => host.start(environment)));
   const reference = acquired.use(await createReference(application, stage.databaseUrl, stage.secret));
 
   const tokens = new PositionTokens(stage.secret);
