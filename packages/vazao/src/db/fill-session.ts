@@ -54,6 +54,7 @@ export class FillSession {
   /** What the pool's own option says of pipelining. */
   #pipelineBefore = false;
   #state: 'open' | 'left' | 'closed' = 'open';
+  #hasConflict = false;
 
   constructor(fill: Fill<unknown>, pool: FillPool) {
     this.fill = fill;
@@ -63,6 +64,11 @@ export class FillSession {
   /** Statements are still read for the fill. */
   get isOpen(): boolean {
     return this.#state === 'open';
+  }
+
+  /** A replica could not go on, and a statement failed by it; once more, on the primary, it would not. */
+  get hasConflict(): boolean {
+    return this.#hasConflict;
   }
 
   /** Runs a statement for the fill; undefined when it isn't one for it: the caller sends it elsewhere. */
@@ -164,7 +170,9 @@ export class FillSession {
         cause = error;
         return false;
       });
-    if (!areEqual) throw new ReplicaConflictError(refusal ?? 'closed', { cause });
+    if (areEqual) return;
+    this.#hasConflict = true;
+    throw new ReplicaConflictError(refusal ?? 'closed', { cause });
   }
 
   /** As if the route were not cached. Only for what is proven to read, so that a second run does no harm. */

@@ -6,16 +6,17 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Entry, type Fill, isShown, type NotStored, untilShown } from '../cache/index.ts';
 import type { Ticket } from '../cache/redis/index.ts';
 import { type FillSession, type Pool, runInContext } from '../db/index.ts';
-import { currentAudit } from './auditor.ts';
 import { bypassStatus, missStatus, staleStatus } from './cache-status.ts';
 import { Capture } from './capture.ts';
 import type { FacetValue } from './facets.ts';
+import { untilToldOrSilent } from './feed-wait.ts';
 import type { KnownIdentity } from './identities.ts';
 import { type CacheValue, type Found, growTree, type HttpCache } from './lookup.ts';
 import { Observation } from './observation.ts';
 import type { PluginFeed } from './options.ts';
 import { type CarriedPosition, POSITION_HEADER, type PositionTokens, type Seen } from './position-token.ts';
 import type { RecentAnswers } from './recent-answers.ts';
+import { currentRepeat, repeatRequest, writeRepeated } from './repeat.ts';
 import { STATE } from './request-state.ts';
 import type { ResolvedRouteCacheOptions } from './route-options.ts';
 import { type HttpSecondTier, leaveInSecondTier } from './second-tier.ts';
@@ -33,8 +34,8 @@ export interface FillSettings {
   readonly bodyMaxBytes: number;
   readonly fillMaxMs: number;
   readonly feed: PluginFeed;
-  /** How long an answer waits until the feed has reached its snapshot. */
-  readonly feedWaitMaxMs: number;
+  /** How long an answer waits until the feed has told what it shows, or is not fresh any more. */
+  readonly answerWaitMaxMs: number;
   readonly identityHeaders: readonly string[];
   readonly tokens: PositionTokens;
   /** Where to leave what was computed with a ticket. */
@@ -52,6 +53,7 @@ const STATUSES_STORED = new Set([200, 203, 204, 300, 301, 308, 404, 410]);
  */
 const PASSING_REASONS = new Set([
   'audit',
+  'replica-conflict',
   'changed',
   'contended',
   'epoch',
@@ -170,18 +172,35 @@ export class AnswerFill {
 
   #complete(captured: CapturedResponse): void {
     this.#end();
+    if (this.#session.hasConflict && !currentRepeat()) {
+      void this.#repeat(captured);
+      return;
+    }
     this.#judge(captured);
-    const { cache, feed, feedWaitMaxMs } = this.#settings;
+    const { cache, feed, answerWaitMaxMs } = this.#settings;
     // What is served past the cache is for a client that carries what it has seen; nobody else will see it.
     if (!feed.isFresh() || this.#bypass || isShown(this.#fill, cache)) {
       this.#settle(captured);
       return;
     }
-    void untilShown(this.#fill, cache, feed, feedWaitMaxMs).then((hasPassed) => {
-      if (!hasPassed)
-        this.#fill.abandon('feed-behind', `The feed did not reach the snapshot within ${feedWaitMaxMs} ms.`);
+    const wait = (timeoutMs: number): Promise<boolean> => untilShown(this.#fill, cache, feed, timeoutMs);
+    void untilToldOrSilent(feed, wait, answerWaitMaxMs).then((isTold) => {
+      if (!isTold) this.#fill.abandon('feed-behind', 'The feed did not reach the snapshot in time.');
       this.#settle(captured);
     });
+  }
+
+  /** A replica could not go on, and the handler failed by it. Nothing has left yet: it runs again, on the primary. */
+  async #repeat(captured: CapturedResponse): Promise<void> {
+    const detail = 'A replica could not go on, and the primary had other rows by then.';
+    this.#fill.abandon('replica-conflict', detail);
+    this.#settings.cache.fail(this.#fill);
+    this.#leave(undefined, []);
+    const { server, raw } = this.#request;
+    const answer = await repeatRequest(server, raw, { code: 'replica-conflict', detail });
+    this.#capture.restore();
+    if (answer) writeRepeated(this.#reply.raw, answer);
+    else this.#passThrough(captured, bypassStatus('replica-conflict'), this.#seen());
   }
 
   /** A defect of ours must cost the caching of an answer, and neither the answer nor those who wait for it. */
@@ -204,8 +223,8 @@ export class AnswerFill {
     const { identityHeaders } = this.#settings;
     const stored = createStoredResponse(captured, facets, identityHeaders, this.#observation.requestId, seen);
     const key = growTree(cache, this.#baseKey, facets);
-    const audit = currentAudit();
-    if (audit) audit.recomputed = { key, stored, position: seen.position };
+    const repeat = currentRepeat();
+    if (repeat) repeat.recomputed = { key, stored, position: seen.position };
     const previous = this.#found.entry;
     const completed = cache.complete(this.#fill, {
       key,
@@ -251,7 +270,8 @@ export class AnswerFill {
     return { position, token: position === 0n ? undefined : this.#settings.tokens.format(position) };
   }
 
-  #passThrough(captured: CapturedResponse, status: string, { token }: Seen): void {
+  #passThrough(captured: CapturedResponse, status: string, seen: Seen): void {
+    const token = this.#settings.tokens.own(this.#carried, seen)?.token ?? seen.token;
     this.#capture.passThrough(captured, {
       'cache-status': status,
       ...(token !== undefined && { [POSITION_HEADER]: token }),
@@ -286,8 +306,8 @@ export class AnswerFill {
 
   #write(stored: StoredResponse, status: string): void {
     const { method, headers } = this.#request.raw;
-    const cookie = this.#settings.tokens.renew(this.#carried, stored);
-    writeStoredResponse(stored, method, headers['if-none-match'], this.#reply.raw, status, cookie);
+    const own = this.#settings.tokens.own(this.#carried, stored);
+    writeStoredResponse(stored, method, headers['if-none-match'], this.#reply.raw, status, own);
   }
 
   #noteBypass(key: string, why: NotStored): void {

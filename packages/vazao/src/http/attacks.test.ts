@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyServerOptions } from 'fastify';
+import { positionAt } from '../feed/index.ts';
 import { assertNeverHit, cached, createSetting } from '../testing/cached-app.ts';
 import { Identities } from './identities.ts';
 import type { Identify, Identity } from './options.ts';
@@ -208,7 +209,7 @@ test('the token is found in a second `Cookie` field', async () => {
   await using setting = await createSetting({ plugin: { readWaitMaxMs: 10, secret: 's' } });
   const { app, read, platform } = setting;
   app.get('/x', cached, read);
-  const token = new PositionTokens('s').format(0xffff_ffff_0000_0000n);
+  const token = new PositionTokens('s').format(positionAt(9, 0n));
   const { port } = new URL(await platform.listen());
   await platform.get('/x');
   const socket = connect(Number(port), '127.0.0.1');

@@ -9,14 +9,13 @@
  *
  * What it may cost is bounded: one computation at a time, and a share of the time that passes.
  */
-import { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import type { Entry } from '../cache/index.ts';
-import { runWithoutContext } from '../db/index.ts';
 import type { CacheValue, HttpCache } from './lookup.ts';
 import type { PluginFeed } from './options.ts';
 import { POSITION_HEADER } from './position-token.ts';
+import { type Recomputed, type Repeat, repeatRequest } from './repeat.ts';
 import type { StoredResponse } from './stored-response.ts';
 
 export interface AuditorOptions {
@@ -40,17 +39,6 @@ export interface AuditFigures {
   readonly wrong: number;
 }
 
-/** What a second computation found, told by the fill. */
-export interface Recomputed {
-  readonly key: string;
-  readonly stored: StoredResponse;
-  readonly position: bigint;
-}
-
-export interface Audit {
-  recomputed: Recomputed | undefined;
-}
-
 export const ONE_IN_DEFAULT = 10_000;
 /** A hundredth of the time of one connection. */
 export const SHARE_MAX_DEFAULT = 0.01;
@@ -61,21 +49,7 @@ const FEED_WAIT_MS = 1_000;
 const LOOKS = 3;
 const SHOWN_MAX = 2_000;
 /** Fields that would make the second answer another one than the first. */
-const NOT_REPEATED = new Set([
-  'connection',
-  'content-length',
-  'if-none-match',
-  'if-modified-since',
-  'transfer-encoding',
-  POSITION_HEADER,
-]);
-
-const storage = new AsyncLocalStorage<Audit>();
-
-/** The audit that the present request is the second computation of. */
-export function currentAudit(): Audit | undefined {
-  return storage.getStore();
-}
+const NOT_REPEATED = new Set(['if-none-match', 'if-modified-since', POSITION_HEADER]);
 
 export class Auditor {
   readonly #app: FastifyInstance;
@@ -109,14 +83,11 @@ export class Auditor {
     if (this.#spentMs > (performance.now() - this.#startedAtMs) * shareMax + BURST_MS * shareMax) return;
     this.#isRunning = true;
     this.#figures.sampled++;
-    const { url, rawHeaders, socket } = request;
-    runWithoutContext(() => {
-      // The listener of hits goes on first.
-      setImmediate(() => {
-        void this.#audit(entry, url as string, headersOf(rawHeaders), socket.remoteAddress).then((outcome) => {
-          this.#isRunning = false;
-          this.#figures[outcome]++;
-        });
+    // The listener of hits goes on first.
+    setImmediate(() => {
+      void this.#audit(entry, request).then((outcome) => {
+        this.#isRunning = false;
+        this.#figures[outcome]++;
       });
     });
   }
@@ -126,45 +97,28 @@ export class Auditor {
     return Math.max(1, Math.ceil(-Math.log(1 - this.#random()) * (this.#options.oneIn ?? ONE_IN_DEFAULT)));
   }
 
-  async #audit(
-    entry: Entry<CacheValue>,
-    url: string,
-    headers: Record<string, string | string[]>,
-    remoteAddress: string | undefined,
-  ): Promise<'equal' | 'unknown' | 'wrong'> {
+  async #audit(entry: Entry<CacheValue>, request: IncomingMessage): Promise<'equal' | 'unknown' | 'wrong'> {
     const served = entry.value as StoredResponse;
     let found: Recomputed | undefined;
     for (let look = 0; look < LOOKS; look++) {
-      found = await this.#recompute(url, headers, remoteAddress);
+      found = await this.#recompute(request);
       if (!found || found.position === 0n || found.key !== entry.key) return 'unknown';
       if (!(await this.#options.feed.waitFor(found.position, FEED_WAIT_MS))) return 'unknown';
       const { cache } = this.#options;
       if (!cache.isFresh() || cache.peek(entry.key) !== entry || !cache.isGood(entry)) return 'unknown';
       if (found.stored.status === served.status && found.stored.body.equals(served.body)) return 'equal';
     }
-    this.#report(entry, url, served, (found as Recomputed).stored);
+    this.#report(entry, request.url as string, served, (found as Recomputed).stored);
     this.#options.cache.purge(entry.key);
     return 'wrong';
   }
 
-  async #recompute(
-    url: string,
-    headers: Record<string, string | string[]>,
-    remoteAddress: string | undefined,
-  ): Promise<Recomputed | undefined> {
+  async #recompute(request: IncomingMessage): Promise<Recomputed | undefined> {
     const startedAtMs = performance.now();
-    const audit: Audit = { recomputed: undefined };
-    try {
-      // Awaited inside: it is injected when it is waited for.
-      await storage.run(audit, async () => {
-        await this.#app.inject({ method: 'GET', url, headers, ...(remoteAddress !== undefined && { remoteAddress }) });
-      });
-    } catch {
-      return undefined; // closing
-    } finally {
-      this.#spentMs += performance.now() - startedAtMs;
-    }
-    return audit.recomputed;
+    const repeat: Repeat = { code: 'audit', detail: 'A hit is computed again, to be compared.' };
+    await repeatRequest(this.#app, request, repeat, NOT_REPEATED);
+    this.#spentMs += performance.now() - startedAtMs;
+    return repeat.recomputed;
   }
 
   #report(entry: Entry<CacheValue>, url: string, served: StoredResponse, found: StoredResponse): void {
@@ -179,19 +133,6 @@ export class Auditor {
       'wrong hit: the cached answer is not what the database says. Does the handler use more than its request and the database? If not, please report it.',
     );
   }
-}
-
-/** Names in lower case; what was sent several times is a list. */
-function headersOf(rawHeaders: readonly string[]): Record<string, string | string[]> {
-  const headers: Record<string, string | string[]> = {};
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = (rawHeaders[i] as string).toLowerCase();
-    if (NOT_REPEATED.has(name)) continue;
-    const value = rawHeaders[i + 1] as string;
-    const before = headers[name];
-    headers[name] = before === undefined ? value : [before, value].flat();
-  }
-  return headers;
 }
 
 function show(body: Buffer): string {

@@ -268,11 +268,13 @@ test('who carries a token never goes back: a hit, a renewed cookie, and what is 
     feed: { connection: proxy.through(database.url), ...lease },
     plugin,
   });
+  far.app.post('/itens/2', async () => (await far.db.query(`update itens set nome = 'escrito' where id = 2`)).rowCount);
   for (const platform of [near, far]) {
     route(platform, '/itens', true);
     await platform.listen();
     await platform.get('/itens/1');
   }
+  const origin = far.app.listeningOrigin;
   const before = (await near.get('/itens/1')).headers.get('vazao-position');
   proxy.pause();
   await database.pool.query(`update itens set nome = 'novo' where id = 1`);
@@ -296,6 +298,12 @@ test('who carries a token never goes back: a hit, a renewed cookie, and what is 
   proxy.resume();
   await until('the far feed catches up', async () => /novo/.test((await far.get('/itens/1')).text));
   assert.match((await far.get('/itens/1', { 'vazao-position': token })).cacheStatus, /; hit;/);
+  // What was seen elsewhere is not forgotten for an older answer: the last token is the one that the client sends.
+  const wrote = await fetch(`${origin}/itens/2`, { method: 'POST' });
+  const later = wrote.headers.get('vazao-position') as string;
+  const hitLater = await far.get('/itens/1', { 'vazao-position': later });
+  assert.match(hitLater.cacheStatus, /; hit;/);
+  assert.equal(hitLater.headers.get('vazao-position'), later);
   const forged = await far.get('/itens/1', { 'vazao-position': `A${token.slice(1)}` });
   assert.match(forged.cacheStatus, /; hit;/);
 });

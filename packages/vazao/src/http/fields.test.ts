@@ -90,14 +90,14 @@ test('a position token comes back as it was given, and what is forged or none is
   const cookie = tokens.cookie(token).split(';')[0] as string;
   // Another instance remembers nothing of it.
   const other = new PositionTokens('the secret of two hosts');
-  assert.deepEqual(other.find(['Vazao-Position', token]), { position, byCookie: false });
-  assert.deepEqual(other.find(['Host', 'x', 'Cookie', `a=b; ${cookie}; c=d`]), { position, byCookie: true });
+  assert.deepEqual(other.find(['Vazao-Position', token]), { position, token, byCookie: false });
+  assert.deepEqual(other.find(['Host', 'x', 'Cookie', `a=b; ${cookie}; c=d`]), { position, token, byCookie: true });
   const later = tokens.format(position + 1n);
   for (const both of [
     ['cookie', cookie, 'vazao-position', later],
     ['vazao-position', later, 'cookie', 'a=b', 'cookie', cookie],
   ])
-    assert.deepEqual(other.find(both), { position: position + 1n, byCookie: true });
+    assert.deepEqual(other.find(both), { position: position + 1n, token: later, byCookie: true });
   const last = token.at(-1) === 'A' ? 'B' : 'A';
   const bad = [
     '',
@@ -118,13 +118,18 @@ test('a position token comes back as it was given, and what is forged or none is
   assert.equal(other.find([]), undefined);
 });
 
-test('a browser gets a newer cookie when it sees something newer than its own', () => {
+test('a client ends up with the later of what it carried and what it sees now', () => {
   const tokens = new PositionTokens(undefined);
   const seen = { position: 10n, token: tokens.format(10n) };
-  assert.equal(tokens.renew({ position: 9n, byCookie: true }, seen), tokens.cookie(seen.token));
-  assert.equal(tokens.renew({ position: 10n, byCookie: true }, seen), undefined);
-  assert.equal(tokens.renew({ position: 9n, byCookie: false }, seen), undefined);
-  assert.equal(tokens.renew({ position: 9n, byCookie: true }, { position: 0n, token: undefined }), undefined);
+  const carried = (position: bigint, byCookie: boolean) => ({ position, token: `of ${position}`, byCookie });
+  assert.equal(tokens.own(undefined, seen), undefined);
+  assert.deepEqual(tokens.own(carried(9n, true), seen), { token: undefined, cookie: tokens.cookie(seen.token) });
+  assert.equal(tokens.own(carried(9n, false), seen), undefined);
+  for (const byCookie of [true, false]) {
+    assert.equal(tokens.own(carried(10n, byCookie), seen), undefined);
+    assert.deepEqual(tokens.own(carried(11n, byCookie), seen), { token: 'of 11', cookie: undefined });
+  }
+  assert.equal(tokens.own(carried(0n, true), { position: 0n, token: undefined }), undefined);
 });
 
 const anonymous: KnownIdentity = { identity: undefined, key: '-' };

@@ -44,8 +44,8 @@ export function installHitListener(server: Server | object, options: HitListener
     if (carried && carried.position > feed.position) return false;
     entry.hits++;
     const condition = findField(rawHeaders, 'if-none-match');
-    const cookie = tokens.renew(carried, entry.value);
-    writeStoredResponse(entry.value, request.method, condition, response, hitStatus.text, cookie);
+    const own = tokens.own(carried, entry.value);
+    writeStoredResponse(entry.value, request.method, condition, response, hitStatus.text, own);
     auditor?.sample(entry, request);
     return true;
   };

@@ -12,17 +12,19 @@ import type { Fill } from '../cache/index.ts';
 import type { Ticket } from '../cache/redis/index.ts';
 import { currentContext, type Pool, runInContext } from '../db/index.ts';
 import { AnswerFill, type FillSettings, isFor } from './answer-fill.ts';
-import { Auditor, type AuditorOptions, currentAudit } from './auditor.ts';
+import { Auditor, type AuditorOptions } from './auditor.ts';
 import { bypassStatus, HitStatus, missStatus, SECOND_TIER_STATUS, staleStatus } from './cache-status.ts';
 import { HttpError } from './errors.ts';
 import { registerExplain } from './explain.ts';
 import { facetValue } from './facets.ts';
+import { untilToldOrSilent } from './feed-wait.ts';
 import { installHitListener } from './hit-listener.ts';
 import { Identities, type KnownIdentity } from './identities.ts';
 import { type CacheValue, DEPTH_MAX, type Found, type HttpCache, walk } from './lookup.ts';
 import type { Identify, PluginFeed } from './options.ts';
 import { POSITION_HEADER, PositionTokens } from './position-token.ts';
 import { RecentAnswers } from './recent-answers.ts';
+import { currentRepeat } from './repeat.ts';
 import { ROUTE, STATE } from './request-state.ts';
 import { type ResolvedRouteCacheOptions, resolveRouteCacheOptions } from './route-options.ts';
 import { askSecondTier, type HttpSecondTier } from './second-tier.ts';
@@ -46,12 +48,16 @@ export interface PluginOptions {
   readonly bodyMaxBytes?: number | undefined;
   /** After this time a computation is no longer cared for, and those who wait for it compute for themselves. @defaultValue 30 s */
   readonly fillMaxMs?: number | undefined;
-  /** How long the response to a write waits until this host's feed has passed it. @defaultValue 1 s */
+  /** How long the response to a write waits until this process's feed has passed it, or is not fresh any more. @defaultValue {@link ANSWER_WAIT_MAX_MS} */
   readonly writeWaitMaxMs?: number | undefined;
-  /** How long a read waits for the feed: one that carries a position, or one whose answer is newer than what the feed has told. @defaultValue 100 ms */
+  /** How long an answer waits that shows what the feed has not told yet: until it has, or is not fresh any more. @defaultValue {@link ANSWER_WAIT_MAX_MS} */
+  readonly answerWaitMaxMs?: number | undefined;
+  /** How long a read that carries a position waits for the feed, before it is computed past the cache. @defaultValue 100 ms */
   readonly readWaitMaxMs?: number | undefined;
 }
 
+/** Longer than the lease of a feed: whoever waits sees the feed move on, or not be fresh any more. */
+export const ANSWER_WAIT_MAX_MS = 2_000;
 /** How often a request looks again, after waiting for a fill that was not for it, before it computes for itself. */
 const LOOKS_MAX = 5;
 
@@ -81,7 +87,7 @@ class VazaoPlugin {
     this.#identities = new Identities(options.identify);
     this.#tokens = new PositionTokens(options.secret);
     this.#hitStatus = new HitStatus(() => options.feed.lagMs);
-    this.#writeWaitMaxMs = options.writeWaitMaxMs ?? 1_000;
+    this.#writeWaitMaxMs = options.writeWaitMaxMs ?? ANSWER_WAIT_MAX_MS;
     this.#readWaitMaxMs = options.readWaitMaxMs ?? 100;
     this.#recent = options.explain ? new RecentAnswers() : undefined;
     this.#settings = {
@@ -91,7 +97,7 @@ class VazaoPlugin {
       fillMaxMs: options.fillMaxMs ?? 30_000,
       feed: options.feed,
       recent: this.#recent,
-      feedWaitMaxMs: this.#readWaitMaxMs,
+      answerWaitMaxMs: options.answerWaitMaxMs ?? ANSWER_WAIT_MAX_MS,
       identityHeaders: options.identify?.headers ?? [],
       tokens: this.#tokens,
       secondTier: options.secondTier,
@@ -205,14 +211,15 @@ class VazaoPlugin {
       const found = walk(cache, baseKey, request.raw, caller);
       lead(found, cache.lone(found.key, code, detail));
     };
-    if (currentAudit()) return computeAlone('audit', 'A hit is computed again, to be compared.');
+    const repeat = currentRepeat();
+    if (repeat) return computeAlone(repeat.code, repeat.detail);
     if (token !== undefined && !(await this.#options.feed.waitFor(token, this.#readWaitMaxMs)))
       return computeAlone('position', 'The feed has not told yet what the client has seen.');
     const write = (stored: StoredResponse, status: string): void => {
       reply.hijack();
       if (this.#closesConnection(request)) reply.raw.setHeader('connection', 'close');
-      const cookie = this.#tokens.renew(carried, stored);
-      writeStoredResponse(stored, request.method, request.raw.headers['if-none-match'], reply.raw, status, cookie);
+      const own = this.#tokens.own(carried, stored);
+      writeStoredResponse(stored, request.method, request.raw.headers['if-none-match'], reply.raw, status, own);
     };
     const isMine = (stored: StoredResponse): boolean =>
       isFor(stored, (facet) => facetValue(facet, request.raw.headers, caller));
@@ -238,7 +245,8 @@ class VazaoPlugin {
       if (joined.role === 'leader') {
         const { fill } = joined;
         if (!secondTier?.isAvailable || !mayAsk || !cache.isFresh()) return lead(found, fill);
-        const { feed, feedWaitMaxMs } = this.#settings;
+        const { feed } = this.#settings;
+        const feedWaitMaxMs = this.#readWaitMaxMs;
         const asked = await askSecondTier({ tier: secondTier, cache, feed, feedWaitMaxMs, key, fill, options, isMine });
         if (asked.kind === 'answer') return write(asked.stored, SECOND_TIER_STATUS);
         if (asked.kind === 'compute') return lead(found, fill, asked.ticket);
@@ -271,10 +279,9 @@ class VazaoPlugin {
     const token = this.#tokens.format(position);
     reply.header(POSITION_HEADER, token);
     reply.header('set-cookie', this.#tokens.cookie(token));
-    // Without a fresh feed nothing is answered from the cache, so there is nothing to wait for.
-    if (this.#options.feed.isFresh())
-      void this.#options.feed.waitFor(position, this.#writeWaitMaxMs).then(() => done());
-    else done();
+    const { feed } = this.#options;
+    const wait = (timeoutMs: number): Promise<boolean> => feed.waitFor(position, timeoutMs);
+    void untilToldOrSilent(feed, wait, this.#writeWaitMaxMs).then(() => done());
   }
 
   /** What came before the server began to close would else keep its connection, and the server, open. */

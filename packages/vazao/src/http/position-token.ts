@@ -28,6 +28,8 @@ const REMEMBERED_MAX = 10_000;
 
 export interface CarriedPosition {
   readonly position: bigint;
+  /** As it came. */
+  readonly token: string;
   /** It came as a cookie, and so is the next one to be given. */
   readonly byCookie: boolean;
 }
@@ -37,6 +39,14 @@ export interface Seen {
   readonly position: bigint;
   /** Its token; undefined when the answer shows nothing of the database. */
   readonly token: string | undefined;
+}
+
+/** Fields of one sending. */
+export interface OwnFields {
+  /** Instead of the answer's own. */
+  readonly token: string | undefined;
+  /** A `Set-Cookie`. */
+  readonly cookie: string | undefined;
 }
 
 export class PositionTokens {
@@ -59,9 +69,14 @@ export class PositionTokens {
     return token;
   }
 
-  /** The cookie that a browser gets whose own is older than what it sees now. */
-  renew(carried: CarriedPosition | undefined, seen: Seen): string | undefined {
-    return carried?.byCookie && seen.token && seen.position > carried.position ? this.cookie(seen.token) : undefined;
+  /**
+   * What a client gets beside the answer's own fields: a newer cookie, or its own token back where that is later than what
+   * the answer shows, since the last token it gets is the one it will send.
+   */
+  own(carried: CarriedPosition | undefined, seen: Seen): OwnFields | undefined {
+    if (!carried || carried.position === seen.position) return undefined;
+    if (carried.position > seen.position) return { token: carried.token, cookie: undefined };
+    return carried.byCookie && seen.token ? { token: undefined, cookie: this.cookie(seen.token) } : undefined;
   }
 
   cookie(token: string): string {
@@ -77,15 +92,20 @@ export class PositionTokens {
       if (length !== COOKIE_HEADER.length && length !== POSITION_HEADER.length) continue;
       const text = rawHeaders[i + 1] as string;
       const lower = name.toLowerCase();
-      if (lower === POSITION_HEADER) found = later(found, this.#parse(text.trim()), false);
+      if (lower === POSITION_HEADER) found = later(found, this.#carried(text.trim(), false));
       else if (lower === COOKIE_HEADER && text.includes(COOKIE_NAME)) {
         for (const pair of text.split(';')) {
           const [key, value] = pair.split('=');
-          if (key?.trim() === COOKIE_NAME) found = later(found, this.#parse(value?.trim() ?? ''), true);
+          if (key?.trim() === COOKIE_NAME) found = later(found, this.#carried(value?.trim() ?? '', true));
         }
       }
     }
     return found;
+  }
+
+  #carried(token: string, byCookie: boolean): CarriedPosition | undefined {
+    const position = this.#parse(token);
+    return position === undefined ? undefined : { position, token, byCookie };
   }
 
   #parse(text: string): bigint | undefined {
@@ -107,12 +127,8 @@ export class PositionTokens {
   }
 }
 
-function later(
-  found: CarriedPosition | undefined,
-  position: bigint | undefined,
-  byCookie: boolean,
-): CarriedPosition | undefined {
-  if (position === undefined) return found;
-  if (!found) return { position, byCookie };
-  return { position: position > found.position ? position : found.position, byCookie: byCookie || found.byCookie };
+function later(found: CarriedPosition | undefined, next: CarriedPosition | undefined): CarriedPosition | undefined {
+  if (!found || !next) return next ?? found;
+  const { position, token } = next.position > found.position ? next : found;
+  return { position, token, byCookie: found.byCookie || next.byCookie };
 }

@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto';
 import type { OutgoingHttpHeader, ServerResponse } from 'node:http';
 import { type FacetValue, varyOf } from './facets.ts';
-import { POSITION_HEADER, type Seen } from './position-token.ts';
+import { type OwnFields, POSITION_HEADER, type Seen } from './position-token.ts';
 
 export interface StoredResponse {
   readonly kind: 'response';
@@ -126,7 +126,7 @@ export function writeOwnHeaders(
 /**
  * Writes the answer, or a 304 when the client has it.
  * @param condition - the `If-None-Match` field of the request
- * @param cookie - a `Set-Cookie` for this client
+ * @param own - fields for this client
  */
 export function writeStoredResponse(
   stored: StoredResponse,
@@ -134,22 +134,29 @@ export function writeStoredResponse(
   condition: string | undefined,
   response: ServerResponse,
   cacheStatus: string,
-  cookie: string | undefined,
+  own: OwnFields | undefined,
 ): void {
   if (condition !== undefined && stored.status === 200 && matchesEtag(condition, stored.etag)) {
     stored.headNotModified[stored.headNotModified.length - 1] = cacheStatus;
-    response.writeHead(304, withCookie(stored.headNotModified, cookie));
+    response.writeHead(304, withOwn(stored.headNotModified, own));
     response.end();
     return;
   }
   stored.head[stored.head.length - 1] = cacheStatus;
-  response.writeHead(stored.status, withCookie(stored.head, cookie));
+  response.writeHead(stored.status, withOwn(stored.head, own));
   if (method === 'HEAD') response.end();
   else response.end(stored.body);
 }
 
-function withCookie(head: string[], cookie: string | undefined): string[] {
-  return cookie === undefined ? head : [...head, 'set-cookie', cookie];
+function withOwn(head: string[], own: OwnFields | undefined): string[] {
+  if (!own) return head;
+  const copy = [...head];
+  if (own.cookie !== undefined) copy.push('set-cookie', own.cookie);
+  if (own.token === undefined) return copy;
+  const at = copy.indexOf(POSITION_HEADER);
+  if (at < 0) copy.push(POSITION_HEADER, own.token);
+  else copy[at + 1] = own.token;
+  return copy;
 }
 
 /** Weak comparison (RFC 9110, 13.1.2). */
