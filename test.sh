@@ -20,13 +20,17 @@ step lint biome ci --reporter=summary .
 step 'unused code' knip
 step layering node --test --test-reporter=dot tests/tidy.test.ts
 # Set for the tests alone: what a developer has set for a server is not theirs.
-unset HOST PORT DATABASE_URL DATABASE_POOL CACHE_SIZE LOG_LEVEL NODE_ENV VAZAO_DATA VAZAO_SECRET VAZAO_DEBUG
+unset HOST PORT WORKERS DATABASE_URL DATABASE_REPLICA_URLS DATABASE_POOL REDIS_URL CACHE_SIZE CACHE_AUDIT LOG_LEVEL NODE_ENV
+unset VAZAO_DATA VAZAO_SECRET VAZAO_DEBUG VAZAO_FEED VAZAO_RELEASE
 step tests node tests/run.ts --test-timeout=300000 --test-concurrency=2 "$@" \
   'packages/*/src/**/*.test.ts' 'apps/*/src/**/*.test.ts' 'tests/**/*.test.ts'
 # The floors that speak with PostgreSQL, once more on Debian's version: those of their tests that use the shared server.
 on_database=$(cd packages/vazao/src && grep -rlE --include='*.test.ts' 'createTestDatabase|createSetting' feed db cache http)
 step "tests on Debian's PostgreSQL" node tests/run.ts --postgres debian --test-timeout=300000 --test-concurrency=2 "$@" \
   $(printf 'packages/vazao/src/%s ' $on_database)
+
+# Last, and alone: two hosts with all their parts, under faults.
+step torture node packages/vazao/src/cli/main.ts torture conectades --minutes 1
 
 if [ -n "$failed" ]; then
   echo "FAILED: ${failed#, }"

@@ -141,6 +141,11 @@ export class Fill<V> {
     this.#position = position;
   }
 
+  /** The answer shows more than the snapshot: all of it was committed before this position. */
+  raise(position: bigint): void {
+    if (position > this.#position) this.#position = position;
+  }
+
   /**
    * Takes over what another process computed, instead of computing. {@link Fill.open} must have been called before that
    * process, or a tier between, was asked.

@@ -66,6 +66,11 @@ export class FillSession {
     return this.#state === 'open';
   }
 
+  /** Statements may have run outside the fill's transaction, and have seen more than its snapshot. */
+  get hasLeft(): boolean {
+    return this.#state === 'left';
+  }
+
   /** A replica could not go on, and a statement failed by it; once more, on the primary, it would not. */
   get hasConflict(): boolean {
     return this.#hasConflict;

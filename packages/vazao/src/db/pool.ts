@@ -5,11 +5,14 @@
 import { AsyncResource } from 'node:async_hooks';
 import pg from 'pg';
 import type { Cache } from '../cache/index.ts';
+import { parsePosition } from '../feed/index.ts';
 import type { DeclaredFunction } from '../readset/index.ts';
 import { Analysis, type AnalysisFeed } from './analysis.ts';
+import { COMMITTED_POSITION_SQL } from './committed-position.ts';
 import { currentContext, runWithoutContext } from './context.ts';
 import { FillClient } from './fill-client.ts';
 import { FillSession } from './fill-session.ts';
+import { HeldClient } from './held-client.ts';
 import type { ReplicaFigures } from './replica.ts';
 import { type ReplicaFeed, Replicas } from './replicas.ts';
 import type { Schema } from './schema.ts';
@@ -91,6 +94,17 @@ export class Pool extends pg.Pool {
   /** What processes that share answers must agree on; undefined while the schema is being read. */
   get schema(): Schema | undefined {
     return this.#analysis.schema;
+  }
+
+  /** Everything that anybody has seen of the primary so far was committed before this. Throws what pg throws. */
+  async readPosition(): Promise<bigint> {
+    const held = new HeldClient(await this.#connectPlain());
+    try {
+      const { rows } = await held.client.send(`select ${COMMITTED_POSITION_SQL} as position`);
+      return parsePosition(rows[0].position);
+    } finally {
+      held.release();
+    }
   }
 
   /** Opens the care for a fill; its statements are those issued in a context with this session. */

@@ -70,6 +70,7 @@ const PASSING_REASONS = new Set([
   'statement-failed',
   'unfinished',
   'client-left',
+  'connection-lost',
 ]);
 
 /** For how long requests for a key are not held up by one another after its answer proved uncacheable. */
@@ -177,6 +178,21 @@ export class AnswerFill {
       return;
     }
     this.#judge(captured);
+    if (this.#session.hasLeft) void this.#findPosition().then(() => this.#hold(captured));
+    else this.#hold(captured);
+  }
+
+  /** What ran after the fill was left may have seen anything that is committed by now. */
+  async #findPosition(): Promise<void> {
+    try {
+      this.#fill.raise(await this.#settings.db.readPosition());
+    } catch {
+      // The database does not answer any more; the answer goes out with the position that is known.
+    }
+  }
+
+  /** The answer leaves when the feed has told all that it shows. */
+  #hold(captured: CapturedResponse): void {
     const { cache, feed, answerWaitMaxMs } = this.#settings;
     // What is served past the cache is for a client that carries what it has seen; nobody else will see it.
     if (!feed.isFresh() || this.#bypass || isShown(this.#fill, cache)) {

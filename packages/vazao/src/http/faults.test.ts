@@ -307,3 +307,50 @@ test('who carries a token never goes back: a hit, a renewed cookie, and what is 
   const forged = await far.get('/itens/1', { 'vazao-position': `A${token.slice(1)}` });
   assert.match(forged.cacheStatus, /; hit;/);
 });
+
+test('what ran outside the snapshot of its fill counts as seen, and so does what is not cached', async () => {
+  await using database = await createTestDatabase();
+  await using proxy = await startTcpProxy(database.url);
+  await using platform = await createTestPlatform(database, {
+    schema: SCHEMA,
+    feed: { connection: proxy.through(database.url), leaseMs: 60_000, silenceMs: 60_000 },
+    plugin: { answerWaitMaxMs: 300, readWaitMaxMs: 20 },
+  });
+  route(platform, '/itens', true);
+  const { app, db } = platform;
+  const name = async (): Promise<string> => (await db.query('select nome from itens where id = 1')).rows[0].nome;
+  let between = async (): Promise<unknown> => undefined;
+  app.get('/left', { config: { cache: true } }, async () => {
+    await db.query('select 1 from itens where id = 2');
+    await between();
+    await db.query('select pg_backend_pid()'); // not proven to read: the fill is left
+    return name();
+  });
+  await platform.listen();
+  await platform.get('/itens/1');
+  between = async () => {
+    proxy.pause();
+    await database.pool.query(`update itens set nome = 'novo' where id = 1`);
+  };
+  const startedAt = performance.now();
+  const left = await platform.get('/left');
+  assert.equal(left.text, 'novo');
+  assert.match(left.cacheStatus, /not stored/);
+  assert.ok(performance.now() - startedAt >= 290, 'it waits for the feed to tell what it shows');
+  const token = left.headers.get('vazao-position') as string;
+  assert.match(
+    (await platform.get('/itens/1', { 'vazao-position': token })).text,
+    /novo/,
+    'its token says what it showed',
+  );
+
+  between = async () => undefined;
+  const old = (await platform.get('/itens/2')).headers.get('vazao-position') as string;
+  await database.pool.query(`update itens set nome = 'mais novo' where id = 1`);
+  const passed = await platform.get('/left', { 'vazao-position': old });
+  assert.match(passed.cacheStatus, /fwd=bypass/);
+  assert.equal(passed.text, 'mais novo');
+  const seen = passed.headers.get('vazao-position') as string;
+  assert.match((await platform.get('/itens/1', { 'vazao-position': seen })).text, /mais novo/);
+  proxy.resume();
+});

@@ -22,7 +22,7 @@ import { installHitListener } from './hit-listener.ts';
 import { Identities, type KnownIdentity } from './identities.ts';
 import { type CacheValue, DEPTH_MAX, type Found, type HttpCache, walk } from './lookup.ts';
 import type { Identify, PluginFeed } from './options.ts';
-import { POSITION_HEADER, PositionTokens } from './position-token.ts';
+import { type CarriedPosition, POSITION_HEADER, PositionTokens } from './position-token.ts';
 import { RecentAnswers } from './recent-answers.ts';
 import { currentRepeat } from './repeat.ts';
 import { ROUTE, STATE } from './request-state.ts';
@@ -171,6 +171,7 @@ class VazaoPlugin {
       outer: outer === context ? undefined : outer,
       closeListeners: request.raw.listenerCount('close'),
       caller: undefined,
+      carried: undefined,
       observation: undefined,
     };
     const proceed = (): void => runInContext(context, () => done());
@@ -195,12 +196,13 @@ class VazaoPlugin {
     proceed: () => void,
     done: () => void,
   ): Promise<void> {
+    const carried = this.#tokens.find(request.raw.rawHeaders);
     const bypass = (reason: string): void => {
       reply.header('cache-status', bypassStatus(reason));
+      if (request[STATE]) request[STATE].carried = carried;
       proceed();
     };
     if (this.#rewritesUrls) return bypass('rewrite-url');
-    const carried = this.#tokens.find(request.raw.rawHeaders);
     const token = neededPosition(carried?.position, request[STATE]?.outer?.position);
     const cache = this.#cache;
     const baseKey = this.#baseKey(request);
@@ -271,7 +273,8 @@ class VazaoPlugin {
     if (this.#recent && !state?.observation) this.#recordUncached(this.#recent, request, reply);
     const position = state?.context.position ?? 0n;
     if (position === 0n) {
-      done();
+      if (state?.carried) void this.#tellPosition(reply, state.carried).then(done);
+      else done();
       return;
     }
     const outer = state?.outer;
@@ -282,6 +285,16 @@ class VazaoPlugin {
     const { feed } = this.#options;
     const wait = (timeoutMs: number): Promise<boolean> => feed.waitFor(position, timeoutMs);
     void untilToldOrSilent(feed, wait, this.#writeWaitMaxMs).then(() => done());
+  }
+
+  /** What a handler saw that is not cached, for a client that carries what it has seen from answer to answer. */
+  async #tellPosition(reply: FastifyReply, carried: CarriedPosition): Promise<void> {
+    const position = await this.#options.db.readPosition().catch(() => undefined);
+    if (position === undefined) return; // the database does not answer any more
+    const token = position > carried.position ? this.#tokens.format(position) : carried.token;
+    reply.header(POSITION_HEADER, token);
+    const cookie = this.#tokens.own(carried, { position, token })?.cookie;
+    if (cookie !== undefined) reply.header('set-cookie', cookie);
   }
 
   /** What came before the server began to close would else keep its connection, and the server, open. */

@@ -2,6 +2,7 @@
 import type { WorkContext } from '../db/index.ts';
 import type { KnownIdentity } from './identities.ts';
 import type { Observation } from './observation.ts';
+import type { CarriedPosition } from './position-token.ts';
 import type { ResolvedRouteCacheOptions } from './route-options.ts';
 
 export interface RequestState {
@@ -11,6 +12,8 @@ export interface RequestState {
   /** How many listened for the end of the request when it came. */
   readonly closeListeners: number;
   caller: KnownIdentity | undefined;
+  /** What the client carries, of a request that passes the cache by. */
+  carried: CarriedPosition | undefined;
   observation: Observation | undefined;
 }
 
