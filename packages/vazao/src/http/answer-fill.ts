@@ -313,7 +313,8 @@ export class AnswerFill {
 
   #writeStale(previous: Entry<CacheValue> | undefined): boolean {
     const { cache } = this.#settings;
-    if (previous?.value.kind !== 'response') return false;
+    // Whoever carries what it has seen asked for nothing older, and is told of the failure.
+    if (previous?.value.kind !== 'response' || this.#carried) return false;
     const staleMs = cache.staleMs(previous);
     if (staleMs > this.#options.staleIfErrorMs) return false;
     this.#write(previous.value, staleStatus(staleMs, 'error'));

@@ -145,6 +145,8 @@ test('staleIfError: a failing recomputation is answered with the old answer, for
   assert.match(old.text, /item 1/);
   assert.match(old.cacheStatus, /^vazao; hit; fwd=stale; ttl=-\d+; detail="stale-if-error"$/);
   assert.equal((await platform.get('/sem/1')).status, 500);
+  const carried = { 'vazao-position': old.headers.get('vazao-position') as string };
+  assert.equal((await platform.get('/itens/1', carried)).status, 500, 'who carries a token is told nothing older');
   fails = false;
   assert.match((await platform.get('/itens/1')).text, /novo/);
 });

@@ -54,6 +54,8 @@ const TOKEN_COOKIE = /(?:^|\r\n)set-cookie: vazao-position=([^;\r]+);[^\r]*?Max-
 const LEFT =
   /fwd=bypass|not stored: (catalog|statement-failed|connection-lost|session-state|cursor|write|given-up|unfinished|transaction|too-large|client)/;
 
+const STALE = /fwd=stale|detail="stale/;
+
 interface Place {
   readonly host: Host;
   readonly connection: Connection;
@@ -136,6 +138,8 @@ export class Client {
     traffic.answered(endedAtMs, kind, reason);
     const { shown, owner } = reader.understand(answer.body);
     const carried = this.#token;
+    // Its route says that it may be older; but not to whom carries what it has seen.
+    if (STALE.test(status) && carried === undefined) return;
     const isCarried = this.#keep(answer, endedAtMs);
     const stalenessMs = this.#world.judge({
       client: this.#id,
