@@ -16,6 +16,7 @@ import {
   Fill,
   type FillStart,
   findSharedUntil,
+  isOfOlderTimeline,
   type Joined,
   type NotStored,
   SHARED_WITH_ALL,
@@ -190,10 +191,11 @@ export class Cache<V> {
 
   /** Ends a fill that has no value to share. */
   fail(fill: Fill<V>): void {
+    // Also those that wait where `complete` threw, which had taken the fill from the list.
+    fill.settle(undefined, 0);
     if (this.#fills.get(fill.key) !== fill) return;
     this.#fills.delete(fill.key);
     this.#counters.notStored++;
-    fill.settle(undefined, 0);
   }
 
   /** Keeps a piece of book-keeping that reads no row, under the same bound as the entries. */
@@ -279,6 +281,8 @@ export class Cache<V> {
     if (fill.start.epoch !== this.feed.epoch || fill.start.generation !== this.#generation) {
       return { code: 'epoch', detail: 'The feed had a gap, or the schema changed, while the answer was computed.' };
     }
+    if (fill.snapshot && isOfOlderTimeline(fill.position, this.feed.position))
+      return { code: 'epoch', detail: 'Its connection has outlived a failover: the old server has answered.' };
     if (!this.isFresh())
       return { code: 'not-fresh', detail: 'The feed has not spoken within its lease, so nothing is stored.' };
     const { snapshot } = fill;

@@ -60,6 +60,13 @@ export function findSharedUntil(why: NotStored, outdatedAt: number): number | un
   return why.code === 'changed' ? outdatedAt : SHARED_UNTIL[why.code];
 }
 
+/** A position begins with its timeline (`feed/position.ts`). */
+const TIMELINE_SHIFT = 64n;
+
+export function isOfOlderTimeline(position: bigint, than: bigint): boolean {
+  return position >> TIMELINE_SHIFT < than >> TIMELINE_SHIFT;
+}
+
 interface Waiter<V> {
   /** Last sequence delivered when it asked; −1 when the fill's snapshot had not been asked for yet. */
   readonly sequence: number;

@@ -24,6 +24,19 @@ test('large rows are forgotten by their bytes, and a commit beyond the bound at 
   assert.ok(recent.covers(11) && !recent.covers(10));
 });
 
+test('after a commit beyond the bound fills are covered again as soon as a snapshot sees it, without another commit', () => {
+  const recent = new RecentCommits(0n, { commitsMax: 1_000, bytesMax: 10_000 });
+  recent.add(commit(1, 1, 50_000));
+  recent.observe({ xmin: 1n, xmax: 2n, running: new Set([1n]) });
+  assert.ok(!recent.covers(recent.seenUpTo), 'snapshots may still miss it');
+  recent.observe({ xmin: 2n, xmax: 2n, running: new Set() });
+  assert.ok(recent.covers(recent.seenUpTo));
+  recent.add(commit(2, 2, 50_000));
+  recent.restart(2n);
+  recent.observe({ xmin: 3n, xmax: 3n, running: new Set() });
+  assert.ok(recent.covers(recent.seenUpTo), 'also where the feed began anew in between');
+});
+
 /**
  * Transactions end in the order of their delivery or in any other. The promise: a fill that `covers` is told of every
  * delivered commit that its snapshot did not see.

@@ -97,6 +97,8 @@ export class RecentCommits {
   observe(snapshot: Snapshot): void {
     this.#forgottenUnseen = this.#forgottenUnseen.filter((xid) => !sees(snapshot, xid));
     if (this.#forgottenUnseen.length > 0) return;
+    // Those that were forced out are seen too by now; else nothing would be stored until another commit comes.
+    if (this.#seenUpTo < this.#forgottenUpTo) this.#seenUpTo = this.#forgottenUpTo;
     for (let i = this.#start; i < this.#commits.length; i++) {
       const commit = this.#commits[i] as Commit;
       if (commit.sequence <= this.#seenUpTo) continue;

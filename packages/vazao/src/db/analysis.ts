@@ -18,6 +18,8 @@ export type Effect = 'read' | 'write' | 'transaction' | 'session' | 'unknown';
 
 /** `begin; insert …; commit` controls a transaction, and writes. Too often true where a comment follows, which does no harm. */
 const SEVERAL = /;\s*\S/;
+/** `COMMIT PREPARED` commits what another connection, perhaps, has written. */
+const PREPARED = /\bprepared\b/i;
 
 /** The part of a feed that tells of changes of the schema, and which tables it follows. */
 export type AnalysisFeed = Pick<Feed, 'on'> & Partial<Pick<Feed, 'published' | 'status' | 'writes'>>;
@@ -90,7 +92,7 @@ export class Analysis {
     if (template.pure) return 'read';
     switch (template.refusal?.code) {
       case 'transaction':
-        return SEVERAL.test(text) ? 'unknown' : 'transaction';
+        return SEVERAL.test(text) || PREPARED.test(text) ? 'unknown' : 'transaction';
       case 'session-setting':
         return 'session';
       case 'write':
@@ -179,7 +181,8 @@ export class Analysis {
       this.#analyzer = createAnalyzer(catalog, { declaredFunctions: this.#declaredFunctions });
       const { quick, server } = settings.rows[0];
       // The last of the quick ones is the session's own schema for temporary tables.
-      this.schema = describeSchema(catalog, this.#declaredFunctions, [quick.replace(/\|[^|]*$/, ''), server]);
+      const settingsText = [quick.replace(/\|[^|]*$/, ''), server];
+      this.schema = describeSchema(catalog, this.#declaredFunctions, settingsText, this.position);
       this.#isLoading = false;
     } catch (error) {
       held.release(!(error instanceof OutdatedCatalog));

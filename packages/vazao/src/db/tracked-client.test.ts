@@ -4,6 +4,7 @@ import pg from 'pg';
 import { Cache } from '../cache/index.ts';
 import { createFeed, type Feed, positionAt } from '../feed/index.ts';
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts';
+import { startTestServer } from '../testing/server.ts';
 import { currentContext, runInContext, trackWrites, type WorkContext } from './context.ts';
 import { Pool } from './pool.ts';
 
@@ -182,4 +183,28 @@ describe('the position of a write', () => {
     client.release();
     assert.ok(client instanceof pg.Client);
   });
+});
+
+test('COMMIT PREPARED tells the position of what was prepared, by whatever connection', async () => {
+  const server = await startTestServer({ max_prepared_transactions: '2' });
+  try {
+    await using database = await createTestDatabase({ serverUrl: server.url });
+    await database.pool.query('create table t (id int primary key)');
+    await using feed = createFeed({ connection: database.url });
+    const db = new Pool({ connectionString: database.url, max: 2, feed, cache: new Cache<unknown>({ feed }) });
+    let delivered = 0n;
+    feed.on('commit', (commit) => {
+      delivered = commit.position;
+    });
+    await feed.start();
+    await db.prepare();
+    await database.pool.query(`begin; insert into t values (1); prepare transaction 'one'`);
+    const { position } = await trackWrites(() => db.query(`commit prepared 'one'`));
+    assert.ok(position > 0n, 'a position is told');
+    assert.ok(await feed.waitFor(position, 5_000));
+    assert.ok(delivered > 0n && delivered <= position);
+    await db.end();
+  } finally {
+    await server.stop();
+  }
 });

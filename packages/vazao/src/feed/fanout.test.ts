@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { deserialize } from 'node:v8';
-import { createFanOutSetting, type DrivenFeed, HEARTBEATS_APART_MS, type Heard } from '../testing/driven-feed.ts';
+import { createFanOutSetting, DrivenFeed, HEARTBEATS_APART_MS, type Heard } from '../testing/driven-feed.ts';
 import { createRandom } from '../testing/random.ts';
+import { FanOut } from './fanout.ts';
 import type { FanOutMessage, Told } from './fanout-messages.ts';
 import { until } from './recorder.ts';
 
@@ -208,6 +209,25 @@ test('what was told and is not known to be seen is suspect to those who come lat
   source.advance();
   await until(() => feed.position === source.position, 'the snapshot');
   assert.equal(feed.suspects.size, 0);
+});
+
+test('what was told on another timeline is suspect to nobody: it is seen, or was lost with that timeline', async (context) => {
+  const { source, join } = createFanOutSetting(context);
+  const { feed } = join();
+  await until(() => feed.isFresh(), 'fresh');
+  source.commit(false, 5_000n); // told, and on no standby when the primary was lost
+  source.newEpoch();
+  source.xid = 1_500n;
+  source.newEpoch('new timeline');
+  source.advance();
+  await until(() => feed.position === source.position, 'the epoch');
+  const late = join();
+  await until(() => late.feed.isFresh(), 'another');
+  for (const each of [feed, late.feed]) assert.deepEqual(each.suspects, new Set([1_500n]));
+});
+
+test('a fan-out is made before its source starts, or it would not know what was told before', () => {
+  assert.throws(() => new FanOut({ source: new DrivenFeed() }), { code: 'ERR_FEED_OPTIONS' });
 });
 
 test('a hello has in it what was told in the same turn, and nothing of that comes again', async (context) => {

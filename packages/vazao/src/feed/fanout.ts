@@ -39,7 +39,8 @@
  * Epochs and sequences are counted by each process on its own; nobody compares them between processes.
  */
 import { serialize } from 'node:v8';
-import type { Commit } from './events.ts';
+import { FeedError } from './errors.ts';
+import type { Commit, EpochReason } from './events.ts';
 import type { FeedChannel } from './fanout-channel.ts';
 import { type FanOutReply, hostClockMs, type Standing, type Told } from './fanout-messages.ts';
 import type { Feed } from './feed.ts';
@@ -93,9 +94,13 @@ export class FanOut {
   /** Set while `#unseen` is incomplete: it lacks transactions up to this one. */
   #unseenLostUpTo: bigint | undefined;
 
-  /** To be made before the source is started, else nobody is fresh until its next heartbeat. */
+  /**
+   * To be made before the source is started: what it told before would be neither in a worker's memory nor among its
+   * suspects. Throws {@link FeedError} when it is too late.
+   */
   constructor(options: FanOutOptions) {
     const { source } = options;
+    if (source.epoch !== 0) throw new FeedError('ERR_FEED_OPTIONS', 'Make the FanOut before its source is started.');
     this.#source = source;
     this.#clock = options.clock ?? systemClock;
     this.#unacknowledgedMax = options.unacknowledgedMax ?? UNACKNOWLEDGED_MAX_DEFAULT;
@@ -105,7 +110,7 @@ export class FanOut {
       source.on('advance', (position) => this.#onAdvance(position)),
       source.on('freshness', (freshUntilMs) => this.#onFreshness(freshUntilMs)),
       source.on('snapshot', (snapshot) => this.#onSnapshot(snapshot)),
-      source.on('epoch', (_epoch, reason) => this.#tell({ kind: 'epoch', reason, standing: this.#standing() })),
+      source.on('epoch', (_epoch, reason) => this.#onEpoch(reason)),
       source.on('schema', () => this.#tell({ kind: 'schema', standing: this.#standing() })),
       source.on('problem', (error) => this.#onProblem(error)),
     ];
@@ -174,6 +179,15 @@ export class FanOut {
       this.#unseenLostUpTo = undefined;
     }
     this.#tell({ kind: 'snapshot', snapshot });
+  }
+
+  #onEpoch(reason: EpochReason): void {
+    if (reason === 'new timeline') {
+      // What the old timeline told is visible on the new one, or lost: then no snapshot sees it until its number is given again.
+      this.#unseen = [];
+      this.#unseenLostUpTo = undefined;
+    }
+    this.#tell({ kind: 'epoch', reason, standing: this.#standing() });
   }
 
   #onProblem(error: Error): void {

@@ -205,14 +205,15 @@ class RelayedFeed implements Feed {
   #take(told: Told): void {
     switch (told.kind) {
       case 'hello':
-        this.#suspects.replace({ xmin: 0n, xmax: 0n, running: told.standing.suspects });
+        this.#replaceSuspects(told.standing);
         this.#stand(told.standing);
         this.#state = 'streaming';
         this.#beginEpoch(this.#epoch === 0 ? 'start' : 'stream lost');
         this.#setFreshUntil(told.standing.freshUntilMs);
         return;
       case 'epoch':
-        this.#addSuspects(told.standing);
+        if (told.reason === 'new timeline') this.#replaceSuspects(told.standing);
+        else this.#addSuspects(told.standing);
         this.#stand(told.standing);
         this.#beginEpoch(told.reason);
         return;
@@ -246,6 +247,10 @@ class RelayedFeed implements Feed {
         this.#status = { ...this.#status, state: told.state, lastError: told.lastError };
         return;
     }
+  }
+
+  #replaceSuspects({ suspects }: Standing): void {
+    this.#suspects.replace({ xmin: 0n, xmax: 0n, running: suspects });
   }
 
   /** Those that this worker knows more stay, until a snapshot sees them. */

@@ -73,6 +73,12 @@ const PASSING_REASONS = new Set([
   'connection-lost',
 ]);
 
+/**
+ * What need not wait until the feed has told it: it is for a client that carries what it has seen, or for nobody.
+ * Whoever is served past the cache for another reason may carry nothing, and would be shown something older next.
+ */
+const LEAVING_EARLY = new Set(['position', 'audit']);
+
 /** For how long requests for a key are not held up by one another after its answer proved uncacheable. */
 const BYPASS_MS = 10_000;
 
@@ -94,6 +100,7 @@ export class AnswerFill {
   #ticket: Ticket | undefined;
   /** The `Cache-Status` of an answer that is computed past the cache. */
   readonly #bypass: string | undefined;
+  readonly #mayLeaveEarly: boolean;
   #isLost = false;
   #ended = false;
 
@@ -121,6 +128,7 @@ export class AnswerFill {
     this.#carried = carried;
     this.#ticket = ticket;
     this.#bypass = fill.notStored && bypassStatus(fill.notStored.code);
+    this.#mayLeaveEarly = LEAVING_EARLY.has(fill.notStored?.code ?? '');
     this.#session = settings.db.openSession(fill as Fill<unknown>);
     this.#capture = new Capture(reply.raw, settings.bodyMaxBytes, {
       onComplete: (captured) => this.#complete(captured),
@@ -194,8 +202,7 @@ export class AnswerFill {
   /** The answer leaves when the feed has told all that it shows. */
   #hold(captured: CapturedResponse): void {
     const { cache, feed, answerWaitMaxMs } = this.#settings;
-    // What is served past the cache is for a client that carries what it has seen; nobody else will see it.
-    if (!feed.isFresh() || this.#bypass || isShown(this.#fill, cache)) {
+    if (!feed.isFresh() || this.#mayLeaveEarly || isShown(this.#fill, cache)) {
       this.#settle(captured);
       return;
     }
@@ -287,10 +294,13 @@ export class AnswerFill {
   }
 
   #passThrough(captured: CapturedResponse, status: string, seen: Seen): void {
-    const token = this.#settings.tokens.own(this.#carried, seen)?.token ?? seen.token;
+    const own = this.#settings.tokens.own(this.#carried, seen);
+    const token = own?.token ?? seen.token;
+    const cookies = [captured.headers['set-cookie'] ?? []].flat().map(String);
     this.#capture.passThrough(captured, {
       'cache-status': status,
       ...(token !== undefined && { [POSITION_HEADER]: token }),
+      ...(own?.cookie !== undefined && { 'set-cookie': [...cookies, own.cookie] }),
     });
   }
 

@@ -89,6 +89,22 @@ test('an answer that changes while it is computed again proves nothing', async (
   assert.equal(app.audit?.wrong, 0);
 });
 
+test('a computation that fails, however often, proves nothing', async () => {
+  await using setting = await createAudited();
+  const { app, platform, read } = setting;
+  let fails = false;
+  app.get('/x', cached, async () => {
+    const nome = await read();
+    if (fails) throw new Error('overloaded');
+    return nome;
+  });
+  await platform.listen();
+  await platform.get('/x');
+  fails = true;
+  assert.equal(await audited(setting, '/x'), 'unknown');
+  assert.match((await platform.get('/x')).cacheStatus, /; hit;/);
+});
+
 test('what has a ttl or reads nothing is left alone, and the share of time is a bound', async () => {
   await using setting = await createSetting();
   const { app, platform, read } = setting;

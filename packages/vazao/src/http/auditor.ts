@@ -103,6 +103,8 @@ export class Auditor {
     for (let look = 0; look < LOOKS; look++) {
       found = await this.#recompute(request);
       if (!found || found.position === 0n || found.key !== entry.key) return 'unknown';
+      // A failure, or a limit on requests, says nothing of what the answer would have been.
+      if (found.stored.status >= 500 || found.stored.status === 429) return 'unknown';
       if (!(await this.#options.feed.waitFor(found.position, FEED_WAIT_MS))) return 'unknown';
       const { cache } = this.#options;
       if (!cache.isFresh() || cache.peek(entry.key) !== entry || !cache.isGood(entry)) return 'unknown';

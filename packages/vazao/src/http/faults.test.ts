@@ -356,3 +356,23 @@ test('what ran outside the snapshot of its fill counts as seen, and so does what
   assert.match((await platform.get('/itens/1', { 'vazao-position': seen })).text, /mais novo/);
   proxy.resume();
 });
+
+test('staleIfError: who waited for the computation that failed gets the old answer, too', async () => {
+  await using database = await createTestDatabase();
+  await using platform = await createTestPlatform(database, { schema: SCHEMA });
+  let work = async (): Promise<void> => {};
+  route(platform, '/itens', { staleIfError: '1h' }, () => work());
+  await platform.listen();
+  await platform.get('/itens/1');
+  const opened = Promise.withResolvers<void>();
+  work = () => opened.promise;
+  await database.pool.query(`update itens set nome = 'novo' where id = 1`);
+  await platform.settled();
+  const both = [platform.get('/itens/1'), platform.get('/itens/1')];
+  await until('one waits for the other', () => platform.cache.waiting('/itens/1') === 1);
+  opened.reject(new Error('away'));
+  for (const { status, cacheStatus } of await Promise.all(both)) {
+    assert.equal(status, 200);
+    assert.match(cacheStatus, /stale-if-error/);
+  }
+});

@@ -27,7 +27,7 @@ import { RecentAnswers } from './recent-answers.ts';
 import { currentRepeat } from './repeat.ts';
 import { ROUTE, STATE } from './request-state.ts';
 import { type ResolvedRouteCacheOptions, resolveRouteCacheOptions } from './route-options.ts';
-import { askSecondTier, type HttpSecondTier } from './second-tier.ts';
+import { type Asked, askSecondTier, type HttpSecondTier } from './second-tier.ts';
 import { type StoredResponse, writeStoredResponse } from './stored-response.ts';
 
 export interface PluginOptions {
@@ -249,7 +249,13 @@ class VazaoPlugin {
         if (!secondTier?.isAvailable || !mayAsk || !cache.isFresh()) return lead(found, fill);
         const { feed } = this.#settings;
         const feedWaitMaxMs = this.#readWaitMaxMs;
-        const asked = await askSecondTier({ tier: secondTier, cache, feed, feedWaitMaxMs, key, fill, options, isMine });
+        const asking = { tier: secondTier, cache, feed, feedWaitMaxMs, key, fill, options, isMine };
+        const asked = await askSecondTier(asking).catch((error: Error): Asked => {
+          // A defect of ours must cost neither the answer nor those who wait for it.
+          request.log.error(error, 'the second tier could not be asked');
+          cache.fail(fill);
+          return { kind: 'again', mayAsk: false };
+        });
         if (asked.kind === 'answer') return write(asked.stored, SECOND_TIER_STATUS);
         if (asked.kind === 'compute') return lead(found, fill, asked.ticket);
         mayAsk = asked.mayAsk;
@@ -260,6 +266,10 @@ class VazaoPlugin {
       const outcome = await within(joined.outcome, this.#settings.fillMaxMs);
       if (!outcome) break;
       if (outcome.kind === 'value' && outcome.value.kind === 'response' && isMine(outcome.value)) {
+        const staleMs = entry?.value.kind === 'response' ? cache.staleMs(entry) : Number.POSITIVE_INFINITY;
+        // As whoever led the fill was answered.
+        if (outcome.value.status >= 500 && token === undefined && staleMs <= options.staleIfErrorMs)
+          return write(entry?.value as StoredResponse, staleStatus(staleMs, 'error'));
         return write(outcome.value, missStatus(found.path.length > 0, 'collapsed'));
       }
     }

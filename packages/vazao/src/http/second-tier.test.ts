@@ -58,6 +58,7 @@ class Server implements AsyncDisposable {
       systemId: feed.status().systemId ?? '',
       databaseOid: rows[0].oid,
       publication: 'vazao',
+      version: '0',
     });
     const schemaHash = (): string | undefined => db.schema?.hash;
     tier = await createSecondTier<CacheValue>({
@@ -77,7 +78,7 @@ class Server implements AsyncDisposable {
       feed,
       lock: new PostgresLeaderLock({ connectionString: database.url, name: namespace }),
       findTable: (oid) => db.schema?.findTable(oid),
-      isSchemaKnown: () => db.schema !== undefined,
+      findSchemaPosition: () => db.schema?.position,
     });
     const server = new Server(platform, tier, relay);
     app.get('/itens/:id', cached, async (request, reply) => {
@@ -199,6 +200,32 @@ test('without Redis answers come as before', async () => {
     redis.resume();
   }
   await until('Redis', () => one.tier.isAvailable && other.tier.isAvailable);
+});
+
+test('a second tier that fails in a way of its own costs nobody an answer', async () => {
+  await using database = await createTestDatabase();
+  let asked = 0;
+  const secondTier: HttpSecondTier = {
+    isAvailable: true,
+    get: async () => {
+      asked++;
+      await new Promise(setImmediate);
+      throw new Error('a defect');
+    },
+    store: () => {},
+    release: () => {},
+  };
+  await using platform = await createTestPlatform(database, { schema: SCHEMA, plugin: { secondTier } });
+  platform.app.get('/itens', cached, async () => (await platform.db.query('select id from itens order by id')).rows);
+  await platform.listen();
+  const begin = performance.now();
+  const answers = await Promise.all([1, 2, 3].map(() => platform.get('/itens')));
+  for (const { status, text } of answers) {
+    assert.equal(status, 200);
+    assert.equal(text, '[{"id":1},{"id":2}]');
+  }
+  assert.ok(asked > 0);
+  assert.ok(performance.now() - begin < 10_000, 'those who waited were told');
 });
 
 test('bytes that are no answer are none', () => {

@@ -1,13 +1,14 @@
 /**
  * Which code answers come from: those of one release are none of another that runs beside it.
  *
- * `VAZAO_RELEASE` says it. Else it is a hash of the application's folder, from its package.json downwards (without
+ * `VAZAO_RELEASE` says it, with the application's name. Else it is a hash of the application's folder, from its package.json downwards (without
  * `node_modules` and folders that begin with a dot), of the lock file above it, of our version and of Node's.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Application } from './application.ts';
 import { RuntimeError } from './errors.ts';
 import { readVersion } from './version.ts';
 
@@ -15,9 +16,13 @@ const FILES_MAX = 20_000;
 const BYTES_MAX: number = 256 * 1024 * 1024;
 const LOCK_FILES = ['package-lock.json', 'npm-shrinkwrap.json', 'pnpm-lock.yaml', 'yarn.lock', 'bun.lock'];
 
-/** @param inside - a file or folder of the application. Throws {@link RuntimeError} when its folder is too large to be read. */
-export function findCodeVersion(release: string | undefined, inside: URL): string {
-  const digest = createHash('sha256').update(`${readVersion()} ${process.version}\0`);
+/** Throws {@link RuntimeError} when the folder of the application is too large to be read. */
+export function findCodeVersion(
+  release: string | undefined,
+  { name, migrations: inside }: Pick<Application, 'name' | 'migrations'>,
+): string {
+  // Several applications may be of one package, or one repository, and use one database: their URLs mean different things.
+  const digest = createHash('sha256').update(`${readVersion()} ${process.version} ${name}\0`);
   if (release !== undefined) return digest.update(`release ${release}`).digest('base64url').slice(0, 16);
   const folder = findUp(fileURLToPath(inside), ['package.json']) ?? dirname(fileURLToPath(inside));
   let bytes = 0;

@@ -47,8 +47,15 @@ export function resolveStartOptions(options: StartOptions): ResolvedStartOptions
   };
 }
 
-/** Throws {@link RuntimeError}, or the reason of the signal. */
-export async function openHost(options: ResolvedStartOptions, acquired: AsyncDisposableStack): Promise<Host> {
+/**
+ * Throws {@link RuntimeError}, or the reason of the signal.
+ * @param attach - called before the feed starts, for what must miss nothing that it tells
+ */
+export async function openHost<T>(
+  options: ResolvedStartOptions,
+  acquired: AsyncDisposableStack,
+  attach: (feed: Feed) => T,
+): Promise<Host & { readonly attached: T }> {
   const { application, configuration, onProgress, onCrash, signal } = options;
   await assertPortFree(configuration);
   const secret = await resolveSecret(configuration);
@@ -58,9 +65,9 @@ export async function openHost(options: ResolvedStartOptions, acquired: AsyncDis
   await prepareSchema(database, options);
   signal.throwIfAborted();
   onProgress('following the changes of the database');
-  const feed = await startFeed(database, options, acquired);
+  const { feed, attached } = await startFeed(database, options, acquired, attach);
   await openRelay({ configuration, feed, databaseUrl: database.url }, acquired);
-  return { secret, database, feed };
+  return { secret, database, feed, attached };
 }
 
 /** Migrates, and in development fills, the database over one connection of its own. */
@@ -87,16 +94,18 @@ async function prepareSchema(
   }
 }
 
-async function startFeed(
+async function startFeed<T>(
   database: Database,
   { configuration }: ResolvedStartOptions,
   acquired: AsyncDisposableStack,
-): Promise<Feed> {
+  attach: (feed: Feed) => T,
+): Promise<{ feed: Feed; attached: T }> {
   const feed = createFeed({ connection: database.url, source: configuration.feedSource });
   acquired.defer(() => within(RELEASE_TIMEOUT_MS, feed.close()));
+  const attached = attach(feed);
   try {
     await feed.start();
-    return feed;
+    return { feed, attached };
   } catch (cause) {
     throw toRuntimeError(cause);
   }

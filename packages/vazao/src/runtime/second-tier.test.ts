@@ -85,13 +85,16 @@ test('hosts share answers, writes end them everywhere, and without Redis everyth
   }
 });
 
-test('the code version is that of the files, and follows VAZAO_RELEASE where it is set', () => {
+test('the code version is that of the files, or VAZAO_RELEASE where it is set, for each application', () => {
   const file = writeApplication(join(base, 'versions'));
-  const inside = pathToFileURL(join(base, 'versions/migrations/'));
-  const first = findCodeVersion(undefined, inside);
-  assert.equal(findCodeVersion(undefined, inside), first);
+  const one = { name: 'one', migrations: pathToFileURL(join(base, 'versions/migrations/')) };
+  const first = findCodeVersion(undefined, one);
+  assert.equal(findCodeVersion(undefined, one), first);
+  assert.notEqual(findCodeVersion(undefined, { ...one, name: 'other' }), first);
   writeFileSync(file, 'export default {}');
-  assert.notEqual(findCodeVersion(undefined, inside), first);
-  assert.equal(findCodeVersion('a', inside), findCodeVersion('a', pathToFileURL(base)));
-  assert.notEqual(findCodeVersion('a', inside), findCodeVersion('b', inside));
+  assert.notEqual(findCodeVersion(undefined, one), first);
+  const elsewhere = { ...one, migrations: pathToFileURL(base) };
+  assert.equal(findCodeVersion('a', one), findCodeVersion('a', elsewhere));
+  assert.notEqual(findCodeVersion('a', one), findCodeVersion('b', one));
+  assert.notEqual(findCodeVersion('a', one), findCodeVersion('a', { ...one, name: 'other' }));
 });

@@ -8,6 +8,7 @@ import { findCodeVersion } from './code-version.ts';
 import type { Configuration } from './configuration.ts';
 import { RuntimeError } from './errors.ts';
 import { RELEASE_TIMEOUT_MS, within } from './release.ts';
+import { readVersion } from './version.ts';
 
 const REPORT_PAUSE_MS = 60_000;
 
@@ -32,7 +33,7 @@ export async function openSecondTier(
       url,
       namespace: namespaceOf(await identify(db, feed)),
       schemaHash: () => db.schema?.hash,
-      codeVersion: findCodeVersion(release, application.migrations),
+      codeVersion: findCodeVersion(release, application),
       codec: valueCodec,
       feed,
       secret,
@@ -77,7 +78,7 @@ export async function openRelay(
       feed,
       lock: new PostgresLeaderLock({ connectionString: databaseUrl, name: namespace }),
       findTable: (oid) => schema.schema?.findTable(oid),
-      isSchemaKnown: () => schema.schema !== undefined,
+      findSchemaPosition: () => schema.schema?.position,
       onProblem: createReporter('is not told of changes meanwhile, and gives no answers that they may concern'),
     }),
   );
@@ -94,10 +95,10 @@ function load(): Promise<typeof import('../cache/redis/index.ts')> {
 async function identify(
   db: Pool,
   feed: Feed,
-): Promise<{ readonly systemId: string; readonly databaseOid: number; readonly publication: string }> {
+): Promise<Parameters<typeof import('../cache/redis/index.ts').namespaceOf>[0]> {
   const { systemId = '', publication } = feed.status();
   const { rows } = await db.query('select oid::int8::text as oid from pg_database where datname = current_database()');
-  return { systemId, databaseOid: Number(rows[0].oid), publication };
+  return { systemId, databaseOid: Number(rows[0].oid), publication, version: readVersion() };
 }
 
 async function explained<T>(step: () => Promise<T>): Promise<T> {

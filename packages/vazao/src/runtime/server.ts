@@ -18,7 +18,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer 
   const resolved = resolveStartOptions(options);
   const { application, configuration, onProgress, signal } = resolved;
   await using acquired = new AsyncDisposableStack();
-  const { secret, database, feed } = await openHost(resolved, acquired);
+  const { secret, database, feed } = await openHost(resolved, acquired, () => {});
   onProgress('starting the application');
   const { url, app } = await serveApplication(
     {

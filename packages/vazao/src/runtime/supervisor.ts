@@ -46,14 +46,14 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Runni
   const resolved = resolveStartOptions(options);
   const { configuration, onProgress, onCrash, signal } = resolved;
   await using acquired = new AsyncDisposableStack();
-  const host = await openHost(resolved, acquired);
+  const host = await openHost(resolved, acquired, (source) =>
+    acquired.adopt(new FanOut({ source }), (fanOut) => fanOut.close()),
+  );
   assertSeenByAll(host);
-  const fanOut = new FanOut({ source: host.feed });
-  acquired.defer(() => fanOut.close());
 
   onProgress(`starting ${configuration.workers} workers`);
   const workers = new Workers({
-    fanOut,
+    fanOut: host.attached,
     host,
     file: options.file,
     configuration: shareOut(configuration),

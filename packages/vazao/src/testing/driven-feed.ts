@@ -1,6 +1,6 @@
 /** A feed that is driven by hand, fanned out over channels that are slow and lose messages, and what the workers' feeds then tell. */
 import type { TestContext } from 'node:test';
-import { EventMap, type FeedEvents } from '../feed/events.ts';
+import { type EpochReason, EventMap, type FeedEvents } from '../feed/events.ts';
 import { FanOut, type FanOutOptions } from '../feed/fanout.ts';
 import type { Feed } from '../feed/feed.ts';
 import { createRelayedFeed } from '../feed/relayed-feed.ts';
@@ -69,10 +69,10 @@ export class DrivenFeed extends EventMap<FeedEvents> implements Feed {
     this.emit('freshness', this.freshUntilMs);
     this.commit(true);
   }
-  newEpoch(): void {
+  newEpoch(reason: EpochReason = 'stream lost'): void {
     this.position += 1_000n;
     this.suspects = new Set([this.xid]);
-    this.emit('epoch', ++this.epoch, 'stream lost');
+    this.emit('epoch', ++this.epoch, reason);
   }
   schema(): void {
     this.suspects = new Set([...this.suspects, this.xid - 1n]);
@@ -114,7 +114,9 @@ export interface FanOutSetting extends Disposable {
 export function createFanOutSetting(context: TestContext, options: Partial<FanOutOptions> = {}): FanOutSetting {
   const source = new DrivenFeed();
   const told = listen(source);
+  source.epoch = 0; // not started
   const fanOut = new FanOut({ source, ...options });
+  source.epoch = 1;
   const feeds: Feed[] = [];
   source.heartbeat();
   context.after(async () => {

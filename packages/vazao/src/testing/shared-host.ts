@@ -50,7 +50,12 @@ export class SharedHost implements AsyncDisposable {
       feed,
     });
     this.db.on('error', () => {});
-    this.namespace = namespaceOf({ systemId: feed.status().systemId ?? '', databaseOid, publication: 'vazao' });
+    this.namespace = namespaceOf({
+      systemId: feed.status().systemId ?? '',
+      databaseOid,
+      publication: 'vazao',
+      version: '0',
+    });
   }
 
   static async start(options: SharedHostOptions): Promise<SharedHost> {
@@ -93,7 +98,7 @@ export class SharedHost implements AsyncDisposable {
       feed: this.feed,
       lock,
       findTable: (oid) => this.db.schema?.findTable(oid),
-      isSchemaKnown: () => this.db.schema !== undefined,
+      findSchemaPosition: () => this.db.schema?.position,
       callTimeoutMs: 300,
     });
   }

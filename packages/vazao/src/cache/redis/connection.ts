@@ -17,6 +17,8 @@ export interface ConnectionOptions {
   readonly url: string;
   /** A call that takes longer has failed. */
   readonly callTimeoutMs: number;
+  /** A connection that brings nothing for so long, though it should, is given up for a new one. @defaultValue 5 s */
+  readonly silenceMs?: number | undefined;
   readonly onProblem?: ((error: Error) => void) | undefined;
 }
 
@@ -41,6 +43,8 @@ export type Argument = string | Buffer | number;
 const RECONNECT_MIN_MS = 50;
 const RECONNECT_MAX_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 2_000;
+/** The host of a Redis that lost its power says nothing, and TCP by itself would believe in it for a quarter of an hour. */
+const SILENCE_MS = 5_000;
 const RELOAD_PAUSE_MS = 100;
 
 /** Opens a connection, which may not be there yet; close it with `close()`. Throws {@link RedisTierError}. */
@@ -109,7 +113,7 @@ export class Connection {
   }
 }
 
-function createClient(client: Library, { url, callTimeoutMs }: ConnectionOptions): Client {
+function createClient(client: Library, { url, callTimeoutMs, silenceMs = SILENCE_MS }: ConnectionOptions): Client {
   const address = parseRedisUrl(url);
   if (!address) {
     throw new RedisTierError(
@@ -126,6 +130,7 @@ function createClient(client: Library, { url, callTimeoutMs }: ConnectionOptions
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     commandTimeout: callTimeoutMs,
+    socketTimeout: silenceMs,
     connectTimeout: CONNECT_TIMEOUT_MS,
     keepAlive: 5_000,
     // A master that became a replica: ask again where the master is.

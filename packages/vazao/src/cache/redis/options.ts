@@ -68,6 +68,8 @@ export function namespaceOf(database: {
   readonly databaseOid: number;
   /** The relay tells what its feed tells, and that is what is published. */
   readonly publication: string;
+  /** Of Vazão: another may tag otherwise, and both may run while hosts are upgraded one by one. */
+  readonly version: string;
 }): string {
-  return `{vazao:${database.systemId}:${database.databaseOid}:${encodeURIComponent(database.publication)}}`;
+  return `{vazao:${database.version}:${database.systemId}:${database.databaseOid}:${encodeURIComponent(database.publication)}}`;
 }

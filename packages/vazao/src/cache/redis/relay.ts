@@ -35,8 +35,8 @@ export interface RelayOptions {
   readonly lock: LeaderLock;
   /** The tables as they are now; none while the schema is being read. */
   readonly findTable: FindTable;
-  /** The schema is known: {@link RelayOptions.findTable} tells of all tables. */
-  readonly isSchemaKnown: () => boolean;
+  /** All that {@link RelayOptions.findTable} tells of was committed before this position; undefined while the schema is being read. */
+  readonly findSchemaPosition: () => bigint | undefined;
   /** A call that takes longer has failed. @defaultValue 1 s */
   readonly callTimeoutMs?: number | undefined;
   /** How often a follower tries to lead, and looks at whoever does. @defaultValue 300 ms */
@@ -162,12 +162,16 @@ export class Relay implements AsyncDisposable {
     this.#relayed = undefined;
   }
 
-  /** A suspect that has ended has written its commit record before the heartbeat that shows so, hence before our position. */
+  /**
+   * A suspect that has ended has written its commit record before the heartbeat that shows so, hence before our position.
+   * The schema may be ahead of a feed that lags: by a column that was renamed since, or a partition that was taken away, a
+   * commit would get other tags than answers of its time have.
+   */
   #trust(): void {
-    const { feed, isSchemaKnown } = this.#options;
-    if (this.#ring.isTrusted || !feed.isFresh() || feed.suspects.size > 0 || !isSchemaKnown() || !isShareable(feed))
-      return;
-    this.#ring.restart(feed.position);
+    const { feed, findSchemaPosition } = this.#options;
+    if (this.#ring.isTrusted || !feed.isFresh() || feed.suspects.size > 0 || !isShareable(feed)) return;
+    const schemaPosition = findSchemaPosition();
+    if (schemaPosition !== undefined && schemaPosition <= feed.position) this.#ring.restart(feed.position);
   }
 
   async #elect(): Promise<void> {

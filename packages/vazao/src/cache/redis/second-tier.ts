@@ -8,7 +8,7 @@
  *
  * It is checked, never trusted: whatever is odd counts as absent, and no failure of Redis is an error of a request.
  */
-import { createSecretKey, hash, type KeyObject, randomBytes } from 'node:crypto';
+import { createHmac, createSecretKey, hash, type KeyObject, randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ReadSnapshot } from '../../feed/index.ts';
 import type { Entry, StatementRecord } from '../entry.ts';
@@ -342,9 +342,12 @@ export class SecondTier<V> {
     return this.#name('e', `${schemaHash}:${this.#options.codeVersion}:${key}`);
   }
 
-  /** Keys of answers may be long, and hold what is personal. */
+  /** Keys of answers may be long, and hold what is personal. Whoever has another secret could not read what stands there. */
   #name(kind: 'e' | 'l', text: string): string {
-    return `${this.#options.namespace}${kind}:${hash('sha256', text, 'base64url')}`;
+    const digest = this.#secret
+      ? createHmac('sha256', this.#secret).update(`name ${text}`).digest('base64url')
+      : hash('sha256', text, 'base64url');
+    return `${this.#options.namespace}${kind}:${digest}`;
   }
 }
 

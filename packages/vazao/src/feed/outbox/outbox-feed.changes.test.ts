@@ -147,6 +147,28 @@ describe('what the outbox tells is what the log tells', () => {
     );
   });
 
+  test('a cast to text that the owner of a table has made does not run, nor change what is told', async () => {
+    for (const table of ['plain', 'base']) {
+      await pool.query(`
+        create function lie_${table}(${table}) returns text language sql as $$ select '(9,lie)' $$;
+        create cast (${table} as text) with function lie_${table}(${table})`);
+    }
+    await compare(`insert into plain values (600, 'true', 1)`, `insert into base values (600, 'true')`);
+    await compare('delete from plain where id = 600', 'update base set v = null where id = 600');
+    await pool.query('drop function lie_plain(plain) cascade; drop function lie_base(base) cascade');
+  });
+
+  test('what a writer puts into our settings hides nothing', async () => {
+    const { rows } = await pool.query(`select oid from pg_class where relname in ('part_1', 'base')`);
+    const told = `,${rows.map(({ oid }) => oid).join(',,')},`;
+    await compare(
+      `set vazao.outbox_told = '${told}'`,
+      `insert into base values (601, 'a')`,
+      `insert into part values (601, '2026-01-05', 'a')`,
+      'delete from base where id = 601',
+    );
+  });
+
   test('dropped columns, columns with names of ours, generated columns', async () => {
     await compare(
       `insert into gaps values (1, 'b', 'c', 'd')`,

@@ -1,6 +1,6 @@
 /** Stands in the comment of the outbox; another text makes the next feed create the functions anew. */
 export function outboxVersion(notifies: boolean): string {
-  return `vazao outbox 1${notifies ? ' with notify' : ''}`;
+  return `vazao outbox 2${notifies ? ' with notify' : ''}`;
 }
 
 /** More rows of one statement, or of one transaction where triggers work row by row, count as a change of the whole table. */
@@ -27,6 +27,7 @@ create unlogged table if not exists vazao.outbox (
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
 alter table vazao.outbox alter old_rows set storage external, alter new_rows set storage external;
 create index if not exists outbox_xid on vazao.outbox (xid);
+create index if not exists outbox_whole on vazao.outbox (xid, relid) where operation = 'A';
 create unlogged table if not exists vazao.outbox_state (
   one boolean primary key default true check (one), birth text not null, deleted text);
 create sequence if not exists vazao.outbox_id;
@@ -48,6 +49,9 @@ const IS_UNREAD = `(select last_value from vazao.outbox_lease) < extract(epoch f
  * Three trigger functions, and one for event triggers. They run with the rights of their owner, so any writer may append;
  * nobody but the owner may make triggers of them.
  *
+ * `concat` calls the output function of the row's type. A cast to text may be one that the table's owner has made, and would
+ * run here with the rights of the owner of these functions.
+ *
  * A row that can't be written as text (too large, an output function that fails) must not fail the writer's statement: it
  * becomes "the whole table". That the outbox itself can't be written to does, or the change would be lost.
  */
@@ -63,11 +67,11 @@ begin
   begin
     if tg_op <> 'INSERT' then
       select json_agg(line)::text, count(*), coalesce(sum(octet_length(line)), 0) into old_rows, old_count, old_bytes
-      from (select (vazao_line.*)::text as line from vazao_old vazao_line limit ${STATEMENT_ROWS_MAX + 1}) lines;
+      from (select concat(vazao_line.*) as line from vazao_old vazao_line limit ${STATEMENT_ROWS_MAX + 1}) lines;
     end if;
     if tg_op <> 'DELETE' then
       select json_agg(line)::text, count(*), coalesce(sum(octet_length(line)), 0) into new_rows, new_count, new_bytes
-      from (select (vazao_line.*)::text as line from vazao_new vazao_line limit ${STATEMENT_ROWS_MAX + 1}) lines;
+      from (select concat(vazao_line.*) as line from vazao_new vazao_line limit ${STATEMENT_ROWS_MAX + 1}) lines;
     end if;
     if old_count + new_count = 0 then return null; end if;
     whole := greatest(old_count, new_count) > ${STATEMENT_ROWS_MAX} or old_bytes + new_bytes > ${STATEMENT_BYTES_MAX};
@@ -91,11 +95,16 @@ declare
   told text := coalesce(current_setting('vazao.outbox_told', true), '');
   mark text := ',' || tg_relid || ',';
 begin
-  if strpos(told, mark) > 0 or ${IS_UNREAD} then return null; end if;
+  if ${IS_UNREAD} then return null; end if;
+  -- The setting, which anybody may set, says that it is worth looking.
+  if strpos(told, mark) > 0 and exists (select from vazao.outbox o
+      where o.xid = pg_current_xact_id() and o.relid = tg_relid and o.operation = 'A') then
+    return null;
+  end if;
   if listed < ${STATEMENT_ROWS_MAX} then
     begin
-      if tg_op <> 'INSERT' then old_rows := json_build_array(old::text)::text; end if;
-      if tg_op <> 'DELETE' then new_rows := json_build_array(new::text)::text; end if;
+      if tg_op <> 'INSERT' then old_rows := json_build_array(concat(old))::text; end if;
+      if tg_op <> 'DELETE' then new_rows := json_build_array(concat(new))::text; end if;
       size := coalesce(octet_length(old_rows), 0) + coalesce(octet_length(new_rows), 0);
     exception when others then
       size := null;
