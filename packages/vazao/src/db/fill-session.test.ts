@@ -8,6 +8,7 @@ import pg from 'pg';
 import { Cache } from '../cache/index.ts';
 import { createFeed, type Feed, setReplicaIdentityFull } from '../feed/index.ts';
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts';
+import { untilUnsuspected } from '../testing/unsuspected.ts';
 import { currentContext, runInContext, trackWrites, type WorkContext } from './context.ts';
 import { Pool } from './pool.ts';
 
@@ -36,6 +37,7 @@ describe('a fill', () => {
     db = new Pool({ ...options, max: 3 });
     single = new Pool({ ...options, max: 1 });
     await feed.start();
+    await untilUnsuspected(feed);
     await Promise.all([db.prepare(), single.prepare()]);
   });
 

@@ -5,6 +5,7 @@ import pg from 'pg';
 import { Cache, Fill } from '../cache/index.ts';
 import { createFeed, type Feed } from '../feed/index.ts';
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts';
+import { untilUnsuspected } from '../testing/unsuspected.ts';
 import { runInContext } from './context.ts';
 import type { FillSession } from './fill-session.ts';
 import { Pool } from './pool.ts';
@@ -52,6 +53,7 @@ describe('a pool', () => {
     feed = createFeed({ connection: database.url });
     db = new Pool({ connectionString: database.url, max: 2, feed, cache: new Cache<unknown>({ feed }) });
     await feed.start();
+    await untilUnsuspected(feed);
     await db.prepare();
   });
 

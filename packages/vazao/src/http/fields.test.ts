@@ -98,17 +98,8 @@ test('a position token comes back as it was given, and what is forged or none is
     ['vazao-position', later, 'cookie', 'a=b', 'cookie', cookie],
   ])
     assert.deepEqual(other.find(both), { position: position + 1n, token: later, byCookie: true });
-  const last = token.at(-1) === 'A' ? 'B' : 'A';
-  const bad = [
-    '',
-    'x',
-    'A'.repeat(54),
-    token.slice(1),
-    `${token}A`,
-    token.slice(0, -1) + last,
-    `=${token}`,
-    '0/16B3748',
-  ];
+  const first = token.startsWith('A') ? 'B' : 'A';
+  const bad = ['', 'x', 'A'.repeat(54), token.slice(1), `${token}A`, first + token.slice(1), `=${token}`, '0/16B3748'];
   for (const text of bad) {
     assert.equal(other.find(['vazao-position', text]), undefined, text);
     assert.equal(other.find(['cookie', `vazao-position=${text}`]), undefined, text);

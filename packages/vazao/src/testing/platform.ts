@@ -13,6 +13,7 @@ import {
 } from '../feed/index.ts';
 import { type CacheValue, type PluginOptions, vazaoPlugin } from '../http/index.ts';
 import type { TestDatabase } from './database.ts';
+import { untilUnsuspected } from './unsuspected.ts';
 
 export interface TestPlatform extends AsyncDisposable {
   readonly feed: Feed;
@@ -66,6 +67,7 @@ export async function createTestPlatform(database: TestDatabase, options: TestPl
   });
   db.on('error', () => {});
   await feed.start();
+  await untilUnsuspected(feed);
   await db.prepare();
   const app = Fastify(options.fastify ?? {});
   await app.register(vazaoPlugin, { cache, feed, db, ...options.plugin });
