@@ -12,6 +12,7 @@ import {
 import { Pool, PostgresLeaderLock, runInContext } from '../db/index.ts';
 import { createFeed, type Feed } from '../feed/index.ts';
 import type { TestDatabase } from './database.ts';
+import { untilUnsuspected } from './unsuspected.ts';
 
 export interface SharedHostOptions {
   readonly database: TestDatabase;
@@ -61,6 +62,7 @@ export class SharedHost implements AsyncDisposable {
   static async start(options: SharedHostOptions): Promise<SharedHost> {
     const feed = createFeed({ connection: options.feedUrl ?? options.database.url });
     await feed.start();
+    await untilUnsuspected(feed);
     const { rows } = await options.database.pool.query(
       'select oid from pg_database where datname = current_database()',
     );
