@@ -89,7 +89,8 @@ const QUIET_SHARE = 0.1;
 const QUIET_MAX_MS = 20_000;
 /** Consequences of a fault are felt so long after it. */
 export const AFTER_FAULT_MS = 1_000;
-const EXCUSE_AFTER_MS = 3_000;
+/** A worker that was starting when the database went away is back after at most 5 s of back-off, and its next start. */
+const EXCUSE_AFTER_MS = 10_000;
 
 /** Runs to the end; the stage is open, and its hosts don't run yet. Throws when a part of the stage, or the profile, fails. */
 export async function runTorture(options: TortureOptions): Promise<TortureOutcome> {
