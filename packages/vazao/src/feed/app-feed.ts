@@ -5,13 +5,15 @@
  * Which rows a statement wrote is not known, nor what triggers and foreign keys of the database wrote besides; so each write
  * of this process counts as a change of every table.
  */
+
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Change } from '../readset/change.ts';
+import { Announcer } from './announcer.ts';
 import { backoffMs } from './backoff.ts';
 import { createClient, destroyClient, endClient } from './connection.ts';
 import { FeedError, toFeedError } from './errors.ts';
-import { type EpochReason, EventMap, type FeedEvents } from './events.ts';
+import type { EpochReason, FeedEvents } from './events.ts';
 import type { Feed } from './feed.ts';
 import type { ResolvedFeedOptions } from './options.ts';
 import { FLUSHED_POSITION_SQL, formatPosition, parsePosition } from './position.ts';
@@ -38,7 +40,7 @@ export class AppFeed implements Feed {
   readonly writes: WriteSink = { wrote: (write) => this.#wrote(write), lost: () => this.#beginEpoch('stream lost') };
   readonly suspects: ReadonlySet<bigint> = new Set();
   readonly #options: ResolvedFeedOptions;
-  readonly #events = new EventMap<FeedEvents>();
+  readonly #events: Announcer;
   readonly #closing = new AbortController();
   #state: FeedState = 'stopped';
   #client: pg.Client | undefined;
@@ -54,10 +56,10 @@ export class AppFeed implements Feed {
   #tables: readonly TableRow[] = [];
   #published: ReadonlySet<number> = new Set();
   #changes: readonly Change[] = [];
-  #lastError: FeedStatus['lastError'];
 
   constructor(options: ResolvedFeedOptions) {
     this.#options = options;
+    this.#events = new Announcer(options.clock);
   }
 
   get position(): bigint {
@@ -146,7 +148,7 @@ export class AppFeed implements Feed {
       commits: this.#sequence,
       suspects: 0,
       waiters: 0,
-      lastError: this.#lastError,
+      lastError: this.#events.lastError,
     };
   }
 
@@ -181,7 +183,7 @@ export class AppFeed implements Feed {
         failures++;
         this.#setState('waiting');
         await this.#disconnect();
-        this.#problem(error);
+        this.#events.problem(error);
       }
     }
   }
@@ -260,16 +262,5 @@ export class AppFeed implements Feed {
 
   #setState(state: FeedState): void {
     if (this.#state !== 'closed') this.#state = state;
-  }
-
-  #problem(error: unknown): void {
-    const problem = toFeedError(error);
-    const at = new Date(this.#options.clock.wallMs()).toISOString();
-    this.#lastError = { code: problem.code, message: problem.message, at };
-    try {
-      this.#events.emit('problem', problem);
-    } catch {
-      // A listener that reports problems and fails at it has nobody left to report to.
-    }
   }
 }

@@ -1,8 +1,8 @@
 /** The feed: every committed row change, in order, from PostgreSQL's logical replication. */
 
 export { createFeed } from './create-feed.ts';
-export type { SchemaWatch } from './ddl-trigger.ts';
 export { FeedError, type FeedErrorCode } from './errors.ts';
+export type { SchemaWatch } from './event-triggers.ts';
 export type { Commit, EpochReason, FeedEvents } from './events.ts';
 export { FanOut, type FanOutOptions } from './fanout.ts';
 export { createIpcChannel, type FeedChannel } from './fanout-channel.ts';

@@ -8,12 +8,14 @@
  * A stream that is lost is not resumed: its slot was temporary. The next one starts where the database is then, and the
  * gap between is answered by a new epoch, which is announced before any commit of the new stream.
  */
+
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Announcer } from './announcer.ts';
 import { backoffMs } from './backoff.ts';
 import { DDL_PREFIX, PUBLICATION_PREFIX } from './ddl-trigger.ts';
 import { FeedError, toFeedError } from './errors.ts';
-import { type EpochReason, EventMap, type FeedEvents } from './events.ts';
+import type { EpochReason, FeedEvents } from './events.ts';
 import type { Feed } from './feed.ts';
 import type { ReturnedHeartbeat } from './heartbeat.ts';
 import type { ResolvedFeedOptions } from './options.ts';
@@ -38,7 +40,7 @@ const PUBLICATION_TAG = /PUBLICATION$/;
 export class LogicalFeed implements Feed {
   readonly #options: ResolvedFeedOptions;
   readonly #feedId = randomBytes(9).toString('base64url');
-  readonly #events = new EventMap<FeedEvents>();
+  readonly #events: Announcer;
   readonly #relations = new RelationRegistry();
   readonly #suspects = new Suspects();
   readonly #waiters: PositionWaiters;
@@ -64,10 +66,10 @@ export class LogicalFeed implements Feed {
   #publication: PublicationState | undefined;
   #published: ReadonlySet<number> = new Set();
   #lastSession: Session | undefined;
-  #lastError: FeedStatus['lastError'];
 
   constructor(options: ResolvedFeedOptions) {
     this.#options = options;
+    this.#events = new Announcer(options.clock);
     this.#waiters = new PositionWaiters(options.waitersMax);
   }
 
@@ -154,7 +156,7 @@ export class LogicalFeed implements Feed {
       commits: this.#sequence,
       suspects: this.#suspects.set.size,
       waiters: this.#waiters.length,
-      lastError: this.#lastError,
+      lastError: this.#events.lastError,
     };
   }
 
@@ -177,7 +179,7 @@ export class LogicalFeed implements Feed {
     const late = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
       const text = `No heartbeat came back within ${silenceMs} ms: do all connections reach the same server?`;
-      late.reject(new FeedError('ERR_FEED_HEARTBEAT', `${text} ${this.#lastError?.message ?? ''}`));
+      late.reject(new FeedError('ERR_FEED_HEARTBEAT', `${text} ${this.#events.lastError?.message ?? ''}`));
     }, silenceMs);
     const lost = this.#lost.promise.then((error) => Promise.reject(error));
     try {
@@ -209,7 +211,7 @@ export class LogicalFeed implements Feed {
         failures++;
         this.#setState('waiting');
         await this.#closeStream();
-        this.#problem(error);
+        this.#events.problem(error);
       }
     }
   }
@@ -231,7 +233,7 @@ export class LogicalFeed implements Feed {
         this.#lagMs = lagMs;
       },
       synced: (state, change) => this.#onSynced(stream, state, change),
-      problem: (error) => this.#problem(error),
+      problem: (error) => this.#events.problem(error),
       lost: (error) => this.#onLost(error),
     });
     this.#stream = stream;
@@ -263,7 +265,7 @@ export class LogicalFeed implements Feed {
       const position = positionAt(stream.session.timeline, transaction.position);
       const receivedAtMs = this.#options.clock.wallMs();
       const sequence = ++this.#sequence;
-      this.#emit('commit', { sequence, position, xid, committedAtMs, receivedAtMs, changes, schemaChanged });
+      this.#events.announce('commit', { sequence, position, xid, committedAtMs, receivedAtMs, changes, schemaChanged });
     }
     const byOtherFeed = transaction.messages.some(
       ({ prefix, content }) => prefix === PUBLICATION_PREFIX && !content.startsWith(`${this.#feedId} `),
@@ -276,14 +278,14 @@ export class LogicalFeed implements Feed {
     if (snapshot.xmax > this.#xidReference) this.#xidReference = snapshot.xmax;
     if (this.#doubts.size === 0) this.#setFreshUntil(Math.max(this.#freshUntilMs, emittedAtMs + this.#options.leaseMs));
     this.#suspects.clear(snapshot);
-    this.#emit('snapshot', snapshot);
+    this.#events.announce('snapshot', snapshot);
     this.#firstHeartbeat.resolve();
   }
 
   #advance(position: bigint): void {
     this.#position = position;
     this.#waiters.pass(position);
-    this.#emit('advance', position);
+    this.#events.announce('advance', position);
   }
 
   #onSynced(stream: ChangeStream, state: PublicationState, change: SchemaChange): void {
@@ -302,7 +304,7 @@ export class LogicalFeed implements Feed {
       for (const xid of change.xids) this.#doubts.delete(xid);
       if (holed) this.#beginEpoch('publication changed');
       else if (change.unordered) this.#beginEpoch('schema changed');
-      this.#emit('schema');
+      this.#events.announce('schema');
     } catch (error) {
       stream.abort(toFeedError(error));
     }
@@ -317,7 +319,7 @@ export class LogicalFeed implements Feed {
     if (freshUntilMs === this.#freshUntilMs) return;
     this.#freshUntilMs = freshUntilMs;
     try {
-      this.#emit('freshness', freshUntilMs);
+      this.#events.announce('freshness', freshUntilMs);
     } catch (error) {
       this.#stream?.abort(toFeedError(error));
     }
@@ -331,7 +333,7 @@ export class LogicalFeed implements Feed {
   #beginEpoch(reason: EpochReason): void {
     this.#epoch++;
     this.#waiters.fail();
-    this.#emit('epoch', this.#epoch, reason);
+    this.#events.announce('epoch', this.#epoch, reason);
   }
 
   #onLost(error: Error): void {
@@ -339,7 +341,7 @@ export class LogicalFeed implements Feed {
     this.#setFreshUntil(Number.NEGATIVE_INFINITY);
     this.#setState('waiting');
     this.#waiters.fail();
-    this.#problem(error);
+    this.#events.problem(error);
     this.#lost.resolve(error);
   }
 
@@ -365,28 +367,5 @@ export class LogicalFeed implements Feed {
 
   #setState(state: FeedState): void {
     if (this.#state !== 'closed') this.#state = state;
-  }
-
-  #problem(error: unknown): void {
-    const problem = toFeedError(error);
-    this.#lastError = {
-      code: problem.code,
-      message: problem.message,
-      at: new Date(this.#options.clock.wallMs()).toISOString(),
-    };
-    try {
-      this.#events.emit('problem', problem);
-    } catch {
-      // A listener that reports problems and fails at it has nobody left to report to.
-    }
-  }
-
-  /** A consumer that failed to take an event no longer knows the truth; the stream ends, and the next epoch tells all. */
-  #emit<Name extends keyof FeedEvents>(name: Name, ...args: FeedEvents[Name]): void {
-    try {
-      this.#events.emit(name, ...args);
-    } catch (error) {
-      throw new FeedError('ERR_FEED_LISTENER', `A listener of "${name}" threw: ${String(error)}`, { cause: error });
-    }
   }
 }

@@ -10,9 +10,11 @@
  * Each hello begins an epoch, and so does each loss: at once, without waiting for anybody. Between a loss and the next
  * hello the feed is not fresh, and what still arrives is thrown away.
  */
+
 import { deserialize } from 'node:v8';
-import { FeedError, type FeedErrorCode, toFeedError } from './errors.ts';
-import { type EpochReason, EventMap, type FeedEvents } from './events.ts';
+import { Announcer } from './announcer.ts';
+import { FeedError, type FeedErrorCode } from './errors.ts';
+import type { EpochReason, FeedEvents } from './events.ts';
 import { BEAT_MS } from './fanout.ts';
 import type { FeedChannel } from './fanout-channel.ts';
 import { type FanOutMessage, type FanOutReply, hostClockMs, type Standing, type Told } from './fanout-messages.ts';
@@ -54,7 +56,7 @@ class RelayedFeed implements Feed {
   readonly #channel: FeedChannel;
   readonly #clock: Clock;
   readonly #startTimeoutMs: number;
-  readonly #events = new EventMap<FeedEvents>();
+  readonly #events: Announcer;
   readonly #relations = new RelationMemory();
   readonly #suspects = new Suspects();
   readonly #waiters: PositionWaiters;
@@ -79,11 +81,11 @@ class RelayedFeed implements Feed {
   #published: ReadonlySet<number> = new Set();
   /** As the supervisor told it last. */
   #status: FeedStatus = UNKNOWN_STATUS;
-  #lastError: FeedStatus['lastError'];
 
   constructor(options: RelayedFeedOptions) {
     this.#channel = options.channel;
     this.#clock = options.clock ?? systemClock;
+    this.#events = new Announcer(this.#clock);
     this.#startTimeoutMs = options.startTimeoutMs ?? START_TIMEOUT_MS_DEFAULT;
     this.#waiters = new PositionWaiters(options.waitersMax ?? WAITERS_MAX_DEFAULT);
     this.#started.promise.catch(() => {}); // told to the caller of start(), if there is one
@@ -129,7 +131,7 @@ class RelayedFeed implements Feed {
     const ticker = setInterval(() => this.#onBeat(), BEAT_MS);
     ticker.unref();
     const late = setTimeout(() => {
-      const text = `The supervisor told of no fresh feed within ${this.#startTimeoutMs} ms. ${this.#lastError?.message ?? ''}`;
+      const text = `The supervisor told of no fresh feed within ${this.#startTimeoutMs} ms. ${this.#events.lastError?.message ?? ''}`;
       this.#started.reject(new FeedError('ERR_FEED_HEARTBEAT', text.trimEnd()));
     }, this.#startTimeoutMs);
     this.#releases.push(
@@ -180,7 +182,7 @@ class RelayedFeed implements Feed {
       commits: this.#sequence,
       suspects: this.#suspects.set.size,
       waiters: this.#waiters.length,
-      lastError: this.#lastError ?? this.#status.lastError,
+      lastError: this.#events.lastError ?? this.#status.lastError,
     };
   }
 
@@ -220,27 +222,27 @@ class RelayedFeed implements Feed {
       case 'schema':
         this.#addSuspects(told.standing);
         this.#stand(told.standing);
-        this.#emit('schema');
+        this.#events.announce('schema');
         return;
       case 'commit': {
         const changes = told.commit.changes.map((change) => this.#relations.adopt(change));
-        this.#emit('commit', { ...told.commit, sequence: ++this.#sequence, changes });
+        this.#events.announce('commit', { ...told.commit, sequence: ++this.#sequence, changes });
         return;
       }
       case 'advance':
         this.#position = told.position;
         this.#waiters.pass(told.position);
-        this.#emit('advance', told.position);
+        this.#events.announce('advance', told.position);
         return;
       case 'freshness':
         this.#setFreshUntil(told.freshUntilMs);
         return;
       case 'snapshot':
         this.#suspects.clear(told.snapshot);
-        this.#emit('snapshot', told.snapshot);
+        this.#events.announce('snapshot', told.snapshot);
         return;
       case 'problem':
-        this.#problem(new FeedError(told.code as FeedErrorCode, told.message));
+        this.#events.problem(new FeedError(told.code as FeedErrorCode, told.message));
         return;
       case 'beat':
         this.#lagMs = told.lagMs;
@@ -269,7 +271,7 @@ class RelayedFeed implements Feed {
     this.#epoch++;
     this.#awaited = 0n;
     this.#waiters.fail();
-    this.#emit('epoch', this.#epoch, reason);
+    this.#events.announce('epoch', this.#epoch, reason);
   }
 
   /** @param hostMs - by the clock of the host */
@@ -277,18 +279,18 @@ class RelayedFeed implements Feed {
     // The own clock is read first, so that what is left comes out shorter, never longer.
     const nowMs = this.#clock.monotonicMs();
     this.#freshUntilMs = nowMs + (hostMs - hostClockMs());
-    this.#emit('freshness', this.#freshUntilMs);
+    this.#events.announce('freshness', this.#freshUntilMs);
     if (this.isFresh()) this.#started.resolve();
   }
 
   /** What came so far is unfounded, and what comes is of no use before the next hello. */
   #lose(cause: unknown): void {
     this.#stop('waiting');
-    this.#problem(toFeedError(cause));
+    this.#events.problem(cause);
     try {
       this.#beginEpoch('stream lost');
     } catch (error) {
-      this.#problem(toFeedError(error)); // not fresh, and the hello begins another
+      this.#events.problem(error); // not fresh, and the hello begins another
     }
     // A listener that throws at each commit would have the supervisor make one hello after the other.
     if (this.#beatsSinceAsked >= ASK_BEATS) this.#ask('lost');
@@ -308,9 +310,9 @@ class RelayedFeed implements Feed {
     this.#freshUntilMs = Number.NEGATIVE_INFINITY;
     this.#waiters.fail();
     try {
-      this.#emit('freshness', this.#freshUntilMs);
+      this.#events.announce('freshness', this.#freshUntilMs);
     } catch (error) {
-      this.#problem(toFeedError(error));
+      this.#events.problem(error);
     }
   }
 
@@ -337,28 +339,6 @@ class RelayedFeed implements Feed {
     this.#acknowledging = undefined;
     this.#acknowledged = this.#number;
     this.#channel.send({ kind: 'feed', taken: this.#number, ...more });
-  }
-
-  #problem(problem: FeedError): void {
-    this.#lastError = {
-      code: problem.code,
-      message: problem.message,
-      at: new Date(this.#clock.wallMs()).toISOString(),
-    };
-    try {
-      this.#events.emit('problem', problem);
-    } catch {
-      // A listener that reports problems and fails at it has nobody left to report to.
-    }
-  }
-
-  /** A consumer that failed to take an event no longer knows the truth: the next epoch tells all. */
-  #emit<Name extends keyof FeedEvents>(name: Name, ...args: FeedEvents[Name]): void {
-    try {
-      this.#events.emit(name, ...args);
-    } catch (error) {
-      throw new FeedError('ERR_FEED_LISTENER', `A listener of "${name}" threw: ${String(error)}`, { cause: error });
-    }
   }
 }
 

@@ -9,8 +9,9 @@
 import { randomBytes } from 'node:crypto';
 import type pg from 'pg';
 import { createClient, destroyClient, endClient } from './connection.ts';
-import { ensureDdlTriggers, type SchemaWatch } from './ddl-trigger.ts';
+import { ensureDdlTriggers } from './ddl-trigger.ts';
 import { FeedError, toFeedError } from './errors.ts';
+import type { SchemaWatch } from './event-triggers.ts';
 import type { ResolvedFeedOptions } from './options.ts';
 import { checkPreconditions } from './preconditions.ts';
 import { type PublicationState, syncPublication } from './publication.ts';

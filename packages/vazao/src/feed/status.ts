@@ -1,5 +1,5 @@
-import type { SchemaWatch } from './ddl-trigger.ts';
 import type { FeedErrorCode } from './errors.ts';
+import type { SchemaWatch } from './event-triggers.ts';
 import type { LeftOutTable } from './publication-plan.ts';
 
 /**

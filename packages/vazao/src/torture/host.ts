@@ -3,11 +3,12 @@
  * that are children of those.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Connection, writeRequest } from './connection.ts';
 import { TortureError } from './errors.ts';
+import { isAtWork, listChildren, sendSignal } from './parts/process-table.ts';
 
 /** Two hosts with their workers start at the same time, on a machine that may be busy. */
 const START_TIMEOUT_MS = 120_000;
@@ -141,11 +142,7 @@ export class Host {
   }
 
   signal(pid: number, name: NodeJS.Signals): void {
-    try {
-      process.kill(pid, name);
-    } catch {
-      // It has ended meanwhile.
-    }
+    sendSignal(pid, name);
   }
 
   /** Its first process is cut off. What is left of the host has to end by itself, within a bound. */
@@ -191,30 +188,5 @@ export class Host {
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
     child.ref();
     await new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  }
-}
-
-/** Children of a process; empty where there is no /proc. */
-function listChildren(pid: number): number[] {
-  if (process.platform !== 'linux') return [];
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name) && readStatus(name)?.parent === pid)
-    .map(Number);
-}
-
-function isAtWork(pid: number): boolean {
-  const state = readStatus(String(pid))?.state;
-  return state !== undefined && state !== 'Z' && state !== 'X';
-}
-
-function readStatus(pid: string): { readonly state: string; readonly parent: number } | undefined {
-  try {
-    // "123 (name, which may hold anything) S 1 …"
-    const [state = '', parent] = readFileSync(`/proc/${pid}/stat`, 'utf8')
-      .replace(/^.*\) /s, '')
-      .split(' ');
-    return { state, parent: Number(parent) };
-  } catch {
-    return undefined; // it has ended meanwhile
   }
 }

@@ -1,8 +1,8 @@
 /** Makes the outbox in the schema `vazao`, with the rights of an ordinary role that may create in the database. */
 import { randomBytes } from 'node:crypto';
 import type { ClientBase } from 'pg';
-import type { SchemaWatch } from '../ddl-trigger.ts';
 import { FeedError, sqlStateOf } from '../errors.ts';
+import { ensureEventTriggers, type SchemaWatch } from '../event-triggers.ts';
 import { inTransaction } from '../publication.ts';
 import { CREATE_OUTBOX_SQL, createFunctionsSql, LEASE_SECONDS, outboxVersion } from './sql/create-objects.ts';
 
@@ -38,25 +38,13 @@ export async function installOutbox(client: ClientBase, feedId: string, notifies
 }
 
 /** Makes sure of the event triggers where that is allowed, and says how schema changes will be noticed. */
-export async function ensureSchemaTriggers(client: ClientBase, feedId: string): Promise<SchemaWatch> {
-  if (await areInstalled(client)) return 'event triggers';
-  try {
-    await inTransaction(client, async () => {
-      await client.query('select pg_catalog.pg_advisory_xact_lock($1)', [ADVISORY_LOCK]);
-      if (await areInstalled(client)) return;
-      await client.query(`select pg_catalog.set_config('vazao.feed', $1, true)`, [feedId]);
-      for (const [name, event] of Object.entries(EVENT_TRIGGERS)) {
-        await client.query(`drop event trigger if exists ${name}`);
-        await client.query(`create event trigger ${name} on ${event} execute function vazao.outbox_schema()`);
-        await client.query(`alter event trigger ${name} enable always`);
-      }
-    });
-    return 'event triggers';
-  } catch (error) {
-    // Not allowed (42501), or the provider does not offer them (0A000): the fingerprint serves.
-    if (sqlStateOf(error) === '42501' || sqlStateOf(error) === '0A000') return 'fingerprint';
-    throw error;
-  }
+export function ensureSchemaTriggers(client: ClientBase, feedId: string): Promise<SchemaWatch> {
+  return ensureEventTriggers(client, feedId, {
+    events: EVENT_TRIGGERS,
+    procedure: 'vazao.outbox_schema()',
+    advisoryLock: ADVISORY_LOCK,
+    areInstalled,
+  });
 }
 
 async function areInstalled(client: ClientBase): Promise<boolean> {

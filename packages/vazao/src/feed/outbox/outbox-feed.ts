@@ -9,15 +9,18 @@
  * the last. Where it can't (rows were deleted that it had not seen, a crash emptied the table, nobody's lease was running)
  * a new epoch begins.
  */
+
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Announcer } from '../announcer.ts';
 import { backoffMs } from '../backoff.ts';
 import { destroyClient } from '../connection.ts';
 import { FeedError, toFeedError } from '../errors.ts';
-import { type EpochReason, EventMap, type FeedEvents } from '../events.ts';
+import type { EpochReason, FeedEvents } from '../events.ts';
 import type { Feed } from '../feed.ts';
 import type { ResolvedFeedOptions } from '../options.ts';
 import { isHole, type PublicationState } from '../publication.ts';
+import { withUnlisted } from '../read-snapshot.ts';
 import type { SchemaChange } from '../schema-sync.ts';
 import type { Snapshot } from '../snapshot.ts';
 import type { FeedState, FeedStatus } from '../status.ts';
@@ -26,7 +29,7 @@ import { PositionWaiters } from '../waiters.ts';
 import { CommitBuilder } from './commits.ts';
 import { continueFrom, Gap, isConnectionLoss, type Origin } from './continuity.ts';
 import { PollLoop } from './poll-loop.ts';
-import { findRunning, isBusy, type Poll, pollOutbox, positionAfter } from './poller.ts';
+import { isBusy, type Poll, pollOutbox, positionAfter } from './poller.ts';
 import { pushLog, type Running, startRunning, stopRunning } from './running.ts';
 import type { OutboxSession } from './session.ts';
 import { describeStatus } from './status.ts';
@@ -39,7 +42,7 @@ const LOCKED_RETRY_MS = 2_000;
 export class OutboxFeed implements Feed {
   readonly #options: ResolvedFeedOptions;
   readonly #feedId = randomBytes(9).toString('base64url');
-  readonly #events = new EventMap<FeedEvents>();
+  readonly #events: Announcer;
   readonly #suspects = new Suspects();
   readonly #waiters: PositionWaiters;
   readonly #closing = new AbortController();
@@ -67,10 +70,10 @@ export class OutboxFeed implements Feed {
   #publication: PublicationState | undefined;
   #published: ReadonlySet<number> = new Set();
   #lastSession: OutboxSession | undefined;
-  #lastError: FeedStatus['lastError'];
 
   constructor(options: ResolvedFeedOptions) {
     this.#options = options;
+    this.#events = new Announcer(options.clock);
     this.#waiters = new PositionWaiters(options.waitersMax);
     this.#builder = new CommitBuilder(options);
     this.#polls = new PollLoop(options.outbox.pollMs, options.clock);
@@ -145,7 +148,7 @@ export class OutboxFeed implements Feed {
       schemaInStep: this.#running !== undefined && !this.#running.schemaSync.isBehind,
       commits: this.#sequence,
       waiters: this.#waiters.length,
-      lastError: this.#lastError,
+      lastError: this.#events.lastError,
     });
   }
 
@@ -180,7 +183,7 @@ export class OutboxFeed implements Feed {
         this.#waiters.fail();
         await this.#closeSession();
         if (error instanceof Gap || !isConnectionLoss(error)) this.#previous = undefined;
-        this.#problem(error);
+        this.#events.problem(error);
         // Rejects when the feed is closed, which ends the loop.
         if (!(error instanceof Gap) || failures > 0) {
           await delay(backoffMs(failures, this.#options), undefined, { signal }).catch(() => {});
@@ -196,7 +199,7 @@ export class OutboxFeed implements Feed {
     const running = await startRunning(options, this.#feedId, this.#closing.signal, {
       called: () => this.#polls.call(),
       synced: (state, change) => this.#onSynced(running, state, change),
-      problem: (error) => this.#problem(error),
+      problem: (error) => this.#events.problem(error),
     });
     this.#running = running;
     const { session } = running;
@@ -242,7 +245,7 @@ export class OutboxFeed implements Feed {
     if (epochReason !== undefined) {
       this.#position = poll.flushed - 1n;
       // They may have changed something while nobody's lease was running, or be prepared ones whose rows a crash took.
-      this.#suspects.replace({ ...poll.snapshot, running: findRunning(poll) });
+      this.#suspects.replace(withUnlisted(poll.snapshot, poll.unlisted));
       this.#setPublication(running.session.publication);
       this.#beginEpoch(epochReason);
     }
@@ -257,7 +260,7 @@ export class OutboxFeed implements Feed {
       const schemaSeen = running.upkeep.schemaSeenAtMs + SCHEMA_UNSEEN_MAX_MS;
       this.#setFreshUntil(Math.min(poll.sentAtMs + this.#options.leaseMs, schemaSeen));
     }
-    this.#emit('snapshot', poll.snapshot);
+    this.#events.announce('snapshot', poll.snapshot);
     running.upkeep.polled(poll.snapshot);
   }
 
@@ -271,7 +274,7 @@ export class OutboxFeed implements Feed {
         this.#doubts.add(xid);
         this.#setFreshUntil(Number.NEGATIVE_INFINITY);
       }
-      this.#emit('commit', {
+      this.#events.announce('commit', {
         sequence: ++this.#sequence,
         position: poll.position,
         xid,
@@ -289,7 +292,7 @@ export class OutboxFeed implements Feed {
     try {
       this.#applyPublication(state, change);
     } catch (error) {
-      this.#problem(error);
+      this.#events.problem(error);
       this.#previous = undefined;
       destroyClient(running.session.client);
     }
@@ -305,7 +308,7 @@ export class OutboxFeed implements Feed {
     for (const xid of change.xids) this.#doubts.delete(xid);
     if (holed) this.#beginEpoch('publication changed');
     else if (change.unordered) this.#beginEpoch('schema changed');
-    this.#emit('schema');
+    this.#events.announce('schema');
   }
 
   #setPublication(state: PublicationState): void {
@@ -322,20 +325,20 @@ export class OutboxFeed implements Feed {
   #beginEpoch(reason: EpochReason): void {
     this.#epoch++;
     this.#waiters.fail();
-    this.#emit('epoch', this.#epoch, reason);
+    this.#events.announce('epoch', this.#epoch, reason);
   }
 
   #advance(position: bigint): void {
     if (position <= this.#position) return;
     this.#position = position;
     this.#waiters.pass(position);
-    this.#emit('advance', position);
+    this.#events.announce('advance', position);
   }
 
   #setFreshUntil(freshUntilMs: number): void {
     if (freshUntilMs === this.#freshUntilMs) return;
     this.#freshUntilMs = freshUntilMs;
-    this.#emit('freshness', freshUntilMs);
+    this.#events.announce('freshness', freshUntilMs);
   }
 
   async #closeSession(): Promise<void> {
@@ -361,24 +364,5 @@ export class OutboxFeed implements Feed {
 
   #setState(state: FeedState): void {
     if (this.#state !== 'closed') this.#state = state;
-  }
-
-  #problem(error: unknown): void {
-    const { code, message } = toFeedError(error);
-    this.#lastError = { code, message, at: new Date(this.#options.clock.wallMs()).toISOString() };
-    try {
-      this.#events.emit('problem', toFeedError(error));
-    } catch {
-      // A listener that reports problems and fails at it has nobody left to report to.
-    }
-  }
-
-  /** A consumer that failed to take an event no longer knows the truth; the session ends, and the next epoch tells all. */
-  #emit<Name extends keyof FeedEvents>(name: Name, ...args: FeedEvents[Name]): void {
-    try {
-      this.#events.emit(name, ...args);
-    } catch (error) {
-      throw new FeedError('ERR_FEED_LISTENER', `A listener of "${name}" threw: ${String(error)}`, { cause: error });
-    }
   }
 }

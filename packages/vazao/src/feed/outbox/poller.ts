@@ -93,12 +93,6 @@ export function isBusy({ snapshot, unlisted }: Pick<Poll, 'snapshot' | 'unlisted
   return snapshot.running.size > 0 || unlisted !== 0;
 }
 
-/** All transactions that were running in the snapshot of a poll, and some that had ended. */
-export function findRunning({ snapshot, unlisted }: Pick<Poll, 'snapshot' | 'unlisted'>): ReadonlySet<bigint> {
-  const beyond = Array.from({ length: Math.max(0, unlisted) }, (_, index) => snapshot.xmax + BigInt(index));
-  return new Set([...snapshot.running, ...beyond]);
-}
-
 /** Whether `later` sees whatever `earlier` does. */
 export function seesAll(later: Snapshot, earlier: Snapshot): boolean {
   if (earlier.xmax > later.xmax) return false;

@@ -8,8 +8,8 @@
  */
 import type pg from 'pg';
 import { createClient, destroyClient, endClient } from '../connection.ts';
-import type { SchemaWatch } from '../ddl-trigger.ts';
 import { FeedError, toFeedError } from '../errors.ts';
+import type { SchemaWatch } from '../event-triggers.ts';
 import type { ResolvedFeedOptions } from '../options.ts';
 import { checkServer } from '../preconditions.ts';
 import type { PublicationState } from '../publication.ts';

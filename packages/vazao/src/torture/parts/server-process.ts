@@ -5,11 +5,12 @@
  * ended when this process exits in order. Signals to this process are left to whoever handles them.
  */
 import type { ChildProcess } from 'node:child_process';
-import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { type Account, giveTo, spawnAs } from '../../runtime/embedded-account.ts';
 import { untilTold } from './bounded.ts';
 import { PartError } from './errors.ts';
+import { isAtWork, listChildren, sendSignal } from './process-table.ts';
 
 const GONE_TIMEOUT_MS = 10_000;
 const LOG_SHOWN_CHARACTERS_MAX = 1_000;
@@ -114,39 +115,4 @@ function follow(child: ChildProcess, name: string): ServerProcess {
     },
     kill,
   };
-}
-
-/** Children of a process; empty where there is no /proc: they notice the end of their parent by themselves. */
-function listChildren(pid: number): number[] {
-  if (process.platform !== 'linux') return [];
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name) && readStatus(name)?.parent === pid)
-    .map(Number);
-}
-
-/** A zombie waits for the process 1 of its container to look at it, which some never do. */
-function isAtWork(pid: number): boolean {
-  if (process.platform !== 'linux') return false;
-  const status = readStatus(String(pid));
-  return status !== undefined && status.state !== 'Z' && status.state !== 'X';
-}
-
-function readStatus(pid: string): { state: string; parent: number } | undefined {
-  try {
-    // "123 (name, which may hold anything) S 1 …"
-    const [state = '', parent] = readFileSync(`/proc/${pid}/stat`, 'utf8')
-      .replace(/^.*\) /s, '')
-      .split(' ');
-    return { state, parent: Number(parent) };
-  } catch {
-    return undefined; // it has ended meanwhile
-  }
-}
-
-function sendSignal(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch {
-    // It has ended meanwhile.
-  }
 }

@@ -1,3 +1,5 @@
+import { FIND_RELEVANT_CHANGE_SQL } from '../../sql/find-relevant-change.ts';
+
 /** Stands in the comment of the outbox; another text makes the next feed create the functions anew. */
 export function outboxVersion(notifies: boolean): string {
   return `vazao outbox 2${notifies ? ' with notify' : ''}`;
@@ -138,12 +140,7 @@ declare
   relevant boolean;
 begin
   if coalesce(current_setting('vazao.feed', true), '') <> '' then return; end if;
-  if tg_event = 'sql_drop' then
-    relevant := exists (select from pg_event_trigger_dropped_objects() o where not o.is_temporary);
-  else
-    relevant := tg_tag not in ('GRANT', 'REVOKE', 'COMMENT', 'SECURITY LABEL', 'ALTER DEFAULT PRIVILEGES', 'REFRESH MATERIALIZED VIEW')
-      and exists (select from pg_event_trigger_ddl_commands() o where o.schema_name is distinct from 'pg_temp');
-  end if;
+  ${FIND_RELEVANT_CHANGE_SQL}
   if relevant and not ${IS_UNREAD} then
     ${APPEND}, 0, 'S', clock_timestamp(), 0, null, null);
     ${notify}
