@@ -1,0 +1,11 @@
+/** Results of the lab, for whoever reads them with a program. */
+export type {
+  CriterionVerdict,
+  Figures,
+  LatencySummary,
+  PhaseFigures,
+  RequestSample,
+  RunResult,
+  SecondFigures,
+  ServerSample,
+} from './run-result.ts';
