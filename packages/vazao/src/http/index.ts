@@ -4,6 +4,7 @@ export { HttpError, type HttpErrorCode } from './errors.ts';
 export type { ExplainedAnswer, ExplainedDrop, ExplainedEntry, ExplainedStatement, Explanation } from './explain.ts';
 export type { CacheValue, HttpCache } from './lookup.ts';
 export type { Duration, Identify, Identity, PluginFeed, RouteCacheOptions } from './options.ts';
-export { type PluginOptions, vazaoPlugin } from './plugin.ts';
+export { vazaoPlugin } from './plugin.ts';
+export type { PluginOptions } from './plugin-options.ts';
 export type { HttpSecondTier } from './second-tier.ts';
 export { valueCodec } from './value-codec.ts';

@@ -8,7 +8,7 @@ import { createTestDatabase, type TestDatabase } from '../testing/database.ts';
 import { createTestPlatform, type TestPlatform } from '../testing/platform.ts';
 import { startRedisServer } from '../torture/parts/redis-server.ts';
 import type { CacheValue } from './lookup.ts';
-import type { PluginOptions } from './plugin.ts';
+import type { PluginOptions } from './plugin-options.ts';
 import type { HttpSecondTier } from './second-tier.ts';
 import { valueCodec } from './value-codec.ts';
 

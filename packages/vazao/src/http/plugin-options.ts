@@ -1,0 +1,35 @@
+/** What the plugin is registered with. */
+import type { Pool } from '../db/index.ts';
+import type { AuditorOptions } from './auditor.ts';
+import type { HttpCache } from './lookup.ts';
+import type { Identify, PluginFeed } from './options.ts';
+import type { HttpSecondTier } from './second-tier.ts';
+
+export interface PluginOptions {
+  readonly cache: HttpCache;
+  readonly feed: PluginFeed;
+  readonly db: Pool;
+  /** Answers that other processes and hosts have computed: `createSecondTier` of `vazao/redis`. @defaultValue none */
+  readonly secondTier?: HttpSecondTier | undefined;
+  /** Makes the position tokens, which carry what a client has seen to other workers and hosts: the same on all of them. @defaultValue a random one */
+  readonly secret?: string | undefined;
+  /** Tells who is asking; gives requests their `user`. */
+  readonly identify?: Identify | undefined;
+  /** Computes a sample of the hits again and compares: see {@link AuditFigures}. `false`: none. */
+  readonly audit?: Pick<AuditorOptions, 'oneIn' | 'shareMax'> | false | undefined;
+  /** Serves `GET /.vazao/explain?url=…` to callers on this machine: for development. @defaultValue false */
+  readonly explain?: boolean | undefined;
+  /** Larger answers are served and not kept. @defaultValue 1 MiB */
+  readonly bodyMaxBytes?: number | undefined;
+  /** After this time a computation is no longer cared for, and those who wait for it compute for themselves. @defaultValue 30 s */
+  readonly fillMaxMs?: number | undefined;
+  /** How long the response to a write waits until this process's feed has passed it, or is not fresh any more. @defaultValue {@link ANSWER_WAIT_MAX_MS} */
+  readonly writeWaitMaxMs?: number | undefined;
+  /** How long an answer waits that shows what the feed has not told yet: until it has, or is not fresh any more. @defaultValue {@link ANSWER_WAIT_MAX_MS} */
+  readonly answerWaitMaxMs?: number | undefined;
+  /** How long a read that carries a position waits for the feed, before it is computed past the cache. @defaultValue 100 ms */
+  readonly readWaitMaxMs?: number | undefined;
+}
+
+/** Longer than the lease of a feed: whoever waits sees the feed move on, or not be fresh any more. */
+export const ANSWER_WAIT_MAX_MS = 2_000;
