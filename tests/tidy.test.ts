@@ -10,6 +10,7 @@ const LINES_MAX = 400;
 
 /** From the bottom: a floor imports only from those before it. Floors of one line don't know each other. */
 const FLOORS: readonly (readonly string[])[] = [
+  ['peer'],
   ['readset'],
   ['feed'],
   ['cache'],

@@ -3,6 +3,7 @@ import type { Relay, SecondTier } from '../cache/redis/index.ts';
 import { Pool, PostgresLeaderLock } from '../db/index.ts';
 import type { Feed } from '../feed/index.ts';
 import { type CacheValue, valueCodec } from '../http/index.ts';
+import { PeerError } from '../peer/index.ts';
 import type { Application } from './application.ts';
 import { findCodeVersion } from './code-version.ts';
 import type { Configuration } from './configuration.ts';
@@ -106,7 +107,7 @@ async function explained<T>(step: () => Promise<T>): Promise<T> {
     return await step();
   } catch (cause) {
     const { RedisTierError } = await load();
-    if (!(cause instanceof RedisTierError)) throw cause;
+    if (!(cause instanceof RedisTierError || cause instanceof PeerError)) throw cause;
     throw new RuntimeError('ERR_RUNTIME_CONFIGURATION', `REDIS_URL is set. ${cause.message}`, { cause });
   }
 }

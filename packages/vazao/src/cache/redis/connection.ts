@@ -4,6 +4,7 @@
  * No command waits for a connection (no offline queue) and none is sent twice: whoever asked does without. The client
  * connects again by itself, for ever, with a bounded back-off.
  */
+import { loadPeer } from '../../peer/index.ts';
 import { RedisTierError } from './errors.ts';
 import { type FunctionName, LIBRARY } from './functions.ts';
 import { parseRedisUrl } from './redis-url.ts';
@@ -47,18 +48,9 @@ const CONNECT_TIMEOUT_MS = 2_000;
 const SILENCE_MS = 5_000;
 const RELOAD_PAUSE_MS = 100;
 
-/** Opens a connection, which may not be there yet; close it with `close()`. Throws {@link RedisTierError}. */
+/** Opens a connection, which may not be there yet; close it with `close()`. Throws {@link RedisTierError}, or a `PeerError`. */
 export async function openConnection(options: ConnectionOptions): Promise<Connection> {
-  let client: Library;
-  try {
-    client = (await import('ioredis')) as unknown as Library;
-  } catch (cause) {
-    throw new RedisTierError(
-      'ERR_REDIS_CLIENT_MISSING',
-      'The second tier needs the package `ioredis`, which is not installed: `npm install ioredis`.',
-      { cause },
-    );
-  }
+  const client = await loadPeer<Library>('ioredis', 'The second tier');
   return new Connection(client, options);
 }
 

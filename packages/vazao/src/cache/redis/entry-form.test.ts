@@ -102,9 +102,9 @@ test('bytes that were changed are none, and without a secret do no harm', async 
 
 test('without ioredis the error says what to install', async () => {
   const missing = `import { registerHooks } from 'node:module';
-    registerHooks({ resolve(name, context, next) { if (name === 'ioredis') throw new Error('not found'); return next(name, context); } });
+    registerHooks({ resolve(name, context, next) { if (name === 'ioredis') throw Object.assign(new Error("Cannot find package 'ioredis'"), { code: 'ERR_MODULE_NOT_FOUND' }); return next(name, context); } });
     const { openConnection } = await import(${JSON.stringify(join(import.meta.dirname, 'connection.ts'))});
     await openConnection({ url: 'redis://h', callTimeoutMs: 1 }).catch(({ code, message }) => process.stdout.write(code + ' ' + message));`;
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', missing]);
-  assert.match(stdout, /^ERR_REDIS_CLIENT_MISSING .*`npm install ioredis`/);
+  assert.match(stdout, /^ERR_PEER_MISSING .*`npm install ioredis@6\.0\.0`/);
 });

@@ -1,4 +1,4 @@
-export type RedisTierErrorCode = 'ERR_REDIS_CLIENT_MISSING' | 'ERR_REDIS_OPTIONS';
+export type RedisTierErrorCode = 'ERR_REDIS_OPTIONS';
 
 /** The second tier can't be set up. What happens to Redis later is no error: it is left out until it is back. */
 export class RedisTierError extends Error {
