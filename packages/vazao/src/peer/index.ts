@@ -1,2 +1,2 @@
 /** Optional packages, loaded when they are used. */
-export { loadPeer, PeerError } from './load-peer.ts';
+export { assertPeer, loadPeer, PeerError } from './load-peer.ts';

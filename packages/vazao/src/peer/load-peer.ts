@@ -29,13 +29,23 @@ export async function loadPeer<T>(name: string, why: string): Promise<T> {
     // A name that bundlers can't see: they would ask for the package of everybody.
     return (await import(/* webpackIgnore: true */ /* @vite-ignore */ name)) as T;
   } catch (cause) {
-    if (!isMissing(cause, name)) throw cause;
-    throw new PeerError(
-      name,
-      `${why} needs the package \`${name}\`, which is not installed: \`npm install ${nameWithVersion(name)}\`.`,
-      { cause },
-    );
+    throw isMissing(cause, name) ? createError(name, why, cause) : cause;
   }
+}
+
+/** The same for a package whose code is not run. Throws {@link PeerError} when it is not installed. */
+export function assertPeer(name: string, why: string): void {
+  try {
+    import.meta.resolve(name);
+  } catch (cause) {
+    throw isMissing(cause, name) ? createError(name, why, cause) : cause;
+  }
+}
+
+function createError(name: string, why: string, cause: unknown): PeerError {
+  const command = `npm install ${nameWithVersion(name)}`;
+  const message = `${why} needs the package \`${name}\`, which is not installed: \`${command}\`.`;
+  return new PeerError(name, message, { cause });
 }
 
 /** Not one that the package in its turn asks for. */

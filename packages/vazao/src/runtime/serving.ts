@@ -3,11 +3,12 @@
  *
  * Each step registers its release with the stack; the caller disposes of it at the end, and also when a later step fails.
  */
-import fastify, { type FastifyInstance } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { Cache } from '../cache/index.ts';
 import { Pool } from '../db/index.ts';
 import type { Feed } from '../feed/index.ts';
 import { type CacheValue, vazaoPlugin } from '../http/index.ts';
+import { loadPeer } from '../peer/index.ts';
 import type { Application } from './application.ts';
 import type { Configuration } from './configuration.ts';
 import { RuntimeError } from './errors.ts';
@@ -44,6 +45,7 @@ const DRAIN_PRODUCTION_MS = 10_000;
 /** Resolves when the application answers. Throws {@link RuntimeError}, or the reason of the signal. */
 export async function serveApplication(options: ServingOptions, acquired: AsyncDisposableStack): Promise<Serving> {
   const { application, configuration, secret, databaseUrl, feed, signal } = options;
+  const { fastify } = await loadPeer<typeof import('fastify')>('fastify', 'Serving an application');
   const cache = new Cache<CacheValue>({ feed, sizeMaxBytes: configuration.cacheSizeMaxBytes });
   const db = new Pool({
     connectionString: databaseUrl,

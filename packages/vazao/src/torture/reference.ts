@@ -2,8 +2,9 @@
  * The application without a cache, without Vazão's pool and without its plugin: what its answers have to be equal to. It runs
  * in this process and listens to nobody.
  */
-import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import pg from 'pg';
+import { loadPeer } from '../peer/index.ts';
 import type { Application, ApplicationContext } from '../runtime/application.ts';
 
 export interface Reference extends AsyncDisposable {
@@ -29,6 +30,7 @@ export async function createReference(
     application_name: 'torture reference',
   });
   db.on('error', () => {}); // an idle connection was lost: the pool opens another
+  const { fastify } = await loadPeer<typeof import('fastify')>('fastify', 'Torture');
   const app = fastify();
   const context: ApplicationContext = { db, environment: 'production', secret };
   await identify(app, application, context);
