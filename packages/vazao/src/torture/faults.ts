@@ -22,8 +22,11 @@ export interface FaultSchedulerOptions {
   readonly signal: AbortSignal;
 }
 
-/** Before each fault of a lane. With few kinds it is longer: something has to be cached between two of a kind. */
-const PAUSE_MAX_MS = 500;
+/**
+ * Before each fault of a lane: with two lanes each kind comes some 25 times in ten minutes. With few kinds it is longer:
+ * something has to be cached between two of a kind.
+ */
+const PAUSE_MAX_MS = 1_500;
 const PAUSE_OF_FEW_MAX_MS = 3_000;
 const FEW = 4;
 const WAIT_MS = 50;

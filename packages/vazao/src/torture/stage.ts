@@ -96,6 +96,8 @@ export async function openStage(options: StageOptions): Promise<Stage> {
     REDIS_URL: redis.url,
     WORKERS: String(WORKERS_PER_HOST),
     VAZAO_SECRET: secret,
+    // A host that was killed starts three processes; what they compile is the same each time.
+    NODE_COMPILE_CACHE: join(folder, 'compiled'),
     ...profile.environment,
   };
   const hosts: Host[] = [];
