@@ -81,8 +81,7 @@ export class Cache<V> {
   /** Answers from elsewhere can be tried against what changed since if they are known to be good up to here. */
   get coveredFrom(): bigint {
     const { coveredFrom } = this.#recent;
-    if (this.#schemaPosition > coveredFrom) return this.#schemaPosition;
-    return coveredFrom;
+    return this.#schemaPosition > coveredFrom ? this.#schemaPosition : coveredFrom;
   }
 
   /**
@@ -93,6 +92,7 @@ export class Cache<V> {
   isAhead(fill: Fill<V>): boolean {
     if (!fill.snapshot || !('replayedTo' in fill.snapshot)) return false;
     const terms = fill.statements.flatMap((statement) => statement.terms);
+    if (this.#recent.hasForgottenUnseen) return true;
     return findTouching(this.#recent.unconfirmed(fill.position), terms, this.#lineage) !== undefined;
   }
 

@@ -67,6 +67,11 @@ export class RecentCommits {
     return this.#seenUpTo;
   }
 
+  /** A commit was forgotten of which no snapshot is known to see it. */
+  get hasForgottenUnseen(): boolean {
+    return this.#forgottenUnseen.length > 0;
+  }
+
   /** No commit after this position has been forgotten. */
   get coveredFrom(): bigint {
     return this.#coveredFrom;

@@ -68,6 +68,8 @@ export interface ReplicaStandard {
 /** A connection that is not there by then never will be; and a server that is silent for longer hangs. */
 const TIMEOUT_MS = 1_000;
 export const LAG_MAX_MS = 1_000;
+/** What is replayed may hold an exclusive lock for as long as its transaction lasted; the primary is asked then. */
+const LOCK_TIMEOUT_MS = 250;
 const PROBE_READY_MS = 2_000;
 const PROBE_MIN_MS = 250;
 const PROBE_MAX_MS = 5_000;
@@ -100,6 +102,7 @@ export class Replica {
     this.#pool = new pg.Pool({
       ...connection,
       connectionTimeoutMillis: TIMEOUT_MS,
+      lock_timeout: LOCK_TIMEOUT_MS,
       Client: TrackedClient,
     } as unknown as pg.PoolConfig);
     const { hostname, port } = new URL(connection.connectionString as string);

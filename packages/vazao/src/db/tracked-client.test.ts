@@ -137,22 +137,39 @@ describe('the position of a write', () => {
     assert.ok(outer.position > 0n);
   });
 
-  test('a connection that breaks before it can be asked does not make the write a failure', async () => {
-    const client = await db.connect();
+  const breakAfterNext = (client: pg.PoolClient, how: 'keep answer' | 'lose answer'): void => {
     client.on('error', () => {});
-    const n = nextId++;
-    // The write's own connection is cut when its answer is there and the position is not yet asked for.
     const query = (client as unknown as { send(text: unknown): Promise<unknown> }).send.bind(client);
     Object.assign(client, {
       send: async (config: unknown) => {
         const result = await query(config);
         (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+        if (how === 'lose answer') throw new Error('Connection terminated unexpectedly');
         return result;
       },
     });
+  };
+
+  test('a connection that breaks before it can be asked does not make the write a failure, nor its position unknown', async () => {
+    const client = await db.connect();
+    const n = nextId++;
+    breakAfterNext(client, 'keep answer');
     const { result, position } = await trackWrites(() => client.query('insert into t values ($1)', [n]));
     assert.equal(result.rowCount, 1);
-    assert.equal(position, 0n);
+    assert.ok(await feed.waitFor(position, 5_000));
+    assert.ok((delivered.get(String(n)) as bigint) <= position);
+    client.release(true);
+  });
+
+  test('a connection that breaks before the answer: the write may be committed, and its position is told', async () => {
+    const client = await db.connect();
+    const n = nextId++;
+    breakAfterNext(client, 'lose answer');
+    const { position } = await trackWrites(async () => {
+      await assert.rejects(client.query('insert into t values ($1)', [n]), /terminated/);
+    });
+    assert.ok(await feed.waitFor(position, 5_000));
+    assert.ok((delivered.get(String(n)) as bigint) <= position);
     client.release(true);
   });
 

@@ -1,6 +1,7 @@
 /**
  * A `pg.Client` that knows what its statements may have done: written something, or changed the session. After a write
- * has been committed it asks, on the same connection, where the log stands.
+ * has been committed it asks, on the same connection, where the log stands; and on another one when this one broke
+ * meanwhile, for the write may be committed all the same.
  *
  *   nothing written ──write or unknown──► written ──idle again──► position asked, nothing written
  *                                            └──rolled back, or failed──► nothing written
@@ -13,7 +14,7 @@ import pg from 'pg';
 import { parsePosition } from '../feed/index.ts';
 import type { Analysis, Effect } from './analysis.ts';
 import { COMMITTED_POSITION_SQL, INSERTED_POSITION_SQL } from './committed-position.ts';
-import { currentContext, type WorkContext } from './context.ts';
+import { currentContext, runWithoutContext, type WorkContext } from './context.ts';
 import { answer, readStatement, readText, type Statement } from './statement.ts';
 
 type Result = pg.QueryResult & { position?: bigint };
@@ -33,7 +34,11 @@ export interface TrackedClientConfig extends pg.ClientConfig {
   readonly analysis?: Analysis | undefined;
 }
 
+/** For connecting, and for the answer, when the position is asked on a connection of its own. */
+const ELSEWHERE_TIMEOUT_MS = 1_000;
+
 export class TrackedClient extends BaseClient {
+  readonly #config: TrackedClientConfig;
   readonly #analysis: Analysis | undefined;
   /** A statement since the last idle moment may have written. */
   #wrote = false;
@@ -46,6 +51,7 @@ export class TrackedClient extends BaseClient {
 
   constructor(config: TrackedClientConfig) {
     super(config);
+    this.#config = config;
     this.#analysis = config.analysis;
   }
 
@@ -84,7 +90,10 @@ export class TrackedClient extends BaseClient {
     } catch (error) {
       await this.#ready();
       // Without a SQLSTATE it is the connection that failed, maybe after the server had committed.
-      if (!/^[0-9A-Z]{5}$/.test(String((error as { code?: unknown }).code))) this.#analysis?.writes?.lost();
+      if (!/^[0-9A-Z]{5}$/.test(String((error as { code?: unknown }).code))) {
+        this.#analysis?.writes?.lost();
+        await this.#askElsewhere(context);
+      }
       // A failed write wrote nothing. Of several statements in one text, those before the failed one may be committed.
       if (this.getTransactionStatus() === 'I') {
         if (effect === 'unknown' || this.#mayHaveCommitted) await this.#askPosition(context);
@@ -134,7 +143,33 @@ export class TrackedClient extends BaseClient {
     } catch {
       // The connection broke after the write was committed. The caller must not be told that the write failed.
       this.#analysis?.writes?.lost();
+      return await this.#askElsewhere(context);
+    }
+  }
+
+  /** Undefined when the server can't be reached: then nobody knows what became of the write. */
+  async #askElsewhere(context: WorkContext): Promise<bigint | undefined> {
+    this.#forget();
+    const client = runWithoutContext(
+      () =>
+        new pg.Client({
+          ...this.#config,
+          connectionTimeoutMillis: ELSEWHERE_TIMEOUT_MS,
+          query_timeout: ELSEWHERE_TIMEOUT_MS,
+        }),
+    );
+    client.on('error', () => {}); // the query itself tells
+    try {
+      await client.connect();
+      // How the write was committed is not known any more, so what nobody has flushed yet counts, too.
+      const { rows } = await client.query(`select ${INSERTED_POSITION_SQL} as position`);
+      const position = parsePosition(rows[0].position);
+      if (position > context.position) context.position = position;
+      return position;
+    } catch {
       return undefined;
+    } finally {
+      client.end().catch(() => {});
     }
   }
 

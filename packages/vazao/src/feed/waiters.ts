@@ -9,24 +9,26 @@ interface Waiter {
  */
 export class PositionWaiters {
   readonly #max: number;
+  /** Those that timed out stay for a while: taking each out at once would cost the square of their number when all do. */
   #waiters: Waiter[] = [];
+  #timedOut = 0;
 
   constructor(max: number) {
     this.#max = max;
   }
 
   get length(): number {
-    return this.#waiters.length;
+    return this.#waiters.length - this.#timedOut;
   }
 
   /** The nearest position that somebody waits for. */
   get first(): bigint | undefined {
-    return this.#waiters[0]?.position;
+    return this.#waiters.find(({ settled }) => !settled)?.position;
   }
 
   /** Resolves true when the position has been passed; false at the time-out, when the stream breaks, or when too many wait. */
   add(position: bigint, timeoutMs: number): Promise<boolean> {
-    if (this.#waiters.length >= this.#max) return Promise.resolve(false);
+    if (this.length >= this.#max) return Promise.resolve(false);
     return new Promise((resolve) => {
       const waiter: Waiter = {
         position,
@@ -39,7 +41,8 @@ export class PositionWaiters {
       };
       const timer = setTimeout(() => {
         waiter.settle(false);
-        this.#waiters = this.#waiters.filter((candidate) => !candidate.settled);
+        this.#timedOut++;
+        if (this.#timedOut * 2 > this.#waiters.length) this.#compact();
       }, timeoutMs);
       let index = this.#waiters.length;
       while (index > 0 && (this.#waiters[index - 1] as Waiter).position > position) index--;
@@ -51,7 +54,8 @@ export class PositionWaiters {
     let passed = 0;
     for (const waiter of this.#waiters) {
       if (waiter.position > position) break;
-      waiter.settle(true);
+      if (waiter.settled) this.#timedOut--;
+      else waiter.settle(true);
       passed++;
     }
     if (passed > 0) this.#waiters.splice(0, passed);
@@ -60,6 +64,12 @@ export class PositionWaiters {
   fail(): void {
     const waiters = this.#waiters;
     this.#waiters = [];
-    for (const waiter of waiters) waiter.settle(false);
+    this.#timedOut = 0;
+    for (const waiter of waiters) if (!waiter.settled) waiter.settle(false);
+  }
+
+  #compact(): void {
+    this.#waiters = this.#waiters.filter(({ settled }) => !settled);
+    this.#timedOut = 0;
   }
 }

@@ -10,6 +10,7 @@
  * What it may cost is bounded: one computation at a time, and a share of the time that passes.
  */
 import type { IncomingMessage } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Entry } from '../cache/index.ts';
 import type { CacheValue, HttpCache } from './lookup.ts';
@@ -45,6 +46,8 @@ export const SHARE_MAX_DEFAULT = 0.01;
 /** What may be spent at once after a quiet time. */
 const BURST_MS = 1_000;
 const FEED_WAIT_MS = 1_000;
+/** A handler that never answers would else be the last that is audited. */
+const RECOMPUTE_MAX_MS = 30_000;
 /** Whoever finds a difference looks again: a statement of the second computation may have failed or run elsewhere. */
 const LOOKS = 3;
 const SHOWN_MAX = 2_000;
@@ -118,7 +121,12 @@ export class Auditor {
   async #recompute(request: IncomingMessage): Promise<Recomputed | undefined> {
     const startedAtMs = performance.now();
     const repeat: Repeat = { code: 'audit', detail: 'A hit is computed again, to be compared.' };
-    await repeatRequest(this.#app, request, repeat, NOT_REPEATED);
+    const late = new AbortController();
+    await Promise.race([
+      repeatRequest(this.#app, request, repeat, NOT_REPEATED),
+      delay(RECOMPUTE_MAX_MS, undefined, { signal: late.signal, ref: false }).catch(() => {}),
+    ]);
+    late.abort();
     this.#spentMs += performance.now() - startedAtMs;
     return repeat.recomputed;
   }

@@ -1,6 +1,6 @@
 /** Two hosts as they run in production, each a supervisor with workers, on one database and one Redis. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -83,6 +83,27 @@ test('hosts share answers, writes end them everywhere, and without Redis everyth
     for (const { child } of runs) child.kill('SIGTERM');
     for (const { ended, output } of runs) assert.equal(await ended, 0, output.stderr);
   }
+});
+
+test('the code version counts the packages of its workspace, and none that is installed', () => {
+  const workspace = join(base, 'workspace');
+  writeApplication(join(workspace, 'apps/one'));
+  writeFileSync(join(workspace, 'apps/one/package.json'), '{}');
+  writeFileSync(join(workspace, 'package-lock.json'), '{}');
+  const shared = join(workspace, 'packages/shared');
+  const installed = join(workspace, 'node_modules/.store/node_modules/installed');
+  for (const folder of [shared, installed, join(workspace, 'node_modules/@own')])
+    mkdirSync(folder, { recursive: true });
+  writeFileSync(join(shared, 'prices.js'), 'export const price = 1');
+  writeFileSync(join(installed, 'index.js'), '1');
+  symlinkSync(shared, join(workspace, 'node_modules/@own/shared'));
+  symlinkSync(installed, join(workspace, 'node_modules/installed'));
+  const one = { name: 'one', migrations: pathToFileURL(join(workspace, 'apps/one/migrations/')) };
+  const first = findCodeVersion(undefined, one);
+  writeFileSync(join(installed, 'index.js'), '2');
+  assert.equal(findCodeVersion(undefined, one), first, 'the lock file stands for what is installed');
+  writeFileSync(join(shared, 'prices.js'), 'export const price = 2');
+  assert.notEqual(findCodeVersion(undefined, one), first);
 });
 
 test('the code version is that of the files, or VAZAO_RELEASE where it is set, for each application', () => {
