@@ -9,3 +9,15 @@ export type {
   SecondFigures,
   ServerSample,
 } from './run-result.ts';
+export {
+  bootstrapInterval,
+  checkLittlesLaw,
+  compareRuns,
+  findDegradation,
+  findKnee,
+  findLeak,
+  findTrend,
+  fitUsl,
+  predictUsl,
+  UslError,
+} from './statistics/index.ts';

@@ -12,6 +12,6 @@ export {
 export { findKnee, type Knee, type Step } from './knee.ts';
 export { type ClosedModel, checkLittlesLaw, type LittlesLawCheck } from './littles-law.ts';
 export { mean, median, quantile } from './quantile.ts';
-export { createUniform, shuffle, type Uniform } from './random.ts';
+export { createUniform } from './random.ts';
 export { condense, findTrend, type Point, type Trend } from './trend.ts';
 export { fitUsl, predictUsl, UslError, type UslFit, type UslPoint, type UslPrediction } from './usl.ts';

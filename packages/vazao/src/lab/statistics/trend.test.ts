@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createUniform } from './random.ts';
+import { createUniform, shuffle } from './random.ts';
 import { condense, findTrend, POINTS_MAX, type Point } from './trend.ts';
 
 test('p of Mann and Kendall’s test as by the normal approximation of the tables', () => {
@@ -60,3 +60,11 @@ test('more points than all pairs of which can be looked at are refused', () => {
 function points(values: readonly number[]): Point[] {
   return values.map((value, atS) => ({ atS, value }));
 }
+
+test('a shuffled order has no trend, and every value once', () => {
+  const uniform = createUniform(8);
+  const values = Array.from({ length: 40 }, (_, x) => x);
+  const shuffled = shuffle(values, uniform);
+  assert.deepEqual(new Set(shuffled), new Set(values));
+  assert.ok(findTrend(points(shuffled)).pValue > 0.01);
+});
