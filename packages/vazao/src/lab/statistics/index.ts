@@ -1,5 +1,5 @@
 export { type BootstrapOptions, bootstrapInterval, type Interval } from './bootstrap.ts';
-export { type CompareOptions, type Comparison, compareRuns, ROUNDS_MIN, type Round } from './compare-runs.ts';
+export { type CompareOptions, type Comparison, compareRuns, type Round } from './compare-runs.ts';
 export {
   type DegradationOptions,
   findDegradation,
@@ -11,7 +11,5 @@ export {
 } from './growth.ts';
 export { findKnee, type Knee, type Step } from './knee.ts';
 export { type ClosedModel, checkLittlesLaw, type LittlesLawCheck } from './littles-law.ts';
-export { mean, median, quantile } from './quantile.ts';
-export { createUniform } from './random.ts';
-export { condense, findTrend, type Point, type Trend } from './trend.ts';
+export { findTrend, type Point, type Trend } from './trend.ts';
 export { fitUsl, predictUsl, UslError, type UslFit, type UslPoint, type UslPrediction } from './usl.ts';
