@@ -7,7 +7,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import Fastify from 'fastify';
 import pg from 'pg';
 import conectades from '../../apps/conectades/src/app.ts';
-import { createIdentify, createTokens } from '../../apps/conectades/src/identidade.ts';
+import { createAcessos, createIdentify } from '../../apps/conectades/src/identidade.ts';
 import { seed } from '../../apps/conectades/src/seed.ts';
 import { startTestServer } from '../../packages/vazao/src/testing/server.ts';
 
@@ -64,8 +64,8 @@ app.addHook('onRequest', async (request) => {
   if (identity) users.set(request, identity);
 });
 await conectades.register(app, context);
-const tokens = createTokens(context);
-const admin = await tokens.signAccess({ id: 1, papel: 'admin', pessoaId: 1, organizadoraId: null });
+const acessos = createAcessos(context);
+const admin = await acessos.sign({ id: 1, papel: 'admin', pessoaId: 1, organizadoraId: null });
 const ask = async (method: 'GET' | 'POST' | 'PUT', url: string, payload?: object): Promise<void> => {
   const headers = { authorization: `Bearer ${admin}`, 'idempotency-key': `"${url}"` };
   const response = await app.inject({ method, url, headers, ...(payload && { payload }) });

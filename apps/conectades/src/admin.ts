@@ -1,6 +1,6 @@
 import type { Database } from './database.ts';
 import { USUARIOS_DE_DESENVOLVIMENTO } from './seed.ts';
-import { hashSenha, isSenhaCerta } from './senhas.ts';
+import { senhas } from './senhas.ts';
 import { inTransaction } from './transaction.ts';
 
 const ADMIN_PASSWORD_LENGTH_MIN = 12;
@@ -16,7 +16,7 @@ export async function prepararProducao(db: Database, adminPassword: string | und
   );
   for (const { username, senha_hash } of rows) {
     const conhecida = USUARIOS_DE_DESENVOLVIMENTO.find((usuario) => usuario.username === username);
-    if (conhecida && (await isSenhaCerta(conhecida.senha, senha_hash))) {
+    if (conhecida && (await senhas.verify(conhecida.senha, senha_hash)).matches) {
       throw new Error(
         `User "${username}" still has the development password, which is public. Change it or deactivate the user.`,
       );
@@ -33,7 +33,7 @@ async function criarAdmin(db: Database, adminPassword: string | undefined): Prom
       `There is no administrator yet. Set ADMIN_PASSWORD (at least ${ADMIN_PASSWORD_LENGTH_MIN} characters) for the first start.`,
     );
   }
-  const senhaHash = await hashSenha(adminPassword);
+  const senhaHash = await senhas.hash(adminPassword);
   await inTransaction(db, async (client) => {
     // Several workers start at once; one of them creates the user.
     await client.query("select pg_advisory_xact_lock(hashtext('conectades first administrator'))");

@@ -8,7 +8,7 @@ import {
   type TestPlatform,
 } from '../../../packages/vazao/src/testing/platform.ts';
 import conectades from './app.ts';
-import { createIdentify, createTokens } from './identidade.ts';
+import { createAcessos, createIdentify } from './identidade.ts';
 import { seed } from './seed.ts';
 import { migrate, SECRET, SIZES, USUARIOS } from './testing/test-app.ts';
 
@@ -16,9 +16,9 @@ let database: TestDatabase;
 let platform: TestPlatform;
 let origin: string;
 
-const tokens = createTokens({ secret: SECRET });
+const acessos = createAcessos({ secret: SECRET });
 const cabecalhos = async (como: keyof typeof USUARIOS | undefined): Promise<Record<string, string>> =>
-  como ? { authorization: `Bearer ${await tokens.signAccess(USUARIOS[como])}` } : {};
+  como ? { authorization: `Bearer ${await acessos.sign(USUARIOS[como])}` } : {};
 const ler = async (path: string, como?: keyof typeof USUARIOS): Promise<TestAnswer> =>
   platform.get(path, await cabecalhos(como));
 const doar = async (campanhaId: number, valor: string): Promise<Response> =>

@@ -1,18 +1,12 @@
 /**
- * Who is asking: tokens signed with the platform's secret (HS256). An access token and a refresh token differ in `typ` and in
- * audience, and both are checked, with the algorithm and the issuer, so that neither passes for the other (RFC 8725).
+ * Who is asking: access tokens signed with a key that is derived from the platform's secret.
  *
  * A role is read from the token, so what an administrator takes away lasts at most as long as the access token.
  */
-import { createSecretKey, type KeyObject } from 'node:crypto';
 import type { FastifyRequest, preHandlerAsyncHookHandler } from 'fastify';
-import { errors, jwtVerify, SignJWT } from 'jose';
 import type { ApplicationContext, Identify, Identity } from 'vazao';
+import { createTokens, deriveTokenKey, identifyByToken, type Tokens } from 'vazao/security';
 import { Problema } from './errors.ts';
-
-const ISSUER = 'conectades';
-const ACCESS = { typ: 'at+jwt', audience: 'conectades:api', seconds: 15 * 60 } as const;
-const REFRESH = { typ: 'refresh+jwt', audience: 'conectades:refresh', seconds: 7 * 24 * 60 * 60 } as const;
 
 const PAPEIS = ['admin', 'organizadora', 'doador'] as const;
 export type Papel = (typeof PAPEIS)[number];
@@ -26,52 +20,33 @@ export interface Usuario {
   readonly organizadoraId: number | null;
 }
 
-export interface Tokens {
-  sign(usuario: Usuario): Promise<{ access: string; refresh: string }>;
-  signAccess(usuario: Usuario): Promise<string>;
-  /** The user's id. Throws {@link Problema} when the token does not hold. */
-  verifyRefresh(token: string): Promise<number>;
+export interface Acessos {
+  sign(usuario: Usuario): Promise<string>;
 }
 
-export function createTokens({ secret }: Pick<ApplicationContext, 'secret'>): Tokens {
-  const key = createSecretKey(secret, 'utf8');
-  const signAccess = (usuario: Usuario): Promise<string> =>
-    sign(key, ACCESS, usuario.id, {
-      papel: usuario.papel,
-      pessoa_id: usuario.pessoaId,
-      organizadora_id: usuario.organizadoraId,
-    });
+export function createAcessos(context: Pick<ApplicationContext, 'secret'>): Acessos {
+  const tokens = createAccessTokens(context);
   return {
-    signAccess,
-    async sign(usuario) {
-      return { access: await signAccess(usuario), refresh: await sign(key, REFRESH, usuario.id, {}) };
-    },
-    async verifyRefresh(token) {
-      const { sub } = await verify(key, REFRESH, token).catch((cause) => {
-        throw cause instanceof errors.JOSEError ? new Problema('token_invalido', undefined, { cause }) : cause;
-      });
-      return Number(sub);
-    },
+    sign: (usuario) =>
+      tokens.sign(String(usuario.id), {
+        papel: usuario.papel,
+        pessoa_id: usuario.pessoaId,
+        organizadora_id: usuario.organizadoraId,
+      }),
   };
 }
 
 /** What the platform calls for every request with an `Authorization` header. A proof that does not hold is an anonymous caller. */
-export function createIdentify({ secret }: Pick<ApplicationContext, 'secret'>): Identify {
-  const key = createSecretKey(secret, 'utf8');
-  return {
-    headers: ['authorization'],
-    async user({ authorization }) {
-      const token = /^Bearer ([\w-]+\.[\w-]+\.[\w-]+)$/i.exec(authorization ?? '')?.[1];
-      if (token === undefined) return undefined;
-      try {
-        const { sub, exp, papel, pessoa_id, organizadora_id } = await verify(key, ACCESS, token);
-        return { id: String(sub), expiresAt: Number(exp) * 1000, papel, pessoa_id, organizadora_id } as Identity;
-      } catch (error) {
-        if (error instanceof errors.JOSEError) return undefined;
-        throw error;
-      }
-    },
-  };
+export function createIdentify(context: Pick<ApplicationContext, 'secret'>): Identify {
+  return identifyByToken(
+    createAccessTokens(context),
+    ({ sub, papel, pessoa_id, organizadora_id }): Identity => ({ id: sub, papel, pessoa_id, organizadora_id }),
+  );
+}
+
+function createAccessTokens({ secret }: Pick<ApplicationContext, 'secret'>): Tokens {
+  const keys = [deriveTokenKey(secret, 'conectades access')] as const;
+  return createTokens({ issuer: 'conectades', audience: 'conectades:api', keys });
 }
 
 /** The user, or undefined for an anonymous caller. In a cached handler this makes the answer per user. */
@@ -107,27 +82,3 @@ export function podeEditarOrganizadora(usuario: Usuario | undefined, organizador
 
 /** Marks a route as needing a token in the OpenAPI document. */
 export const COM_TOKEN: readonly { [scheme: string]: readonly string[] }[] = [{ token: [] }];
-
-type Kind = typeof ACCESS | typeof REFRESH;
-
-function sign(key: KeyObject, kind: Kind, usuarioId: number, claims: Record<string, unknown>): Promise<string> {
-  return new SignJWT(claims)
-    .setProtectedHeader({ alg: 'HS256', typ: kind.typ })
-    .setSubject(String(usuarioId))
-    .setIssuer(ISSUER)
-    .setAudience(kind.audience)
-    .setIssuedAt()
-    .setExpirationTime(`${kind.seconds}s`)
-    .sign(key);
-}
-
-async function verify(key: KeyObject, kind: Kind, token: string): Promise<Record<string, unknown>> {
-  const { payload } = await jwtVerify(token, key, {
-    algorithms: ['HS256'],
-    issuer: ISSUER,
-    audience: kind.audience,
-    typ: kind.typ,
-    requiredClaims: ['sub', 'exp', 'iat'],
-  });
-  return payload;
-}

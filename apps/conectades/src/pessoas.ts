@@ -12,7 +12,7 @@ import { Problema, respostasDeErro } from './errors.ts';
 import type { App } from './http.ts';
 import { COM_TOKEN, exigir, getUsuario, type Usuario } from './identidade.ts';
 import { CORPO_BYTES_MAX, ComId, Id, Instante, NumeroDaPagina, paginaDe, Texto, Uf } from './schemas.ts';
-import { hashSenha } from './senhas.ts';
+import { senhas } from './senhas.ts';
 import { inTransaction } from './transaction.ts';
 
 const ouNulo = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
@@ -144,7 +144,7 @@ export function pessoas(app: App, { db }: ApplicationContext): void {
         const errors = [{ campo: '/cpf', mensagem: 'tem dígitos verificadores errados' }];
         throw new Problema('requisicao_invalida', undefined, { errors });
       }
-      const senhaHash = acesso && (await hashSenha(acesso.password)); // slow: not while a transaction is open
+      const senhaHash = acesso && (await senhas.hash(acesso.password)); // slow: not while a transaction is open
       const row = await inTransaction(db, async (client) => {
         const { rows } = await client.query<PessoaRow>(
           `insert into pessoas (nome, nome_publico, email, cidade, uf, cpf) values ($1, $2, $3, $4, $5, $6)

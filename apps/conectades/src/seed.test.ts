@@ -5,7 +5,7 @@ import { prepararProducao } from './admin.ts';
 import type { Client } from './database.ts';
 import { type SeedSizes, seed } from './seed.ts';
 import { zipf } from './seed-zipf.ts';
-import { hashSenha, isSenhaCerta } from './senhas.ts';
+import { senhas } from './senhas.ts';
 import { migrate } from './testing/test-app.ts';
 
 const SIZES: SeedSizes = { organizadoras: 5, campanhas: 60, pessoas: 200, doacoes: 3_000 };
@@ -77,9 +77,9 @@ describe('production', () => {
     await Promise.all([1, 2, 3].map(() => prepararProducao(pool, 'uma senha bem longa')));
     const { rows } = await pool.query("select senha_hash from usuarios where papel = 'admin'");
     assert.equal(rows.length, 1);
-    assert.ok(await isSenhaCerta('uma senha bem longa', rows[0].senha_hash));
+    assert.ok((await senhas.verify('uma senha bem longa', rows[0].senha_hash)).matches);
     await prepararProducao(pool, undefined); // later starts need no password
-    await pool.query("update usuarios set senha_hash = $1 where username = 'admin'", [await hashSenha('admin123')]);
+    await pool.query("update usuarios set senha_hash = $1 where username = 'admin'", [await senhas.hash('admin123')]);
     await assert.rejects(prepararProducao(pool, undefined), /development password/);
   });
 });

@@ -10,7 +10,7 @@ import type { Client } from './database.ts';
 import { abreviarNome } from './pessoas.ts';
 import { cidadeComUf, descricao, nomeDeOrganizadora, tituloDeCampanha } from './seed-textos.ts';
 import { type Distribuicao, zipf } from './seed-zipf.ts';
-import { hashSenha } from './senhas.ts';
+import { senhas } from './senhas.ts';
 
 export interface SeedSizes {
   readonly organizadoras: number;
@@ -66,7 +66,7 @@ export async function seed(client: Client, progress: Progress, sizes: SeedSizes 
 async function hashSenhas(): Promise<string[]> {
   return Promise.all(
     USUARIOS_DE_DESENVOLVIMENTO.map(({ username, senha }) =>
-      hashSenha(senha, createHash('sha256').update(`conectades ${username}`).digest().subarray(0, 16)),
+      senhas.hash(senha, createHash('sha256').update(`conectades ${username}`).digest().subarray(0, 16)),
     ),
   );
 }

@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
-import { createSecretKey } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
-import { SignJWT, UnsecuredJWT } from 'jose';
+import { createPasswords, createTokens, deriveTokenKey } from 'vazao/security';
 import { createIdentify } from './identidade.ts';
-import { hashSenha, isSenhaCerta } from './senhas.ts';
 import { createTestApp, SECRET, type TestApp } from './testing/test-app.ts';
 
 let teste: TestApp;
@@ -25,32 +23,15 @@ describe('identity', () => {
   const renovar = (refresh: string) => ({ method: 'POST', url: '/api/token/refresh/', payload: { refresh } }) as const;
   const com = (token: string) => ({ url: MINHAS, headers: { authorization: `Bearer ${token}` } });
 
-  interface Forgery {
-    readonly secret?: string;
-    readonly alg?: string;
-    readonly typ?: string;
-    readonly issuer?: string;
-    readonly audience?: string;
-    readonly expires?: string;
-  }
-
-  function forge(forgery: Forgery = {}): Promise<string> {
-    const {
-      secret = SECRET,
-      alg = 'HS256',
-      typ = 'at+jwt',
-      issuer = 'conectades',
-      audience = 'conectades:api',
-      expires = '1h',
-    } = forgery;
-    return new SignJWT({ papel: 'admin', pessoa_id: 1, organizadora_id: null })
-      .setProtectedHeader({ alg, typ })
-      .setSubject('1')
-      .setIssuer(issuer)
-      .setAudience(audience)
-      .setIssuedAt()
-      .setExpirationTime(expires)
-      .sign(createSecretKey(secret, 'utf8'));
+  /** A token that the platform made with our secret, but for another purpose or audience. */
+  function forge({
+    secret = SECRET,
+    purpose = 'conectades access',
+    issuer = 'conectades',
+    audience = 'conectades:api',
+  }) {
+    const claims = { papel: 'admin', pessoa_id: 1, organizadora_id: null };
+    return createTokens({ issuer, audience, keys: [deriveTokenKey(secret, purpose)] }).sign('1', claims);
   }
 
   describe('tokens', () => {
@@ -85,14 +66,21 @@ describe('identity', () => {
       await teste.esperarErro('nao_autenticado', com(refresh));
       await teste.esperarErro('token_invalido', renovar(access));
       const renewed = (await teste.pedir(renovar(refresh))).json();
-      assert.deepEqual(Object.keys(renewed), ['access']);
+      assert.deepEqual(Object.keys(renewed), ['access', 'refresh']);
       assert.equal((await teste.pedir(com(renewed.access))).statusCode, 200);
     });
 
+    it('of refresh that are used twice end all that came of them', async () => {
+      const { refresh } = await entrar();
+      const renewed = (await teste.pedir(renovar(refresh))).json();
+      await teste.esperarErro('token_invalido', renovar(refresh));
+      await teste.esperarErro('token_invalido', renovar(renewed.refresh));
+    });
+
     it('are not renewed for a user who was deactivated, and carry the role of the moment', async () => {
-      const { refresh } = await entrar('doador4');
+      const first = await entrar('doador4');
       await teste.database.pool.query("update usuarios set papel = 'admin' where username = 'doador4'");
-      const { access } = (await teste.pedir(renovar(refresh))).json();
+      const { access, refresh } = (await teste.pedir(renovar(first.refresh))).json();
       const identity = await createIdentify({ secret: SECRET }).user({ authorization: `Bearer ${access}` });
       assert.equal(identity?.papel, 'admin');
       await teste.database.pool.query("update usuarios set ativo = false where username = 'doador4'");
@@ -100,25 +88,24 @@ describe('identity', () => {
     });
 
     it('that were forged are those of an anonymous caller', async () => {
-      assert.equal((await teste.pedir(com(await forge()))).statusCode, 200); // the forger's tool works with the right key
-      const forgeries: Forgery[] = [
+      assert.equal((await teste.pedir(com(await forge({})))).statusCode, 200); // the forger's tool works with the right key
+      for (const forgery of [
         { secret: 'another secret, which is just as long as ours' },
-        { alg: 'HS512' },
-        { typ: 'JWT' },
-        { typ: 'refresh+jwt' },
+        { purpose: 'conectades other' },
         { issuer: 'another' },
-        { audience: 'conectades:refresh' },
-        { expires: '-1s' },
-      ];
-      for (const forgery of forgeries) await teste.esperarErro('nao_autenticado', com(await forge(forgery)));
-      const unsigned = new UnsecuredJWT({ papel: 'admin', pessoa_id: 1 }).setSubject('1').setIssuer('conectades');
-      const none = unsigned.setAudience('conectades:api').setIssuedAt().setExpirationTime('1h').encode();
-      const [header, payload] = (await forge()).split('.');
-      for (const token of [none, `${none}x`, `${header}.${payload}.`, `${header}.${payload}`, 'x.y.z', '', 'é']) {
+        { audience: 'conectades:other' },
+      ]) {
+        await teste.esperarErro('nao_autenticado', com(await forge(forgery)));
+      }
+      const [header, payload] = (await forge({})).split('.');
+      for (const token of [`${header}.${payload}.`, `${header}.${payload}`, 'x.y.z', '', 'é']) {
         await teste.esperarErro('nao_autenticado', com(token));
         await teste.esperarErro(token === '' ? 'requisicao_invalida' : 'token_invalido', renovar(token));
       }
-      await teste.esperarErro('nao_autenticado', { url: MINHAS, headers: { authorization: `Basic ${await forge()}` } });
+      await teste.esperarErro('nao_autenticado', {
+        url: MINHAS,
+        headers: { authorization: `Basic ${await forge({})}` },
+      });
     });
 
     it('of one user give the same identity but for their end', async () => {
@@ -133,41 +120,31 @@ describe('identity', () => {
     });
   });
 
-  describe('password hashes', () => {
-    it('are argon2id in the PHC format with a salt of their own', async () => {
-      const [one, two] = await Promise.all([hashSenha('segredo'), hashSenha('segredo')]);
-      assert.match(one, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$/);
-      assert.notEqual(one, two);
-      assert.ok(await isSenhaCerta('segredo', one));
-      assert.ok(!(await isSenhaCerta('Segredo', one)));
+  describe('passwords', () => {
+    it('whose hash was made with less are hashed again when their owner logs in', async () => {
+      const { pool } = teste.database;
+      const hashOf = async (): Promise<string> =>
+        (await pool.query("select senha_hash from usuarios where username = 'doador3'")).rows[0].senha_hash;
+      const cheap = await createPasswords({ memoryKiB: 7_168 }).hash('doador123');
+      await pool.query("update usuarios set senha_hash = $1 where username = 'doador3'", [cheap]);
+      const credenciais = { username: 'doador3', password: 'errada' };
+      await teste.esperarErro('credenciais_invalidas', { method: 'POST', url: '/api/token/', payload: credenciais });
+      assert.equal(await hashOf(), cheap);
+      await entrar('doador3');
+      const own = await hashOf();
+      assert.match(own, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
+      await entrar('doador3');
+      assert.equal(await hashOf(), own);
     });
 
-    it('never match when there is none or it can not be read', async () => {
-      for (const hash of [undefined, '', '$argon2id$', '$argon2i$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAA$AAAA']) {
-        assert.ok(!(await isSenhaCerta('', hash)));
-      }
-    });
-
-    it('take as long for an unknown user as for a wrong password', async () => {
-      const hash = await hashSenha('segredo');
-      const median = async (senhaHash: string | undefined): Promise<number> => {
-        const times: number[] = [];
-        for (let n = 0; n < 7; n++) {
-          const start = performance.now();
-          await isSenhaCerta('errada', senhaHash);
-          times.push(performance.now() - start);
-        }
-        return times.toSorted((a, b) => a - b)[3] ?? 0;
-      };
-      const [known, unknown] = [await median(hash), await median(undefined)];
-      assert.ok(unknown > known / 3 && unknown < known * 3, `${known} ms, ${unknown} ms`);
-    });
-
-    it('are refused, and not piled up, when too many are asked for', async () => {
-      const hash = await hashSenha('segredo');
-      const results = await Promise.allSettled(Array.from({ length: 80 }, () => isSenhaCerta('segredo', hash)));
-      const refused = results.filter(({ status }) => status === 'rejected');
-      assert.ok(refused.length > 0 && refused.length < 40, String(refused.length));
+    it('are refused with 503, and not piled up, when too many log in at once', async () => {
+      const payload = { username: 'ninguem', password: 'x' };
+      const answers = await Promise.all(
+        Array.from({ length: 100 }, () => teste.pedir({ method: 'POST', url: '/api/token/', payload })),
+      );
+      const refused = answers.filter(({ statusCode }) => statusCode === 503);
+      assert.ok(refused.length > 0 && refused.every(({ headers }) => headers['retry-after'] !== undefined));
+      assert.ok(answers.some(({ statusCode }) => statusCode === 401));
     });
   });
 });

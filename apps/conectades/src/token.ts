@@ -1,10 +1,13 @@
 import Type from 'typebox';
 import type { ApplicationContext } from 'vazao';
+import { createRefreshTokens, RefreshTokenError } from 'vazao/security';
 import { Problema, respostasDeErro } from './errors.ts';
 import type { App } from './http.ts';
-import { createTokens, type Papel, type Usuario } from './identidade.ts';
+import { createAcessos, type Papel, type Usuario } from './identidade.ts';
 import { CORPO_BYTES_MAX } from './schemas.ts';
-import { isSenhaCerta } from './senhas.ts';
+import { senhas } from './senhas.ts';
+
+const Par = Type.Object({ access: Type.String(), refresh: Type.String() });
 
 const Credenciais = Type.Object(
   {
@@ -26,7 +29,12 @@ const COLUMNS = 'id, papel, pessoa_id, organizadora_id, senha_hash';
 
 export function token(app: App, context: ApplicationContext): void {
   const { db } = context;
-  const tokens = createTokens(context);
+  const acessos = createAcessos(context);
+  const renovacoes = createRefreshTokens({
+    db,
+    onProblem: (error) => app.log.warn(error, 'expired refresh tokens stay for now'),
+  });
+  app.addHook('onClose', async () => renovacoes.close());
 
   app.post(
     '/api/token/',
@@ -36,7 +44,7 @@ export function token(app: App, context: ApplicationContext): void {
         tags: ['token'],
         summary: 'Troca usuário e senha por um token de acesso (15 min) e um de renovação (7 dias)',
         body: Credenciais,
-        response: { 200: Type.Object({ access: Type.String(), refresh: Type.String() }), ...respostasDeErro },
+        response: { 200: Par, ...respostasDeErro },
       },
     },
     async (request, reply) => {
@@ -44,10 +52,20 @@ export function token(app: App, context: ApplicationContext): void {
       const { rows } = await db.query<UsuarioRow>(`select ${COLUMNS} from usuarios where username = $1 and ativo`, [
         username.toLowerCase(),
       ]);
+      const [row] = rows;
       // One answer, at one price, for an unknown user and for a wrong password.
-      if (!(await isSenhaCerta(password, rows[0]?.senha_hash)) || !rows[0]) throw new Problema('credenciais_invalidas');
+      const { matches, needsRehash } = await senhas.verify(password, row?.senha_hash);
+      if (!matches || !row) throw new Problema('credenciais_invalidas');
+      if (needsRehash) {
+        // Only if nobody has changed the password meanwhile.
+        await db.query('update usuarios set senha_hash = $2 where id = $1 and senha_hash = $3', [
+          row.id,
+          await senhas.hash(password),
+          row.senha_hash,
+        ]);
+      }
       reply.header('cache-control', 'no-store');
-      return tokens.sign(toUsuario(rows[0]));
+      return { access: await acessos.sign(toUsuario(row)), refresh: await renovacoes.issue(String(row.id)) };
     },
   );
 
@@ -57,18 +75,25 @@ export function token(app: App, context: ApplicationContext): void {
       bodyLimit: CORPO_BYTES_MAX,
       schema: {
         tags: ['token'],
-        summary: 'Troca um token de renovação por um novo token de acesso',
+        summary: 'Troca um token de renovação, que só vale uma vez, por um novo par',
         body: Type.Object({ refresh: Type.String({ minLength: 1, maxLength: 2048 }) }, { additionalProperties: false }),
-        response: { 200: Type.Object({ access: Type.String() }), ...respostasDeErro },
+        response: { 200: Par, ...respostasDeErro },
       },
     },
     async (request, reply) => {
-      const id = await tokens.verifyRefresh(request.body.refresh);
+      const { subject, token: refresh } = await renovacoes.rotate(request.body.refresh).catch((cause) => {
+        throw cause instanceof RefreshTokenError ? new Problema('token_invalido', undefined, { cause }) : cause;
+      });
       // Read again: the role may have changed, and who was deactivated gets no more tokens.
-      const { rows } = await db.query<UsuarioRow>(`select ${COLUMNS} from usuarios where id = $1 and ativo`, [id]);
-      if (!rows[0]) throw new Problema('token_invalido');
+      const { rows } = await db.query<UsuarioRow>(`select ${COLUMNS} from usuarios where id = $1 and ativo`, [
+        Number(subject),
+      ]);
+      if (!rows[0]) {
+        await renovacoes.revokeAll(subject);
+        throw new Problema('token_invalido');
+      }
       reply.header('cache-control', 'no-store');
-      return { access: await tokens.signAccess(toUsuario(rows[0])) };
+      return { access: await acessos.sign(toUsuario(rows[0])), refresh };
     },
   );
 }

@@ -17,7 +17,7 @@ import {
   type Versions,
   type Writer,
 } from 'vazao/torture';
-import { createTokens, type Usuario } from './identidade.ts';
+import { createAcessos, type Usuario } from './identidade.ts';
 
 const CONTAS = [1, 2, 3] as const;
 const CAMPANHAS = [4, 5, 6] as const;
@@ -342,7 +342,7 @@ function inline({ text, values }: { text: string; values: unknown[] }): string {
 
 const entrar = (usuario: Usuario) => ({
   headers: async (secret: string) => ({
-    authorization: `Bearer ${await createTokens({ secret }).signAccess(usuario)}`,
+    authorization: `Bearer ${await createAcessos({ secret }).sign(usuario)}`,
   }),
 });
 

@@ -4,11 +4,11 @@ import Fastify, { type FastifyInstance, type InjectOptions, type LightMyRequestR
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { ApplicationContext, Identity } from 'vazao';
+import { createSecurityTables } from 'vazao/security';
 import { createTestDatabase, type TestDatabase } from '../../../../packages/vazao/src/testing/database.ts';
 import conectades from '../app.ts';
-import type { Database } from '../database.ts';
 import { ERRORS, type ErrorCode } from '../errors.ts';
-import { createIdentify, createTokens, type Usuario } from '../identidade.ts';
+import { createAcessos, createIdentify, type Usuario } from '../identidade.ts';
 import { type SeedSizes, seed } from '../seed.ts';
 
 export const SECRET = 'a secret of the tests, long enough for HS256';
@@ -59,9 +59,9 @@ export async function createTestApp(): Promise<TestApp> {
   await conectades.register(app, context);
   await app.ready();
 
-  const tokens = createTokens(context);
+  const acessos = createAcessos(context);
   const pedir = async ({ como, ...options }: Pedido): Promise<LightMyRequestResponse> => {
-    const headers = como ? { authorization: `Bearer ${await tokens.signAccess(USUARIOS[como])}` } : {};
+    const headers = como ? { authorization: `Bearer ${await acessos.sign(USUARIOS[como])}` } : {};
     const response = await app.inject({ ...options, headers: { ...headers, ...options.headers } });
     checkResponse(response, schemas);
     return response;
@@ -84,12 +84,13 @@ export async function createTestApp(): Promise<TestApp> {
   };
 }
 
-/** Runs the part of each migration before its `-- Down Migration`. */
-export async function migrate(pool: Database): Promise<void> {
+/** Runs the part of each migration before its `-- Down Migration`, and makes the platform's own tables, as the runtime does. */
+export async function migrate(pool: TestDatabase['pool']): Promise<void> {
   for (const name of (await readdir(conectades.migrations)).filter((file) => file.endsWith('.sql')).sort()) {
     const [up = ''] = (await readFile(new URL(name, conectades.migrations), 'utf8')).split('-- Down Migration');
     await pool.query(up);
   }
+  await createSecurityTables(pool);
 }
 
 /** Stands in for the platform's plugin, so that these tests are about the application alone. */

@@ -6,6 +6,7 @@
  * Each step registers its release with the stack; the caller disposes of it at the end, and also when a later step fails.
  */
 import { createFeed, type Feed, FeedError, setReplicaIdentityFull } from '../feed/index.ts';
+import { createSecurityTables } from '../http/security/index.ts';
 import type { Application } from './application.ts';
 import type { Configuration } from './configuration.ts';
 import { connectDatabase, type Database, openDatabase } from './database.ts';
@@ -88,6 +89,7 @@ async function prepareSchema(
         (await listPlainTables(client)).filter((table) => !before.has(table)),
       );
     }
+    await createSecurityTables(client);
     if (configuration.environment === 'development') await seedOnce({ client, application, onProgress, signal });
   } finally {
     await within(RELEASE_TIMEOUT_MS, client.end());
