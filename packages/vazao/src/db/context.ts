@@ -6,12 +6,18 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { FillSession } from './fill-session.ts';
+import type { Stages } from './stages.ts';
+import type { TraceContext } from './trace-context.ts';
 
 export interface WorkContext {
   /** The fill that statements are read for; undefined outside a cached handler. */
   readonly fill: FillSession | undefined;
   /** Where the log stood after the last write of this work was committed; 0 when it wrote nothing. */
   position: bigint;
+  /** Where its time goes; undefined unless somebody measures. */
+  readonly stages?: Stages | undefined;
+  /** The distributed trace that it is a part of; undefined unless its caller has named one. */
+  readonly trace?: TraceContext | undefined;
 }
 
 const storage = new AsyncLocalStorage<WorkContext>();
@@ -30,6 +36,11 @@ export function runWithoutContext<T>(work: () => T): T {
   return storage.exit(work);
 }
 
+/** A stage of the present work has ended: time that it spent waiting, or on something apart. Costs nothing unless somebody measures. */
+export function stage(name: string, durationMs: number): void {
+  storage.getStore()?.stages?.add(name, durationMs);
+}
+
 /**
  * Runs `work` and tells where the log stood after its last write, or 0 when it wrote nothing. Wait for it with
  * `feed.waitFor(position)` to be sure that no cache of this host answers with anything older.
@@ -38,7 +49,7 @@ export function runWithoutContext<T>(work: () => T): T {
  */
 export async function trackWrites<T>(work: () => PromiseLike<T>): Promise<{ result: T; position: bigint }> {
   const outer = currentContext();
-  const context: WorkContext = { fill: outer?.fill, position: 0n };
+  const context: WorkContext = { ...outer, fill: outer?.fill, position: 0n };
   try {
     // Awaited inside: a query builder does its work only when it is waited for.
     const result = await runInContext(context, async () => await work());

@@ -19,12 +19,14 @@ import { parsePosition, parseSnapshot } from '../feed/index.ts';
 import type { Template } from '../readset/index.ts';
 import type { Analysis } from './analysis.ts';
 import { COMMITTED_POSITION_SQL } from './committed-position.ts';
+import { currentContext } from './context.ts';
 import { ReplicaConflictError } from './errors.ts';
 import { HeldClient } from './held-client.ts';
 import { ReplicaTransaction } from './replica-transaction.ts';
 import type { Replicas } from './replicas.ts';
 import { sendRead } from './send-read.ts';
 import { ALL_SETTINGS_SQL, QUICK_SETTINGS_SQL } from './session-settings.ts';
+import { nameStatement } from './stages.ts';
 import type { Statement } from './statement.ts';
 import type { PooledClient } from './tracked-client.ts';
 
@@ -138,6 +140,7 @@ export class FillSession {
         result = await sendRead(held.client, statement, template, record);
       }
       record.durationMs = performance.now() - startedAt;
+      currentContext()?.stages?.addStatement(nameStatement(statement.text, statement.config.name), record.durationMs);
       return result;
     } catch (error) {
       const { code, message } = error as { code?: string; message: string };

@@ -1,7 +1,7 @@
 /** Pools that know which fill they serve and where their writes are in PostgreSQL's log. */
 export type { DeclaredFunction } from '../readset/index.ts';
 export type { Effect } from './analysis.ts';
-export { currentContext, runInContext, runWithoutContext, trackWrites, type WorkContext } from './context.ts';
+export { currentContext, runInContext, runWithoutContext, stage, trackWrites, type WorkContext } from './context.ts';
 export { ReplicaConflictError } from './errors.ts';
 export type { FillSession } from './fill-session.ts';
 export { type LeaderLockOptions, PostgresLeaderLock } from './leader-lock.ts';
@@ -10,3 +10,5 @@ export { Pool, type PoolOptions } from './pool.ts';
 export { judgeReplica, LAG_MAX_MS, type ReplicaFigures, type ReplicaRefusal } from './replica.ts';
 export { probeReplica } from './replica-probe.ts';
 export type { Schema } from './schema.ts';
+export { type Stage, Stages, type TimedStatement } from './stages.ts';
+export { createTraceContext, type TraceContext, traceHeaders } from './trace-context.ts';

@@ -16,6 +16,7 @@ import type { Analysis, Effect } from './analysis.ts';
 import { COMMITTED_POSITION_SQL, INSERTED_POSITION_SQL } from './committed-position.ts';
 import { currentContext, runWithoutContext, type WorkContext } from './context.ts';
 import { answer, readStatement, readText, type Statement } from './statement.ts';
+import { timeStatement } from './time-statement.ts';
 
 type Result = pg.QueryResult & { position?: bigint };
 
@@ -56,12 +57,18 @@ export class TrackedClient extends BaseClient {
   }
 
   override query(...args: unknown[]): unknown {
+    const context = currentContext();
+    if (!context?.stages) return this.#query(args, context);
+    return timeStatement(context.stages, args, (timed) => this.#query(timed, context));
+  }
+
+  #query(args: readonly unknown[], known: WorkContext | undefined): unknown {
     const text = readText(args[0]);
     const effect = text !== undefined && this.#analysis ? this.#analysis.effectOf(text) : 'unknown';
     if (effect === 'session' || effect === 'unknown') this.sessionUnsure = true;
     const writes = this.#analysis?.writes;
     // A write is told to a feed that asks for it, whether or not anybody asks for its position.
-    const context = currentContext() ?? (writes && { fill: undefined, position: 0n });
+    const context = known ?? (writes && { fill: undefined, position: 0n });
     if (!context) return super.query(...args);
     if (effect !== 'read' && effect !== 'transaction') this.#wrote = true;
     // pg calls back in the context of the socket: in that of whoever opened the connection, or in none.

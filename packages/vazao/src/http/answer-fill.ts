@@ -159,8 +159,9 @@ export class AnswerFill {
 
   /** Runs the rest of the request's life in the care of the fill. */
   run(proceed: () => void): void {
-    const context = { fill: this.#session, position: 0n };
     const state = this.#request[STATE];
+    state?.context.stages?.mark('cache');
+    const context = { ...state?.context, fill: this.#session, position: 0n };
     if (state) Object.assign(state, { context, observation: this.#observation });
     runInContext(context, proceed);
   }
@@ -207,7 +208,9 @@ export class AnswerFill {
       return;
     }
     const wait = (timeoutMs: number): Promise<boolean> => untilShown(this.#fill, cache, feed, timeoutMs);
+    const startedAtMs = performance.now();
     void untilToldOrSilent(feed, wait, answerWaitMaxMs).then((isTold) => {
+      this.#request[STATE]?.context.stages?.add('feed', performance.now() - startedAtMs);
       if (!isTold) this.#fill.abandon('feed-behind', 'The feed did not reach the snapshot in time.');
       this.#settle(captured);
     });

@@ -3,7 +3,9 @@ export type HttpErrorCode =
   /** The plugin must be registered before hooks, so that it can see what they read. */
   | 'ERR_HTTP_PLUGIN_ORDER'
   /** `config.cache` of a route is not what it may be. */
-  | 'ERR_HTTP_CACHE_OPTIONS';
+  | 'ERR_HTTP_CACHE_OPTIONS'
+  /** The option `timing` would show timings to everybody in production, or lacks a secret. */
+  | 'ERR_HTTP_TIMING';
 
 export class HttpError extends Error {
   readonly code: HttpErrorCode;

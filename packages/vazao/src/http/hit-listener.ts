@@ -12,6 +12,7 @@ import { type Found, type HttpCache, lookUp } from './lookup.ts';
 import type { PluginFeed } from './options.ts';
 import type { PositionTokens } from './position-token.ts';
 import { writeStoredResponse } from './stored-response.ts';
+import type { RequestTimings } from './timing/index.ts';
 
 export interface HitListenerOptions {
   readonly cache: HttpCache;
@@ -20,6 +21,7 @@ export interface HitListenerOptions {
   readonly tokens: PositionTokens;
   readonly feed: Pick<PluginFeed, 'position'>;
   readonly auditor: Auditor | undefined;
+  readonly timings: RequestTimings;
   /** While the server closes, Fastify answers everything: it tells the clients to go. */
   readonly isClosing: () => boolean;
   /** False: a HEAD route is the application's own, and so is its answer. */
@@ -33,7 +35,7 @@ export function installHitListener(server: Server | object, options: HitListener
   const handOn = (request: IncomingMessage, response: ServerResponse): void => {
     for (const listener of others) listener.call(emitter, request, response);
   };
-  const { cache, identities, hitStatus, tokens, feed, auditor, isClosing, answersHead } = options;
+  const { cache, identities, hitStatus, tokens, feed, auditor, timings, isClosing, answersHead } = options;
 
   const answer = (found: Found, request: IncomingMessage, response: ServerResponse): boolean => {
     const { entry } = found;
@@ -45,6 +47,7 @@ export function installHitListener(server: Server | object, options: HitListener
     entry.hits++;
     const condition = findField(rawHeaders, 'if-none-match');
     const own = tokens.own(carried, entry.value);
+    timings.onHit(request, response);
     writeStoredResponse(entry.value, request.method, condition, response, hitStatus.text, own);
     auditor?.sample(entry, request);
     return true;

@@ -7,4 +7,5 @@ export type { Duration, Identify, Identity, PluginFeed, RouteCacheOptions } from
 export { vazaoPlugin } from './plugin.ts';
 export type { PluginOptions } from './plugin-options.ts';
 export type { HttpSecondTier } from './second-tier.ts';
+export { createTimingToken, type RequestEvent, requestChannel, type TimingOptions } from './timing/index.ts';
 export { valueCodec } from './value-codec.ts';

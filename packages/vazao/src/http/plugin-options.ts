@@ -4,6 +4,7 @@ import type { AuditorOptions } from './auditor.ts';
 import type { HttpCache } from './lookup.ts';
 import type { Identify, PluginFeed } from './options.ts';
 import type { HttpSecondTier } from './second-tier.ts';
+import type { TimingOptions } from './timing/index.ts';
 
 export interface PluginOptions {
   readonly cache: HttpCache;
@@ -19,6 +20,8 @@ export interface PluginOptions {
   readonly audit?: Pick<AuditorOptions, 'oneIn' | 'shareMax'> | false | undefined;
   /** Serves `GET /.vazao/explain?url=…` to callers on this machine: for development. @defaultValue false */
   readonly explain?: boolean | undefined;
+  /** Shows where the time of a request goes, to those who may see it. @defaultValue to nobody */
+  readonly timing?: TimingOptions | undefined;
   /** Larger answers are served and not kept. @defaultValue 1 MiB */
   readonly bodyMaxBytes?: number | undefined;
   /** After this time a computation is no longer cared for, and those who wait for it compute for themselves. @defaultValue 30 s */

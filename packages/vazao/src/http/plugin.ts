@@ -8,7 +8,7 @@
  */
 import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import fp from 'fastify-plugin';
-import { currentContext, runInContext } from '../db/index.ts';
+import { createTraceContext, currentContext, runInContext, type WorkContext } from '../db/index.ts';
 import { Auditor } from './auditor.ts';
 import { HitStatus } from './cache-status.ts';
 import { CachedGet, type CachedGetSettings } from './cached-get.ts';
@@ -24,6 +24,7 @@ import { RecentAnswers } from './recent-answers.ts';
 import { applicationOptions, assertFirst } from './registration.ts';
 import { ROUTE, STATE } from './request-state.ts';
 import { resolveRouteCacheOptions } from './route-options.ts';
+import { createVisibility, RequestTimings } from './timing/index.ts';
 
 class VazaoPlugin {
   readonly #options: PluginOptions;
@@ -36,6 +37,7 @@ class VazaoPlugin {
   /** Undefined unless answers are to be explained. */
   readonly #recent: RecentAnswers | undefined;
   readonly #auditor: Auditor | undefined;
+  readonly #timings: RequestTimings;
   /** The application has a `rewriteUrl`, which may read anything of the request unseen. */
   readonly #rewritesUrls: boolean;
   #hasConstraints = false;
@@ -54,6 +56,7 @@ class VazaoPlugin {
     this.#writeWaitMaxMs = options.writeWaitMaxMs ?? ANSWER_WAIT_MAX_MS;
     this.#recent = options.explain ? new RecentAnswers() : undefined;
     this.#auditor = audit === false ? undefined : new Auditor(app, { cache, feed, ...audit });
+    this.#timings = new RequestTimings(createVisibility(options.timing, options.secret));
     this.#rewritesUrls = applicationOptions(app)?.rewriteUrl != null;
     this.#cachedGet = {
       fill: {
@@ -90,6 +93,7 @@ class VazaoPlugin {
     }
     app.addHook('onRoute', (route) => this.#onRoute(route));
     app.addHook('onRequest', (request, reply, done) => this.#onRequest(request, reply, done));
+    this.#timings.register(app);
     app.addHook('onSend', (request, reply, _payload, done) => this.#onSend(request, reply, done));
     app.addHook('preClose', (done) => {
       this.#isClosing = true;
@@ -104,6 +108,7 @@ class VazaoPlugin {
           hitStatus: this.#hitStatus,
           tokens: this.#tokens,
           auditor: this.#auditor,
+          timings: this.#timings,
           feed: this.#options.feed,
           isClosing: () => this.#isClosing,
           answersHead: this.#withoutHead.size === 0,
@@ -133,7 +138,7 @@ class VazaoPlugin {
 
   #onRequest(request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
     const outer = currentContext();
-    const context = outer?.fill?.isOpen ? outer : { fill: undefined, position: 0n };
+    const context = outer?.fill?.isOpen ? outer : this.#createContext(request, reply);
     request[STATE] = {
       context,
       outer: outer === context ? undefined : outer,
@@ -158,6 +163,13 @@ class VazaoPlugin {
     else enter(caller);
   }
 
+  #createContext(request: FastifyRequest, reply: FastifyReply): WorkContext {
+    const { traceparent, tracestate } = request.raw.headers;
+    const trace = traceparent === undefined ? undefined : createTraceContext(String(traceparent), tracestate);
+    if (trace) request.log = reply.log = request.log.child({ traceId: trace.traceId });
+    return { fill: undefined, position: 0n, stages: this.#timings.begin(request, reply), trace };
+  }
+
   /** Waits, bounded, until the feed has passed what the request wrote: the next read by anyone on this host shows it. */
   #onSend(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
     const state = request[STATE];
@@ -176,7 +188,11 @@ class VazaoPlugin {
     reply.header('set-cookie', this.#tokens.cookie(token));
     const { feed } = this.#options;
     const wait = (timeoutMs: number): Promise<boolean> => feed.waitFor(position, timeoutMs);
-    void untilToldOrSilent(feed, wait, this.#writeWaitMaxMs).then(() => done());
+    const startedAtMs = performance.now();
+    void untilToldOrSilent(feed, wait, this.#writeWaitMaxMs).then(() => {
+      state?.context.stages?.add('feed', performance.now() - startedAtMs);
+      done();
+    });
   }
 
   /** What a handler saw that is not cached, for a client that carries what it has seen from answer to answer. */

@@ -75,6 +75,7 @@ export async function serveApplication(options: ServingOptions, acquired: AsyncD
       audit: configuration.cacheAuditOneIn > 0 && { oneIn: configuration.cacheAuditOneIn },
       identify: application.identify?.(context),
       explain: configuration.environment === 'development',
+      timing: { visibleTo: configuration.environment === 'development' ? 'everybody' : 'token' },
     });
     await application.register(app, context);
     const { source, passedOver = [] } = feed.status();
