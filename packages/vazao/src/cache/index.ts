@@ -1,9 +1,12 @@
 /** Entries, fills, and the index from changes to entries. Knows nothing of HTTP. */
 export { Cache } from './cache.ts';
 export type { Drop } from './drop.ts';
+export { type Duration, parseDuration } from './duration.ts';
 export type { Entry, StatementRecord } from './entry.ts';
+export { type ExplainedDrop, type ExplainedStatement, explainDrop, explainStatement } from './explain.ts';
 export type { CacheFigures } from './figures.ts';
 export { type Completed, type CompleteOptions, Fill, type FillOutcome, type Joined, type NotStored } from './fill.ts';
 export { type CacheFeed, type CacheOptions, SIZE_MAX_BYTES_DEFAULT } from './options.ts';
+export { BYPASS_MS, isPassing } from './reasons.ts';
 export { isShown, untilShown } from './shown.ts';
 export type { Lineage } from './touched.ts';

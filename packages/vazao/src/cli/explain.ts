@@ -1,5 +1,6 @@
 /** `vazao explain <url>`: asks the running server, and prints what it says for people. */
-import type { ExplainedDrop, ExplainedEntry, ExplainedStatement, Explanation } from '../http/index.ts';
+import type { ExplainedDrop, ExplainedStatement } from '../cache/index.ts';
+import type { ExplainedEntry, Explanation } from '../http/index.ts';
 import { readConfiguration } from '../runtime/configuration.ts';
 import { describeError, RuntimeError } from '../runtime/errors.ts';
 import { urlOf } from '../runtime/listen.ts';

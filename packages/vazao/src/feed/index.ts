@@ -29,4 +29,5 @@ export {
   seesTransaction,
 } from './snapshot.ts';
 export type { FeedSource, FeedState, FeedStatus, PassedOver } from './status.ts';
+export { untilToldOrSilent } from './told-or-silent.ts';
 export type { WriteSink } from './write-sink.ts';

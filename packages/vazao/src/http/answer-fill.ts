@@ -3,13 +3,13 @@
  * response, and decides what is written and what is kept.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type Entry, type Fill, isShown, type NotStored, untilShown } from '../cache/index.ts';
+import { BYPASS_MS, type Entry, type Fill, isPassing, isShown, type NotStored, untilShown } from '../cache/index.ts';
 import type { Ticket } from '../cache/redis/index.ts';
 import { type FillSession, type Pool, runInContext } from '../db/index.ts';
+import { untilToldOrSilent } from '../feed/index.ts';
 import { bypassStatus, missStatus, staleStatus } from './cache-status.ts';
 import { Capture } from './capture.ts';
 import type { FacetValue } from './facets.ts';
-import { untilToldOrSilent } from './feed-wait.ts';
 import type { KnownIdentity } from './identities.ts';
 import { type CacheValue, type Found, growTree, type HttpCache } from './lookup.ts';
 import { Observation } from './observation.ts';
@@ -48,39 +48,10 @@ export interface FillSettings {
 const STATUSES_STORED = new Set([200, 203, 204, 300, 301, 308, 404, 410]);
 
 /**
- * Reasons that lie in the moment and not in the handler: the next request may well be cached, so it is not told to
- * pass by.
- */
-const PASSING_REASONS = new Set([
-  'audit',
-  'replica-conflict',
-  'changed',
-  'contended',
-  'epoch',
-  'feed-behind',
-  'given-up',
-  'not-fresh',
-  'position',
-  'suspect',
-  'too-long',
-  'failed',
-  'status',
-  'catalog',
-  'session-state',
-  'statement-failed',
-  'unfinished',
-  'client-left',
-  'connection-lost',
-]);
-
-/**
  * What need not wait until the feed has told it: it is for a client that carries what it has seen, or for nobody.
  * Whoever is served past the cache for another reason may carry nothing, and would be shown something older next.
  */
 const LEAVING_EARLY = new Set(['position', 'audit']);
-
-/** For how long requests for a key are not held up by one another after its answer proved uncacheable. */
-const BYPASS_MS = 10_000;
 
 export class AnswerFill {
   readonly #settings: FillSettings;
@@ -272,7 +243,7 @@ export class AnswerFill {
     const why = completed.stored ? undefined : completed.why;
     const status = this.#bypass ?? missStatus(this.#found.path.length > 0, why ? { notStored: why.code } : 'stored');
     // An answer that may not be kept goes out as the application made it, down to its own Cache-Control and cookies.
-    if (why && (!PASSING_REASONS.has(why.code) || why.code === 'failed' || why.code === 'status'))
+    if (why && (!isPassing(why.code) || why.code === 'failed' || why.code === 'status'))
       this.#passThrough(captured, status, seen);
     else {
       writeOwnHeaders(this.#reply.raw, captured.headers, this.#observation.requestId);
@@ -343,7 +314,7 @@ export class AnswerFill {
   #noteBypass(key: string, why: NotStored): void {
     // A client that chooses its id could choose one that every answer holds, and so turn the others away.
     if (why.code === 'request-id' && this.#observation.isIdOfClient) return;
-    if (!PASSING_REASONS.has(why.code)) {
+    if (!isPassing(why.code)) {
       this.#settings.cache.note(key, { kind: 'bypass', reason: why.code }, why.code.length, BYPASS_MS);
     }
   }
@@ -360,7 +331,7 @@ export class AnswerFill {
       this.#reply.raw.setHeader('cache-status', bypassStatus(code));
     const facets = [...new Map([...this.#found.path, ...this.#observation.facets])];
     // Under the longer key: it may be too large for this caller alone.
-    if (!PASSING_REASONS.has(code)) this.#noteBypass(growTree(cache, this.#baseKey, facets), { code, detail });
+    if (!isPassing(code)) this.#noteBypass(growTree(cache, this.#baseKey, facets), { code, detail });
     if (code === 'too-large') this.#end();
     else this.#capture.pass();
   }

@@ -1,26 +1,15 @@
 /** Answers "why is this cached, or not; what is it made of; what ended it?" */
 import type { FastifyInstance } from 'fastify';
-import type { Drop, Entry, StatementRecord } from '../cache/index.ts';
+import {
+  type Entry,
+  type ExplainedDrop,
+  type ExplainedStatement,
+  explainDrop,
+  explainStatement,
+} from '../cache/index.ts';
 import { formatPosition } from '../feed/index.ts';
-import { describePredicate } from '../readset/index.ts';
 import type { CacheValue, HttpCache } from './lookup.ts';
 import type { RecentAnswers } from './recent-answers.ts';
-
-export interface ExplainedStatement {
-  readonly text: string;
-  readonly durationMs: number;
-  readonly rows: number;
-  readonly refusal: { readonly code: string; readonly detail: string } | undefined;
-  readonly terms: readonly {
-    readonly table: string;
-    readonly grain: 'row' | 'predicate' | 'table';
-    /** A conjunction: a change matters only to rows that satisfy all of them. */
-    readonly predicates: readonly string[];
-    readonly columns: readonly string[] | 'all';
-    /** What made the term the whole table. */
-    readonly coarse: string | undefined;
-  }[];
-}
 
 export interface ExplainedEntry {
   /** The parts of the request beside the URL that the answer depends on. */
@@ -48,17 +37,6 @@ export interface ExplainedAnswer {
   /** Why the answer was not kept; undefined when it was. */
   readonly notStored: { readonly code: string; readonly detail: string } | undefined;
   readonly statements: readonly ExplainedStatement[];
-}
-
-export interface ExplainedDrop {
-  readonly reason: Drop['reason'];
-  /** ISO 8601. */
-  readonly at: string;
-  readonly table: string | undefined;
-  readonly change: string | undefined;
-  readonly row: Readonly<Record<string, string | null>> | undefined;
-  readonly position: string | undefined;
-  readonly msAfterCommit: number | undefined;
 }
 
 export interface Explanation {
@@ -146,32 +124,4 @@ function stateOf(cache: HttpCache, entry: Entry<CacheValue>): ExplainedEntry['st
   if (entry.staleSinceMs !== Number.POSITIVE_INFINITY) return 'stale';
   if (!cache.isGood(entry)) return 'expired';
   return cache.isFresh() ? 'fresh' : 'unsure';
-}
-
-function explainStatement(statement: StatementRecord): ExplainedStatement {
-  return {
-    text: statement.text,
-    durationMs: statement.durationMs,
-    rows: statement.rows,
-    refusal: statement.refusal,
-    terms: statement.terms.map((term) => ({
-      table: `${term.table.schema}.${term.table.name}`,
-      grain: term.grain,
-      predicates: term.predicates.map(describePredicate),
-      columns: term.columns === 'all' ? 'all' : [...term.columns],
-      coarse: term.coarse,
-    })),
-  };
-}
-
-function explainDrop(drop: Drop): ExplainedDrop {
-  return {
-    reason: drop.reason,
-    at: new Date(drop.at).toISOString(),
-    table: drop.table,
-    change: drop.change,
-    row: drop.row,
-    position: drop.position === undefined ? undefined : formatPosition(drop.position),
-    msAfterCommit: drop.msAfterCommit,
-  };
 }

@@ -1,11 +1,10 @@
 /** The small parts: entity tags, durations, options, statuses, tokens, identities. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { type Duration, parseDuration } from '../cache/index.ts';
 import { bypassStatus, HitStatus, missStatus, staleStatus } from './cache-status.ts';
-import { parseDuration } from './duration.ts';
 import { facetValue } from './facets.ts';
 import { Identities, type KnownIdentity } from './identities.ts';
-import type { Duration } from './options.ts';
 import { PositionTokens } from './position-token.ts';
 import { resolveRouteCacheOptions } from './route-options.ts';
 import { createStoredResponse, matchesEtag } from './stored-response.ts';

@@ -1,9 +1,11 @@
 /** Cached routes for Fastify. */
+
+export type { Duration } from '../cache/index.ts';
 export type { AuditFigures } from './auditor.ts';
 export { HttpError, type HttpErrorCode } from './errors.ts';
-export type { ExplainedAnswer, ExplainedDrop, ExplainedEntry, ExplainedStatement, Explanation } from './explain.ts';
+export type { ExplainedAnswer, ExplainedEntry, Explanation } from './explain.ts';
 export type { CacheValue, HttpCache } from './lookup.ts';
-export type { Duration, Identify, Identity, PluginFeed, RouteCacheOptions } from './options.ts';
+export type { Identify, Identity, PluginFeed, RouteCacheOptions } from './options.ts';
 export { vazaoPlugin } from './plugin.ts';
 export type { PluginOptions } from './plugin-options.ts';
 export type { HttpSecondTier } from './second-tier.ts';

@@ -1,3 +1,4 @@
+import type { Duration } from '../cache/index.ts';
 import type { Feed } from '../feed/index.ts';
 import type { AuditFigures } from './auditor.ts';
 
@@ -24,9 +25,6 @@ export interface Identify {
     headers: Readonly<Record<string, string | undefined>>,
   ) => Promise<Identity | undefined> | Identity | undefined;
 }
-
-/** A length of time: milliseconds, or a number with a unit (`'500ms'`, `'2s'`, `'15m'`, `'1h'`, `'30d'`). */
-export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`;
 
 /** The `config.cache` of a route. `true` means all defaults. */
 export interface RouteCacheOptions {

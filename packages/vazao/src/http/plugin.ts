@@ -9,12 +9,12 @@
 import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import fp from 'fastify-plugin';
 import { createTraceContext, currentContext, runInContext, type WorkContext } from '../db/index.ts';
+import { untilToldOrSilent } from '../feed/index.ts';
 import { Auditor } from './auditor.ts';
 import { HitStatus } from './cache-status.ts';
 import { CachedGet, type CachedGetSettings } from './cached-get.ts';
 import { HttpError } from './errors.ts';
 import { registerExplain } from './explain.ts';
-import { untilToldOrSilent } from './feed-wait.ts';
 import { installHitListener } from './hit-listener.ts';
 import { Identities, type KnownIdentity } from './identities.ts';
 import type { HttpCache } from './lookup.ts';

@@ -1,7 +1,7 @@
 /** `config.cache` of a route, checked when the route is registered. */
-import { parseDuration } from './duration.ts';
+import { type Duration, parseDuration } from '../cache/index.ts';
 import { HttpError } from './errors.ts';
-import type { Duration, RouteCacheOptions } from './options.ts';
+import type { RouteCacheOptions } from './options.ts';
 
 export interface ResolvedRouteCacheOptions {
   readonly ttlMs: number | undefined;

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { PluginFeed } from './options.ts';
+import type { Feed } from './feed.ts';
 
 /** How long one wait is, before it is asked whether the feed is still fresh. */
 const STEP_MS = 50;
@@ -11,7 +11,7 @@ const STEP_MS = 50;
  * @returns whether it has been told. False while the feed is fresh only at the bound.
  */
 export async function untilToldOrSilent(
-  feed: Pick<PluginFeed, 'isFresh'>,
+  feed: Pick<Feed, 'isFresh'>,
   wait: (timeoutMs: number) => Promise<boolean>,
   maxMs: number,
 ): Promise<boolean> {
