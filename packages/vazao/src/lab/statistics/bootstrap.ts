@@ -23,7 +23,7 @@ export interface BootstrapOptions {
 }
 
 export const CONFIDENCE_DEFAULT = 0.95;
-const RESAMPLES_DEFAULT = 4_000;
+export const RESAMPLES_DEFAULT = 4_000;
 
 /**
  * A bootstrap confidence interval of any statistic (Efron and Tibshirani, *An Introduction to the Bootstrap*, 1993: chapter 13 for

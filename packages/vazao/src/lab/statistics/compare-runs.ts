@@ -1,5 +1,12 @@
-import { type BootstrapOptions, bootstrapInterval, CONFIDENCE_DEFAULT, type Interval } from './bootstrap.ts';
-import { median } from './quantile.ts';
+import {
+  type BootstrapOptions,
+  bootstrapInterval,
+  CONFIDENCE_DEFAULT,
+  type Interval,
+  RESAMPLES_DEFAULT,
+} from './bootstrap.ts';
+import { median, quantile } from './quantile.ts';
+import { createUniform } from './random.ts';
 
 /** What two candidates gave in one round, taken one after the other on the same machine. */
 export interface Round {
@@ -36,17 +43,51 @@ export const ROUNDS_MIN = 5;
  * what disturbed a round disturbs both. Rounds with a value that isn't a positive number are left out.
  */
 export function compareRuns(rounds: readonly Round[], options: CompareOptions): Comparison {
-  const { better, nameA, nameB, confidence = CONFIDENCE_DEFAULT } = options;
-  const usable = rounds.filter(({ a, b }) => a > 0 && b > 0 && Number.isFinite(a) && Number.isFinite(b));
-  const ratioOf = (some: readonly Round[]): number => {
-    const ratio = median(some.map(({ a }) => a)) / median(some.map(({ b }) => b));
-    return better === 'more' ? ratio : 1 / ratio;
-  };
-  const ratio = ratioOf(usable);
-  const interval = bootstrapInterval(usable, ratioOf, options);
-  const told = { confidence, rounds: usable.length };
-  if (usable.length < ROUNDS_MIN) {
-    const sentence = `no difference shown between ${nameA} and ${nameB}: ${usable.length} rounds, and a verdict needs ${ROUNDS_MIN}`;
+  const usable = rounds.filter(({ a, b }) => isUsable(a) && isUsable(b));
+  const ratioOf = (some: readonly Round[]): number =>
+    ratioOfMedians(
+      some.map(({ a }) => a),
+      some.map(({ b }) => b),
+      options.better,
+    );
+  return conclude(ratioOf(usable), bootstrapInterval(usable, ratioOf, options), usable.length, options);
+}
+
+/**
+ * The same for values that were not taken in turns: a run and its baseline of another day. What the machine did differently on that day is
+ * in the ratio, too. Each side is drawn from for itself.
+ */
+export function compareIndependent(a: readonly number[], b: readonly number[], options: CompareOptions): Comparison {
+  const [some, others] = [a.filter(isUsable), b.filter(isUsable)];
+  const { resamples = RESAMPLES_DEFAULT, seed = 1, confidence = CONFIDENCE_DEFAULT } = options;
+  const uniform = createUniform(seed);
+  const draw = (values: readonly number[]): number[] =>
+    values.map(() => values[Math.floor(uniform() * values.length)] as number);
+  const found = Array.from({ length: resamples }, () => ratioOfMedians(draw(some), draw(others), options.better));
+  const tail = (1 - confidence) / 2;
+  const interval = { low: quantile(found, tail), high: quantile(found, 1 - tail) };
+  return conclude(
+    ratioOfMedians(some, others, options.better),
+    interval,
+    Math.min(some.length, others.length),
+    options,
+  );
+}
+
+function isUsable(value: number): boolean {
+  return value > 0 && Number.isFinite(value);
+}
+
+function ratioOfMedians(a: readonly number[], b: readonly number[], better: CompareOptions['better']): number {
+  const ratio = median(a) / median(b);
+  return better === 'more' ? ratio : 1 / ratio;
+}
+
+function conclude(ratio: number, interval: Interval, rounds: number, options: CompareOptions): Comparison {
+  const { nameA, nameB, confidence = CONFIDENCE_DEFAULT } = options;
+  const told = { confidence, rounds };
+  if (rounds < ROUNDS_MIN) {
+    const sentence = `no difference shown between ${nameA} and ${nameB}: ${rounds} rounds, and a verdict needs ${ROUNDS_MIN}`;
     return { ...told, verdict: 'no difference shown', ratio, interval, sentence };
   }
   const percent = `${Math.round(confidence * 100)} %`;

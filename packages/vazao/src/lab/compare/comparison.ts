@@ -1,0 +1,94 @@
+/** What a comparison of architectures, or of revisions, leaves behind: plain data, as a run does. */
+import { FIGURES, type FigureKind, type FigureName, figureOf } from '../figures.ts';
+import type { Criterion, Machine, RunResult } from '../run-result.ts';
+import { bootstrapInterval, type Interval } from '../statistics/bootstrap.ts';
+import { type Comparison, compareRuns } from '../statistics/compare-runs.ts';
+import { median } from '../statistics/quantile.ts';
+
+export const COMPARISON_FORMAT = 'vazao-lab-compare/1';
+
+export interface ComparisonResult {
+  readonly format: typeof COMPARISON_FORMAT;
+  readonly application: string;
+  readonly scenario: string;
+  readonly startedAt: string;
+  readonly machine: Machine;
+  readonly users: number;
+  readonly thinkMs: number;
+  /** Decides the order of the runs, and is the seed of every run. */
+  readonly seed: number;
+  readonly candidates: readonly CandidateResult[];
+  /** What was asked for and could not run, with a sentence. */
+  readonly skipped: readonly { readonly name: string; readonly why: string }[];
+  readonly criteria: readonly Criterion[];
+}
+
+export interface CandidateResult {
+  readonly name: string;
+  /** A sentence's worth: `2 workers, no cache`. */
+  readonly description: string;
+  /** One for each round, in order. */
+  readonly runs: readonly RunResult[];
+}
+
+/** A figure over the rounds. */
+export interface Summary {
+  readonly median: number;
+  readonly interval: Interval;
+  readonly rounds: number;
+}
+
+/** Runs that say something: the generator kept up. */
+export function countingRuns({ runs }: CandidateResult): readonly RunResult[] {
+  return runs.filter(({ generator }) => generator.void === undefined);
+}
+
+/** Undefined where no round measured it. */
+export function summarise(candidate: CandidateResult, name: FigureName): Summary | undefined {
+  const values = countingRuns(candidate)
+    .map((run) => figureOf(run, name))
+    .filter((value) => value !== undefined);
+  if (values.length === 0) return undefined;
+  return { median: median(values), interval: bootstrapInterval(values, median), rounds: values.length };
+}
+
+export interface PairVerdict {
+  readonly figure: FigureKind;
+  readonly a: string;
+  readonly b: string;
+  readonly comparison: Comparison;
+}
+
+/** Each candidate with every one before it, by throughput and by mean latency. Rounds in which one of the two is void are left out. */
+export function compareCandidates({ candidates, seed }: Pick<ComparisonResult, 'candidates' | 'seed'>): PairVerdict[] {
+  const verdicts: PairVerdict[] = [];
+  for (const figure of FIGURES.filter(({ name }) => name === 'throughput' || name === 'mean')) {
+    for (const [index, a] of candidates.entries()) {
+      for (const b of candidates.slice(0, index)) {
+        const rounds = a.runs.flatMap((run, round) => {
+          const other = b.runs[round];
+          if (!other || run.generator.void || other.generator.void) return [];
+          return [{ a: figureOf(run, figure.name) ?? Number.NaN, b: figureOf(other, figure.name) ?? Number.NaN }];
+        });
+        const options = { better: figure.better, nameA: a.name, nameB: b.name, seed };
+        verdicts.push({ figure, a: a.name, b: b.name, comparison: compareRuns(rounds, options) });
+      }
+    }
+  }
+  return verdicts;
+}
+
+export interface CriterionOnMedian extends Criterion {
+  readonly value: number | undefined;
+  readonly outcome: 'passed' | 'failed' | 'unknown';
+}
+
+/** The criteria on the medians over the rounds. What was not measured is not passed. */
+export function judgeCandidate(candidate: CandidateResult, criteria: readonly Criterion[]): CriterionOnMedian[] {
+  return criteria.map((criterion) => {
+    const value = summarise(candidate, criterion.metric)?.median;
+    const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = criterion;
+    const outcome = value === undefined ? 'unknown' : value >= min && value <= max ? 'passed' : 'failed';
+    return { ...criterion, value, outcome };
+  });
+}

@@ -1,0 +1,103 @@
+/** The table of scenarios: one row for each architecture, one column for each figure, with intervals. */
+import { FIGURES, type FigureKind } from '../figures.ts';
+import { showBytes, showMs, showNumber, showShare } from '../report/numbers.ts';
+import {
+  type ComparisonResult,
+  compareCandidates,
+  countingRuns,
+  judgeCandidate,
+  type Summary,
+  summarise,
+} from './comparison.ts';
+
+const COLUMNS = [
+  'timeoutRate',
+  'throughput',
+  'mean',
+  'p99',
+  'hitRate',
+  'successRate',
+  'cpuCores',
+  'rssMax',
+  'queriesPerRequest',
+] as const;
+
+export interface Table {
+  readonly head: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+}
+
+export function scenarioTable(result: ComparisonResult): Table {
+  const kinds = COLUMNS.map((name) => FIGURES.find((kind) => kind.name === name) as FigureKind);
+  const shown = kinds.filter(({ name }) => result.candidates.some((candidate) => summarise(candidate, name)));
+  return {
+    head: ['architecture', ...shown.map(({ title }) => title), 'rounds'],
+    rows: result.candidates.map((candidate) => [
+      `${candidate.name} (${candidate.description})`,
+      ...shown.map((kind) => showSummary(kind, summarise(candidate, kind.name))),
+      String(countingRuns(candidate).length),
+    ]),
+  };
+}
+
+/** Verdicts, criteria and what is missing, one sentence a line. */
+export function scenarioSentences(result: ComparisonResult): string[] {
+  const lines = compareCandidates(result).map(({ figure, comparison }) => `${figure.title}: ${comparison.sentence}`);
+  for (const candidate of result.candidates) {
+    const judged = judgeCandidate(candidate, result.criteria);
+    if (judged.length === 0) continue;
+    const words = judged.map(({ metric, min, max, value, outcome }) => {
+      const kind = FIGURES.find(({ name }) => name === metric) as FigureKind;
+      const bound = [
+        min === undefined ? '' : `≥ ${showFigure(kind, min)}`,
+        max === undefined ? '' : `≤ ${showFigure(kind, max)}`,
+      ];
+      return `${kind.title} ${showFigure(kind, value)} (${bound.join(' ').trim()}${outcome === 'passed' ? '' : `, ${outcome.toUpperCase()}`})`;
+    });
+    const meets = judged.every(({ outcome }) => outcome === 'passed');
+    lines.push(`${candidate.name} ${meets ? 'meets all criteria' : 'does not meet all criteria'}: ${words.join(', ')}`);
+    const silent = candidate.runs.length - countingRuns(candidate).length;
+    if (silent > 0)
+      lines.push(`${candidate.name}: ${silent} of ${candidate.runs.length} runs are void: the generator was late`);
+  }
+  return [...lines, ...result.skipped.map(({ name, why }) => `${name} was left out: ${why}`)];
+}
+
+export function showFigure({ unit }: FigureKind, value: number | undefined): string {
+  switch (unit) {
+    case 'share':
+      return showShare(value);
+    case 'ms':
+      return showMs(value);
+    case 'bytes':
+      return showBytes(value);
+    case 'requests/s':
+      return value === undefined ? '–' : `${showNumber(value)}/s`;
+    case 'cores':
+    case 'statements':
+      return showNumber(value);
+  }
+}
+
+function showSummary(kind: FigureKind, summary: Summary | undefined): string {
+  if (!summary) return '–';
+  const { interval, rounds } = summary;
+  const value = showFigure(kind, summary.median);
+  const [low, high] = [showFigure(kind, interval.low), showFigure(kind, interval.high)];
+  return rounds < 2 || low === high
+    ? value
+    : `${value} (${low.replace(/[^\d.,]+$/, '')}–${high.replace(/[^\d.,]+$/, '')})`;
+}
+
+/** Columns padded with spaces, for a terminal. */
+export function formatTable({ head, rows }: Table): string {
+  const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => (row[column] ?? '').length)));
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, column) =>
+        column === 0 ? cell.padEnd(widths[column] as number) : cell.padStart(widths[column] as number),
+      )
+      .join('  ')
+      .trimEnd();
+  return `${[line(head), widths.map((width) => '─'.repeat(width)).join('  '), ...rows.map(line)].join('\n')}\n`;
+}

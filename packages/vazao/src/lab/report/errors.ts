@@ -1,0 +1,3 @@
+export class LabResultsError extends Error {
+  readonly code = 'ERR_LAB_RESULTS';
+}

@@ -1,0 +1,65 @@
+/** A summary for pull requests and for bench/RESULTS.md. */
+import type { ComparisonResult } from '../compare/comparison.ts';
+import { scenarioSentences, scenarioTable, showFigure, type Table } from '../compare/table.ts';
+import { FIGURES, figureOf } from '../figures.ts';
+import type { Machine, RunResult } from '../run-result.ts';
+import type { BaselineVerdict } from './baseline.ts';
+import { escapeMarkdown } from './escape.ts';
+import { nameOf } from './junit.ts';
+import { showBytes } from './numbers.ts';
+import { explainLatency } from './why-slow.ts';
+
+const VERDICTS = { passed: '✅ passed', failed: '❌ failed', void: '⚠️ void', none: 'no criteria' } as const;
+
+export function renderMarkdown(runs: readonly RunResult[], baseline: readonly BaselineVerdict[] = []): string {
+  const head = ['run', 'verdict', ...FIGURES.map(({ title }) => title)];
+  const rows = runs.map((run) => [
+    nameOf(run),
+    VERDICTS[run.verdict],
+    ...FIGURES.map((kind) => showFigure(kind, figureOf(run, kind.name))),
+  ]);
+  const lines = runs.flatMap((run) => [
+    ...run.criteria
+      .filter(({ outcome }) => outcome !== 'passed')
+      .map(
+        ({ metric, min, max, value }) =>
+          `${nameOf(run)}: ${metric} is ${value ?? 'not measured'}, and must be ${bounds(min, max)}`,
+      ),
+    ...(run.generator.void ?? []),
+    ...explainLatency(run.samples)
+      .slice(-1)
+      .map(({ sentence }) => `${nameOf(run)}: ${sentence}`),
+  ]);
+  const judged = baseline.map(({ outcome, sentence }) => `${outcome === 'worse' ? '❌ ' : ''}${sentence}`);
+  return [heading('Load test', runs[0]?.machine), table({ head, rows }), list([...judged, ...lines])]
+    .filter(Boolean)
+    .join('\n');
+}
+
+export function renderComparisonMarkdown(result: ComparisonResult): string {
+  const { application, users, thinkMs, seed, machine } = result;
+  const title = `${escapeMarkdown(application)}: ${users} users who think ${thinkMs / 1_000} s, seed ${seed}`;
+  return [heading(title, machine), table(scenarioTable(result)), list(scenarioSentences(result))].join('\n');
+}
+
+function heading(title: string, machine: Machine | undefined): string {
+  if (!machine) return `### ${title}\n`;
+  const { cpu, cores, memoryBytes, system, node, loadAverage } = machine;
+  const words = `${cores} cores of ${cpu}, ${showBytes(memoryBytes)}, ${system}, Node ${node}, load before ${loadAverage.toFixed(1)}`;
+  return `### ${title}\n\n${escapeMarkdown(words)}\n`;
+}
+
+function table({ head, rows }: Table): string {
+  const line = (cells: readonly string[]): string => `| ${cells.map(escapeMarkdown).join(' | ')} |`;
+  return `${[line(head), `|${'---|'.repeat(head.length)}`, ...rows.map(line)].join('\n')}\n`;
+}
+
+function list(lines: readonly string[]): string {
+  return lines.length === 0 ? '' : `${lines.map((line) => `- ${escapeMarkdown(line)}`).join('\n')}\n`;
+}
+
+function bounds(min: number | undefined, max: number | undefined): string {
+  return [min === undefined ? '' : `at least ${min}`, max === undefined ? '' : `at most ${max}`]
+    .filter(Boolean)
+    .join(' and ');
+}

@@ -1,0 +1,212 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { test } from 'node:test';
+import { runInNewContext } from 'node:vm';
+import { exampleRun } from '../../testing/example-run.ts';
+import { COMPARISON_FORMAT, type ComparisonResult } from '../compare/comparison.ts';
+import type { RunResult } from '../run-result.ts';
+import { judgeAgainstBaseline } from './baseline.ts';
+import { chartsOf, percentileCurve } from './charts.ts';
+import { escapeMarkdown, escapeMarkup, escapeScript } from './escape.ts';
+import { renderHtml } from './html.ts';
+import { renderJunit } from './junit.ts';
+import { renderComparisonMarkdown, renderMarkdown } from './markdown.ts';
+import { readResults } from './read-results.ts';
+
+const require = createRequire(import.meta.url);
+const PLOT = {
+  plotScript: readFileSync(require.resolve('uplot/dist/uPlot.iife.min.js'), 'utf8'),
+  plotStyle: readFileSync(require.resolve('uplot/dist/uPlot.min.css'), 'utf8'),
+};
+const HOSTILE = `</script><img src=x onerror="alert(1)">&'|\`@all`;
+
+function comparison(): ComparisonResult {
+  const candidate = (name: string, perS: number, p50Ms: number) => ({
+    name,
+    description: `as ${name}`,
+    runs: [1, 2, 3, 4, 5, 6].map((seed) => exampleRun({ seed, perS, p50Ms, seconds: 5, architecture: name })),
+  });
+  const { machine } = exampleRun({ seconds: 1 });
+  return {
+    format: COMPARISON_FORMAT,
+    application: 'conectades',
+    scenario: 'Conectades',
+    startedAt: '2026-11-22T08:00:00.000Z',
+    machine,
+    users: 1_000,
+    thinkMs: 1_000,
+    seed: 7,
+    candidates: [candidate('single', 100, 200), candidate('workers+cache', 900, 5)],
+    skipped: [{ name: 'full', why: 'nginx is not installed.' }],
+    criteria: [
+      { metric: 'throughput', min: 500 },
+      { metric: 'mean', max: 50 },
+    ],
+  };
+}
+
+test('the page is one file: its policy forbids requests, and nothing in it names another', () => {
+  const html = renderHtml({ title: 'Load', runs: [exampleRun()], ...PLOT });
+  assert.match(html, /http-equiv="Content-Security-Policy" content="default-src 'none';/);
+  const markup = html.replaceAll(/<script[\s\S]*?<\/script>/g, '');
+  assert.doesNotMatch(markup, /<(link|iframe|object|embed|base|form)\b|\bsrc=|\bhref=|url\(|@import/i);
+  assert.equal([...html.matchAll(/<script/g)].length, 3);
+});
+
+test('names of others are text, wherever they stand', () => {
+  const run = exampleRun({ name: HOSTILE, architecture: HOSTILE, seconds: 5 });
+  const html = renderHtml({
+    title: HOSTILE,
+    runs: [{ ...run, slowest: [{ ...(run.slowest[0] as RunResult['slowest'][0]), step: HOSTILE }] }],
+    ...PLOT,
+  });
+  assert.ok(!html.includes('<img'), 'an element came through');
+  assert.equal([...html.matchAll(/<\/script>/g)].length, 3);
+  const xml = renderJunit([run]);
+  assert.ok(!xml.includes('<img') && xml.includes('&lt;img'));
+  const markdown = renderMarkdown([run]);
+  assert.ok(!/<img|@all|`/.test(markdown));
+  // A pipe would be one more cell.
+  const rows = markdown.split('\n').filter((line) => line.startsWith('|'));
+  assert.equal(new Set(rows.map((row) => row.split('|').length)).size, 1);
+});
+
+test('escapes leave nothing that a parser could take for markup', () => {
+  assert.equal(escapeMarkup(`a<b>&"'\u0000\u000b\ud800`), 'a&lt;b&gt;&amp;&quot;&#39;\ufffd\ufffd\ufffd');
+  assert.equal(JSON.parse(escapeScript(HOSTILE)), HOSTILE);
+  assert.doesNotMatch(escapeScript(`${HOSTILE}\u2028`), /[<>&\u2028]/);
+  assert.doesNotMatch(escapeMarkdown('a|b\nc `d` *e* @f <g>'), /[|\n`*@<>]/);
+});
+
+test('the script of the page draws every chart, each with a label and a unit on both axes', () => {
+  const html = renderHtml({ title: 'Load', runs: [exampleRun(), exampleRun({ seed: 2 })], ...PLOT });
+  const charts = JSON.parse(/id="charts">(.*?)<\/script>/.exec(html)?.[1] ?? '[]');
+  assert.ok(charts.length >= 12, String(charts.length));
+  const drawn = drawWithout(html, charts);
+  assert.equal(drawn.length, charts.length);
+  for (const { options, data } of drawn) {
+    for (const { label } of options.axes) assert.match(label, /\(.+\)|percentile|requests/, label);
+    assert.equal(data.length, options.series.length);
+    for (const values of data) assert.equal(values.length, data[0]?.length);
+    const shown = options.axes[0]?.values?.({}, options.axes[0]?.splits?.() ?? [0, 1]);
+    assert.ok(shown === undefined || shown.every((tick) => /^[\d.,]+ %$/.test(tick)), String(shown));
+  }
+});
+
+interface Drawn {
+  readonly options: {
+    readonly axes: readonly {
+      label: string;
+      splits?: () => number[];
+      values?: (plot: object, at: number[]) => string[];
+    }[];
+    readonly series: readonly object[];
+  };
+  readonly data: readonly (readonly number[])[];
+}
+
+/** Runs the script with a page of only what it asks for. */
+function drawWithout(html: string, charts: unknown): Drawn[] {
+  const script =
+    /<script>\s*\(\(\) => \{\s*const charts[\s\S]*?<\/script>/.exec(html)?.[0].replaceAll(/<\/?script>/g, '') ?? '';
+  const drawn: Drawn[] = [];
+  const figures = [...html.matchAll(/<figure data-chart="(\d+)"/g)].map(([, chart]) => ({
+    dataset: { chart },
+    clientWidth: 600,
+  }));
+  runInNewContext(script, {
+    document: {
+      getElementById: () => ({ textContent: JSON.stringify(charts) }),
+      querySelectorAll: () => figures,
+      documentElement: { dataset: {} },
+    },
+    getComputedStyle: () => ({ getPropertyValue: () => '#888' }),
+    matchMedia: () => ({ addEventListener() {} }),
+    addEventListener() {},
+    uPlot: class {
+      constructor(options: Drawn['options'], data: Drawn['data']) {
+        drawn.push({ options, data });
+      }
+    },
+  });
+  return drawn;
+}
+
+test('percentiles go as far as the number of requests bears', () => {
+  const run = exampleRun({ seconds: 5, p50Ms: 8 }); // 1,000 latencies
+  const { x, series } = percentileCurve([{ label: 'all', histogram: run.total.histogram }]);
+  assert.ok(Math.abs(Math.max(...x) - 3) < 1e-9, 'up to 99.9 %');
+  const median = series[0]?.values[x.findIndex((nines) => Math.abs(nines - Math.log10(2)) < 1e-9)] as number;
+  assert.ok(Math.abs(median - 8) < 0.8, String(median));
+  assert.ok(chartsOf(run).some(({ title }) => title === 'CPU of the server'));
+});
+
+test('JUnit counts what failed and what is void', () => {
+  const run = exampleRun({ perS: 300, seconds: 5 });
+  const xml = renderJunit([run, { ...run, generator: { ...run.generator, void: ['It was late.'] } }]);
+  assert.match(xml, /^<\?xml version="1\.0" encoding="UTF-8"\?>\n<testsuites/);
+  const [first, second] = [...xml.matchAll(/<testsuite name=[^>]*tests="(\d)" failures="(\d)" errors="(\d)"/g)];
+  assert.deepEqual(first?.slice(1, 4), ['3', '2', '0']);
+  assert.deepEqual(second?.slice(1, 4), ['1', '0', '1']);
+  assert.match(xml, /<error message="It was late\."\/>/);
+});
+
+test('a comparison is a table with intervals, verdicts and what was left out', () => {
+  const markdown = renderComparisonMarkdown(comparison());
+  assert.match(markdown, /\| workers\+cache \(as workers\+cache\) \| 0 % \| \d{3}\/s \(\d{3}–\d{3}\) \|/);
+  assert.match(markdown, /throughput: workers\+cache beats single by 9\.\d× \(95 %: [89]\.\d–(9|10)(\.\d)?\)/);
+  assert.match(markdown, /mean: workers\+cache beats single by \d\d× /);
+  assert.match(markdown, /workers\+cache meets all criteria/);
+  assert.match(
+    markdown,
+    /single does not meet all criteria: throughput 9\d\.\d\/s|single does not meet all criteria: throughput 1\d\d\/s/,
+  );
+  assert.match(markdown, /full was left out: nginx is not installed/);
+  const html = renderHtml({ title: 'Compare', runs: [], comparison: comparison(), ...PLOT });
+  assert.match(html, /beats single by/);
+});
+
+test('worse than the baseline is what lies beyond the tolerance with its whole interval', () => {
+  const runs = (perS: number, p50Ms: number, from = 0) =>
+    [1, 2, 3, 4, 5].map((seed) => exampleRun({ seed: seed + from, perS, p50Ms, seconds: 5 }));
+  const outcomes = (ours: RunResult[], theirs: RunResult[]) =>
+    Object.fromEntries(judgeAgainstBaseline(ours, theirs).map(({ figure, outcome }) => [figure.name, outcome]));
+  assert.deepEqual(outcomes(runs(500, 8, 10), runs(500, 8)), {
+    throughput: 'not worse',
+    mean: 'not worse',
+    p99: 'not worse',
+  });
+  assert.deepEqual(outcomes(runs(350, 8, 10), runs(500, 8)), {
+    throughput: 'worse',
+    mean: 'not worse',
+    p99: 'not worse',
+  });
+  assert.deepEqual(outcomes(runs(470, 8.3, 10), runs(500, 8)), {
+    throughput: 'not worse',
+    mean: 'not worse',
+    p99: 'not worse',
+  });
+  assert.deepEqual(outcomes(runs(500, 14, 10), runs(500, 8)), { throughput: 'not worse', mean: 'worse', p99: 'worse' });
+});
+
+test('one run against one baseline is judged by blocks, and says so; too short a run is no verdict', () => {
+  const [longer] = judgeAgainstBaseline(
+    [exampleRun({ perS: 300, seconds: 60 })],
+    [exampleRun({ perS: 500, seconds: 60, seed: 2 })],
+  );
+  assert.equal(longer?.outcome, 'worse');
+  assert.match(longer?.sentence ?? '', /the baseline beats this by 1\.\d\d× .*\[6 blocks of 10 s\]/);
+  const [shorter] = judgeAgainstBaseline([exampleRun({ perS: 300, seconds: 30 })], [exampleRun({ seconds: 60 })]);
+  assert.equal(shorter?.outcome, 'unknown');
+});
+
+test('results are read back, whichever of the forms they have; anything else is refused by name', () => {
+  const run = exampleRun({ seconds: 2 });
+  assert.equal(readResults(JSON.stringify(run), 'a').runs.length, 1);
+  assert.equal(readResults(JSON.stringify([run, run]), 'a').runs.length, 2);
+  assert.equal(readResults(JSON.stringify(comparison()), 'a').runs.length, 12);
+  for (const text of ['', '[]', 'null', '{"format":"other/1"}', '[{}]']) {
+    assert.throws(() => readResults(text, 'old.json'), { code: 'ERR_LAB_RESULTS', message: /^old\.json holds no / });
+  }
+});
