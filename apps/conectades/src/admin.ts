@@ -1,4 +1,4 @@
-import type { Database } from './database.ts';
+import type { Client, Database } from './database.ts';
 import { USUARIOS_DE_DESENVOLVIMENTO } from './seed.ts';
 import { senhas } from './senhas.ts';
 import { inTransaction } from './transaction.ts';
@@ -6,33 +6,34 @@ import { inTransaction } from './transaction.ts';
 const ADMIN_PASSWORD_LENGTH_MIN = 12;
 
 /**
- * In production, nobody logs in with a password that is in this repository: the start is refused while a development user still has
- * its own, and the first administrator is created with the password given.
+ * What speaks against serving in production: a development user with the password that is in this repository, or no
+ * administrator and no password for the first one.
  */
-export async function prepararProducao(db: Database, adminPassword: string | undefined): Promise<void> {
-  const { rows } = await db.query<{ username: string; senha_hash: string }>(
+export async function recusas(client: Pick<Client, 'query'>, adminPassword: string | undefined): Promise<string[]> {
+  const { rows } = await client.query<{ username: string; senha_hash: string }>(
     'select username, senha_hash from usuarios where username = any($1) and ativo',
     [USUARIOS_DE_DESENVOLVIMENTO.map(({ username }) => username)],
   );
+  const found: string[] = [];
   for (const { username, senha_hash } of rows) {
     const conhecida = USUARIOS_DE_DESENVOLVIMENTO.find((usuario) => usuario.username === username);
     if (conhecida && (await senhas.verify(conhecida.senha, senha_hash)).matches) {
-      throw new Error(
+      found.push(
         `User "${username}" still has the development password, which is public. Change it or deactivate the user.`,
       );
     }
   }
-  const { rowCount } = await db.query("select 1 from usuarios where papel = 'admin' and ativo limit 1");
-  if (rowCount === 0) await criarAdmin(db, adminPassword);
-}
-
-async function criarAdmin(db: Database, adminPassword: string | undefined): Promise<void> {
-  const isTooShort = (adminPassword?.length ?? 0) < ADMIN_PASSWORD_LENGTH_MIN;
-  if (adminPassword === undefined || isTooShort) {
-    throw new Error(
+  if ((adminPassword?.length ?? 0) < ADMIN_PASSWORD_LENGTH_MIN && !(await temAdmin(client))) {
+    found.push(
       `There is no administrator yet. Set ADMIN_PASSWORD (at least ${ADMIN_PASSWORD_LENGTH_MIN} characters) for the first start.`,
     );
   }
+  return found;
+}
+
+/** Creates the first administrator with the password given, where there is none. */
+export async function criarPrimeiroAdmin(db: Database, adminPassword: string | undefined): Promise<void> {
+  if (adminPassword === undefined || (await temAdmin(db))) return;
   const senhaHash = await senhas.hash(adminPassword);
   await inTransaction(db, async (client) => {
     // Several workers start at once; one of them creates the user.
@@ -45,4 +46,9 @@ async function criarAdmin(db: Database, adminPassword: string | undefined): Prom
       [senhaHash],
     );
   });
+}
+
+async function temAdmin(db: Pick<Client, 'query'>): Promise<boolean> {
+  const { rowCount } = await db.query("select 1 from usuarios where papel = 'admin' and ativo limit 1");
+  return rowCount !== 0;
 }

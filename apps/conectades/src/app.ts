@@ -1,6 +1,6 @@
 /** Conectades: people donate to campaigns of organisations. */
 import { type Application, defineApplication } from 'vazao';
-import { prepararProducao } from './admin.ts';
+import { criarPrimeiroAdmin, recusas } from './admin.ts';
 import { campanhas } from './campanhas.ts';
 import { doacoes } from './doacoes.ts';
 import { registrarDocs } from './docs.ts';
@@ -18,8 +18,9 @@ const conectades: Application = defineApplication({
   migrations: new URL('../migrations/', import.meta.url),
   seed,
   identify: createIdentify,
+  refuses: (client) => recusas(client, process.env.ADMIN_PASSWORD),
   async register(instance, context) {
-    if (context.environment === 'production') await prepararProducao(context.db, process.env.ADMIN_PASSWORD);
+    if (context.environment === 'production') await criarPrimeiroAdmin(context.db, process.env.ADMIN_PASSWORD);
     const app = instance.withTypeProvider() as App;
     registrarValidacao(app);
     app.removeContentTypeParser('text/plain'); // a body is JSON or is refused (415)

@@ -290,6 +290,8 @@ export class AnswerFill {
     const cacheControl = String(headers['cache-control'] ?? '').toLowerCase();
     if (cacheControl.includes('no-store')) fill.abandon('no-store', 'The handler said `Cache-Control: no-store`.');
     if (String(headers.vary ?? '').includes('*')) fill.abandon('vary', 'The handler said `Vary: *`.');
+    if (hasNonce(headers))
+      fill.abandon('csp-nonce', 'The policy of the answer has a nonce. Name inline scripts by hash.');
     if (headers.trailer !== undefined) fill.abandon('trailer', 'The answer has trailers.');
     if (status >= 500) fill.abandon('failed', `The handler answered ${status}.`);
     else if (!STATUSES_STORED.has(status)) fill.abandon('status', `Answers with status ${status} are not kept.`);
@@ -350,6 +352,13 @@ function mayHoldId(id: string, headers: CapturedResponse['headers'], body: Buffe
   if (!/^[\w.-]+$/.test(id) || body.includes(id)) return true;
   // A field that is the id and nothing else is left out of what is kept.
   return Object.values(headers).some((value) => value !== id && String(value ?? '').includes(id));
+}
+
+/** A nonce is for one sending (CSP 3, 2.3): who can read it in a shared answer can inject a script that has it. */
+function hasNonce(headers: CapturedResponse['headers']): boolean {
+  return ['content-security-policy', 'content-security-policy-report-only'].some((name) =>
+    /'nonce-/i.test(String(headers[name] ?? '')),
+  );
 }
 
 /** Whether a request with these facet values may have the answer. */

@@ -14,7 +14,7 @@ import { LRUCache } from 'lru-cache';
 
 export const POSITION_HEADER = 'vazao-position';
 const COOKIE_HEADER = 'cookie';
-const COOKIE_NAME = 'vazao-position';
+export const POSITION_COOKIE = 'vazao-position';
 const COOKIE_MAX_AGE_S = 30;
 
 const CIPHER = 'aes-256-gcm';
@@ -80,7 +80,7 @@ export class PositionTokens {
   }
 
   cookie(token: string): string {
-    return `${COOKIE_NAME}=${token}; Max-Age=${COOKIE_MAX_AGE_S}; Path=/; HttpOnly; SameSite=Lax`;
+    return `${POSITION_COOKIE}=${token}; Max-Age=${COOKIE_MAX_AGE_S}; Path=/; HttpOnly; SameSite=Lax`;
   }
 
   /** The latest position that the request names; undefined when it names none. What is forged or can't be read is ignored. */
@@ -93,10 +93,10 @@ export class PositionTokens {
       const text = rawHeaders[i + 1] as string;
       const lower = name.toLowerCase();
       if (lower === POSITION_HEADER) found = later(found, this.#carried(text.trim(), false));
-      else if (lower === COOKIE_HEADER && text.includes(COOKIE_NAME)) {
+      else if (lower === COOKIE_HEADER && text.includes(POSITION_COOKIE)) {
         for (const pair of text.split(';')) {
           const [key, value] = pair.split('=');
-          if (key?.trim() === COOKIE_NAME) found = later(found, this.#carried(value?.trim() ?? '', true));
+          if (key?.trim() === POSITION_COOKIE) found = later(found, this.#carried(value?.trim() ?? '', true));
         }
       }
     }

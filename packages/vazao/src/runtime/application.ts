@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import type pg from 'pg';
 import type { PoolOptions } from '../db/index.ts';
 import type { Identify } from '../http/options.ts';
+import type { SecurityOptions } from '../http/security/index.ts';
 
 /** What the platform hands to an application. */
 export interface ApplicationContext {
@@ -26,6 +27,17 @@ export interface Application {
   readonly identify?: ((context: ApplicationContext) => Identify) | undefined;
   /** What functions of the database depend on, where PostgreSQL doesn't show it; see {@link PoolOptions.declaredFunctions}. */
   readonly declaredFunctions?: PoolOptions['declaredFunctions'];
+  /**
+   * Security headers, and protection against requests of other sites; see {@link SecurityOptions}. `false`: neither, and
+   * `@fastify/helmet` need not be installed.
+   * @defaultValue both, with strict settings
+   */
+  readonly security?: Omit<SecurityOptions, 'tellErrors'> | false | undefined;
+  /**
+   * What speaks against serving in production, each a sentence that says what to do: a password that everybody knows, a
+   * secret that is missing. Asked once for each start, after the migrations; the start is refused if there is any.
+   */
+  readonly refuses?: ((client: pg.ClientBase) => Promise<readonly string[]>) | undefined;
   /** Registers routes, hooks and plugins. */
   readonly register: (app: FastifyInstance, context: ApplicationContext) => Promise<void> | void;
   /** Paths worth trying first; printed with `curl` after the start. */

@@ -14,6 +14,7 @@ import { toDatabaseError } from './database-errors.ts';
 import { RuntimeError } from './errors.ts';
 import { assertPortFree } from './listen.ts';
 import { migrate } from './migrate.ts';
+import { assertApplicationAgrees, assertNoDefaults } from './refusals.ts';
 import { RELEASE_TIMEOUT_MS, within } from './release.ts';
 import { openRelay } from './second-tier.ts';
 import { resolveSecret } from './secret.ts';
@@ -58,6 +59,7 @@ export async function openHost<T>(
   attach: (feed: Feed) => T,
 ): Promise<Host & { readonly attached: T }> {
   const { application, configuration, onProgress, onCrash, signal } = options;
+  assertNoDefaults(application, configuration);
   await assertPortFree(configuration);
   const secret = await resolveSecret(configuration);
   const database = acquired.use(
@@ -91,6 +93,7 @@ async function prepareSchema(
     }
     await createSecurityTables(client);
     if (configuration.environment === 'development') await seedOnce({ client, application, onProgress, signal });
+    await assertApplicationAgrees(application, configuration, client);
   } finally {
     await within(RELEASE_TIMEOUT_MS, client.end());
   }

@@ -1,10 +1,12 @@
 import type { FastifyServerOptions } from 'fastify';
 import type { Configuration } from './configuration.ts';
+import { redactLine } from './redact.ts';
 
-/** JSON lines on the standard output in production; in development, lines for people on the standard error. */
+/** JSON lines on the standard output in production; in development, lines for people on the standard error. Without secrets: see redact.ts. */
 export function loggerOptions({ environment, logLevel }: Configuration): FastifyServerOptions['logger'] {
-  if (environment === 'production') return { level: logLevel };
-  return { level: logLevel, stream: { write: (line: string) => process.stderr.write(formatLine(line)) } };
+  const hooks = { streamWrite: redactLine };
+  if (environment === 'production') return { level: logLevel, hooks };
+  return { level: logLevel, hooks, stream: { write: (line: string) => process.stderr.write(formatLine(line)) } };
 }
 
 interface Line {

@@ -8,6 +8,7 @@ import { Cache } from '../cache/index.ts';
 import { Pool } from '../db/index.ts';
 import type { Feed } from '../feed/index.ts';
 import { type CacheValue, vazaoPlugin } from '../http/index.ts';
+import { securityPlugin } from '../http/security/index.ts';
 import { loadPeer } from '../peer/index.ts';
 import type { Application } from './application.ts';
 import type { Configuration } from './configuration.ts';
@@ -77,6 +78,10 @@ export async function serveApplication(options: ServingOptions, acquired: AsyncD
       explain: configuration.environment === 'development',
       timing: { visibleTo: configuration.environment === 'development' ? 'everybody' : 'token' },
     });
+    const { security = {} } = application;
+    if (security !== false) {
+      await app.register(securityPlugin, { ...security, tellErrors: configuration.environment === 'development' });
+    }
     await application.register(app, context);
     const { source, passedOver = [] } = feed.status();
     for (const { source: stronger, message } of passedOver) {

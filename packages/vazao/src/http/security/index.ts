@@ -1,6 +1,9 @@
-/** Security in the box: tokens, refresh tokens, passwords. */
+/** Security in the box: headers, requests of other sites, tokens, refresh tokens, passwords. */
+export type { CrossOriginOptions } from './cross-origin.ts';
 export { SecurityError, type SecurityErrorCode } from './errors.ts';
+export type { HeadersOptions, PolicyDirectives } from './headers.ts';
 export { createPasswords, type PasswordCheck, type Passwords, type PasswordsOptions } from './passwords.ts';
+export { type SecurityOptions, securityPlugin } from './plugin.ts';
 export {
   createRefreshTokens,
   RefreshTokenError,

@@ -1,0 +1,47 @@
+/**
+ * Failures without words of the inside: where no error handler of the application speaks, Fastify answers with the message
+ * of what was thrown, which may be PostgreSQL's, with names of tables and values in it. The log has it whole.
+ */
+import { STATUS_CODES } from 'node:http';
+import type { FastifyInstance } from 'fastify';
+
+/** Codes that tell nothing of the inside: Fastify's, and ours. */
+const PUBLIC_CODES = /^(FST_|ERR_SECURITY_|ERR_LIMITS?_)/;
+
+const FAILURE: unique symbol = Symbol('vazao.failure');
+
+declare module 'fastify' {
+  interface FastifyReply {
+    [FAILURE]: Error | undefined;
+  }
+}
+
+export function registerPlainErrors(app: FastifyInstance): void {
+  app.decorateReply(FAILURE, undefined);
+  app.addHook('onError', (_request, reply, error, done) => {
+    reply[FAILURE] = error;
+    done();
+  });
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    const error = reply[FAILURE];
+    if (error === undefined || reply.statusCode < 500 || typeof payload !== 'string') return done(null, payload);
+    const plain = toPlain(payload, error, reply.statusCode);
+    if (plain !== undefined) reply.header('content-length', Buffer.byteLength(plain));
+    done(null, plain ?? payload);
+  });
+}
+
+/** The answer in Fastify's form without the error's own words; undefined for an answer of another form. */
+function toPlain(payload: string, error: Error, statusCode: number): string | undefined {
+  let body: { readonly message?: unknown; readonly statusCode?: unknown };
+  try {
+    body = JSON.parse(payload);
+  } catch {
+    return undefined; // the application's own
+  }
+  if (body?.message !== error.message || body.statusCode !== statusCode) return undefined;
+  const { code } = error as { code?: unknown };
+  if (typeof code === 'string' && PUBLIC_CODES.test(code)) return undefined;
+  const name = STATUS_CODES[statusCode] ?? 'Error';
+  return JSON.stringify({ statusCode, error: name, message: name });
+}

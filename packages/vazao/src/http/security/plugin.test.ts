@@ -1,0 +1,198 @@
+/** Headers, policies and their hashes and nonces, on a cached application; requests of other sites; failures. */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { test } from 'node:test';
+import Fastify, { type FastifyInstance, type InjectOptions } from 'fastify';
+import { assertNeverHit, cached, createSetting } from '../../testing/cached-app.ts';
+import { type SecurityOptions, securityPlugin } from './plugin.ts';
+
+async function createApp(options: SecurityOptions = {}): Promise<FastifyInstance> {
+  const app = Fastify();
+  await app.register(securityPlugin, options);
+  app.all('/', async () => 'well');
+  app.post('/webhook', { config: { crossOriginProtection: false } }, async () => 'well');
+  return app;
+}
+
+test('hits, misses, 304s, errors and 404s carry the security headers', async () => {
+  await using setting = await createSetting();
+  const { app, platform, read } = setting;
+  await app.register(securityPlugin);
+  app.get('/item', cached, async () => ({ nome: await read() }));
+  app.get('/fails', cached, async () => {
+    throw new Error('no');
+  });
+  await platform.listen();
+  const check = (headers: Headers): void => {
+    const policy = headers.get('content-security-policy') ?? '';
+    assert.match(policy, /default-src 'none';script-src 'self';/);
+    assert.match(policy, /frame-ancestors 'none';base-uri 'none'/);
+    assert.doesNotMatch(policy, /unsafe|nonce|\*|upgrade/);
+    assert.equal(headers.get('x-content-type-options'), 'nosniff');
+    assert.equal(headers.get('x-frame-options'), 'DENY');
+    assert.equal(headers.get('referrer-policy'), 'no-referrer');
+    assert.equal(headers.get('cross-origin-opener-policy'), 'same-origin');
+    assert.equal(headers.get('cross-origin-resource-policy'), 'same-origin');
+    assert.match(headers.get('permissions-policy') ?? '', /camera=\(\), .*microphone=\(\)/);
+    assert.equal(headers.get('strict-transport-security'), null);
+    assert.equal(headers.get('x-powered-by'), null);
+  };
+  const miss = await platform.get('/item');
+  const hit = await platform.get('/item');
+  assert.match(hit.cacheStatus, /; hit;/);
+  for (const { headers } of [miss, hit, await platform.get('/fails'), await platform.get('/none')]) check(headers);
+  // A 304 leaves the client the headers that it has (RFC 9111, 4.3.4).
+  const etag = hit.headers.get('etag') ?? '';
+  assert.equal((await platform.get('/item', { 'if-none-match': etag })).status, 304);
+});
+
+test('a page that names its inline script by hash is cached with its policy', async () => {
+  await using setting = await createSetting();
+  const { app, platform, read } = setting;
+  await app.register(securityPlugin);
+  const script = "document.title = 'um'";
+  app.get('/page', cached, async (_request, reply) => {
+    reply.allowInlineScript(script);
+    reply.allowInlineScript(script);
+    reply.allowInlineStyle('p{}');
+    return reply.type('text/html').send(`<script>${script}</script><style>p{}</style>${await read()}`);
+  });
+  await platform.listen();
+  const hashOf = (text: string): string => createHash('sha256').update(text).digest('base64');
+  await platform.get('/page');
+  const hit = await platform.get('/page');
+  assert.match(hit.cacheStatus, /; hit;/);
+  const policy = hit.headers.get('content-security-policy') ?? '';
+  assert.ok(policy.includes(`;script-src 'self' 'sha256-${hashOf(script)}';`), policy);
+  assert.ok(policy.includes(`;style-src 'self' 'sha256-${hashOf('p{}')}';`), policy);
+});
+
+test('an answer with a nonce is never stored, whoever made the nonce', async () => {
+  await using setting = await createSetting();
+  const { app, platform, read } = setting;
+  await app.register(securityPlugin);
+  app.get('/ours', cached, async (_request, reply) => {
+    assert.equal(reply.scriptNonce(), reply.scriptNonce());
+    return `<script nonce="${reply.scriptNonce()}"></script>${await read()}`;
+  });
+  app.get('/own', cached, async (_request, reply) => {
+    reply.header('content-security-policy-report-only', `script-src 'nonce-${Math.random()}'`);
+    return read();
+  });
+  await platform.listen();
+  for (const path of ['/ours', '/own']) await assertNeverHit(platform, path, /csp-nonce/);
+  const nonces = new Set<string>();
+  for (let n = 0; n < 4; n++) {
+    const { text, headers } = await platform.get('/ours');
+    const nonce = /nonce="([\w-]{22})"/.exec(text)?.[1] as string;
+    const policy = headers.get('content-security-policy') ?? '';
+    assert.ok(
+      policy.includes(`script-src 'self' 'nonce-${nonce}'`) && policy.includes(`style-src 'self' 'nonce-${nonce}'`),
+    );
+    nonces.add(nonce);
+  }
+  assert.equal(nonces.size, 4);
+  // Of those who ask at the same time, too, each has its own.
+  const together = await Promise.all(Array.from({ length: 8 }, () => platform.get('/ours')));
+  assert.equal(new Set(together.map(({ text }) => text)).size, 8);
+});
+
+test('what an application says takes the place of the default, and TLS alone is promised only when it says so', async () => {
+  const app = await createApp({
+    headers: {
+      contentSecurityPolicy: { 'img-src': ["'self'", 'https://cdn.example'] },
+      strictTransportSecurity: { maxAgeS: 31_536_000, includeSubDomains: true },
+      crossOriginResourcePolicy: 'cross-origin',
+      permissionsPolicy: { geolocation: '(self)' },
+    },
+  });
+  const { headers } = await app.inject('/');
+  assert.match(String(headers['content-security-policy']), /img-src 'self' https:\/\/cdn\.example;.*upgrade-insecure/);
+  assert.equal(headers['strict-transport-security'], 'max-age=31536000; includeSubDomains');
+  assert.equal(headers['cross-origin-resource-policy'], 'cross-origin');
+  assert.match(String(headers['permissions-policy']), /camera=\(\).*geolocation=\(self\)/);
+  assert.doesNotMatch(String(headers['permissions-policy']), /geolocation=\(\)/);
+  const none = await (await createApp({ headers: { contentSecurityPolicy: false } })).inject('/');
+  assert.equal(none.headers['content-security-policy'], undefined);
+});
+
+test('requests that another site makes a browser send are refused, and nobody else', async () => {
+  const app = await createApp({ crossOrigin: { trustedOrigins: ['https://admin.example'] } });
+  const ask = async (headers: Record<string, string>, options: InjectOptions = {}): Promise<number> =>
+    (
+      await app.inject({
+        method: 'POST',
+        url: '/',
+        headers: { host: 'loja.example', cookie: 'sid=1', ...headers },
+        ...options,
+      })
+    ).statusCode;
+  // As Go's CrossOriginProtection decides; an empty Sec-Fetch-Site, which no browser sends, is refused here.
+  const passes: Record<string, string>[] = [
+    { 'sec-fetch-site': 'same-origin' },
+    { 'sec-fetch-site': 'none' },
+    { origin: 'https://loja.example' },
+    { origin: 'http://loja.example' },
+    {},
+    { 'sec-fetch-site': 'cross-site', origin: 'https://admin.example' },
+    { origin: 'https://admin.example' },
+    { 'sec-fetch-site': 'cross-site', authorization: 'Bearer x' },
+    { 'sec-fetch-site': 'cross-site', cookie: '' },
+    { 'sec-fetch-site': 'cross-site', cookie: 'vazao-position=x' },
+  ];
+  const refused: Record<string, string>[] = [
+    { 'sec-fetch-site': 'cross-site' },
+    { 'sec-fetch-site': 'same-site' },
+    { 'sec-fetch-site': 'cross-site', origin: 'https://loja.example' },
+    { 'sec-fetch-site': '' },
+    { origin: 'https://evil.example' },
+    { origin: 'https://loja.example.evil.example' },
+    { origin: 'https://loja.example:8443' },
+    { origin: 'null' },
+    { origin: '' },
+    { origin: 'https://admin.example:444' },
+    { origin: 'https://evil.example', authorization: 'Basic eDp5' },
+    { origin: 'https://evil.example', cookie: 'vazao-position=x; sid=1' },
+  ];
+  for (const headers of passes) assert.equal(await ask(headers), 200, JSON.stringify(headers));
+  for (const headers of refused) {
+    assert.equal(await ask(headers), 403, JSON.stringify(headers));
+    for (const method of ['PUT', 'PATCH', 'DELETE'] as const) assert.equal(await ask(headers, { method }), 403);
+    for (const method of ['GET', 'HEAD', 'OPTIONS'] as const) assert.equal(await ask(headers, { method }), 200);
+    assert.equal(await ask(headers, { url: '/webhook' }), 200);
+  }
+  const always = await createApp({ crossOrigin: { check: 'always' } });
+  const headers = { origin: 'https://evil.example' };
+  assert.equal((await always.inject({ method: 'POST', url: '/', headers })).statusCode, 403);
+  for (const origin of ['admin.example', 'https://admin.example/', 'https://admin.example/x', 'null'])
+    await assert.rejects(createApp({ crossOrigin: { trustedOrigins: [origin] } }), { code: 'ERR_SECURITY_OPTIONS' });
+});
+
+test('a failure answers without the words of what was thrown, and what the application says itself stays', async () => {
+  const fails = async (options: SecurityOptions, thrown: Error): Promise<Record<string, unknown>> => {
+    const app = Fastify();
+    await app.register(securityPlugin, options);
+    app.get('/', async () => {
+      throw thrown;
+    });
+    app.get(
+      '/own',
+      { errorHandler: (error, _request, reply) => reply.code(500).send({ problem: error.message }) },
+      () => {
+        throw thrown;
+      },
+    );
+    assert.deepEqual((await app.inject('/own')).json(), { problem: thrown.message });
+    const response = await app.inject('/');
+    assert.equal(Number(response.headers['content-length']), Buffer.byteLength(response.body));
+    return response.json();
+  };
+  const sql = Object.assign(new Error('relation "segredos" does not exist'), { code: '42P01' });
+  const plain = { statusCode: 500, error: 'Internal Server Error', message: 'Internal Server Error' };
+  assert.deepEqual(await fails({}, sql), plain);
+  assert.equal((await fails({ tellErrors: true }, sql)).message, sql.message);
+  const busy = Object.assign(new Error('Try again.'), { statusCode: 503, code: 'ERR_SECURITY_PASSWORDS_BUSY' });
+  assert.equal((await fails({}, busy)).message, 'Try again.');
+  const own = Object.assign(new Error('No such thing.'), { statusCode: 404 });
+  assert.equal((await fails({}, own)).message, 'No such thing.');
+});

@@ -1,0 +1,28 @@
+/** The Fastify plugin: security headers, protection against requests of other sites, failures without words of the inside. */
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
+import fp from 'fastify-plugin';
+import { type CrossOriginOptions, registerCrossOriginProtection } from './cross-origin.ts';
+import { type HeadersOptions, registerHeaders } from './headers.ts';
+import { registerPlainErrors } from './plain-errors.ts';
+
+export interface SecurityOptions {
+  /** `false`: none. */
+  readonly headers?: HeadersOptions | false | undefined;
+  /** `false`: requests of other sites are not told apart; a token of your own has to. */
+  readonly crossOrigin?: CrossOriginOptions | false | undefined;
+  /** Answers of failures carry the message of what was thrown: for development. @defaultValue false */
+  readonly tellErrors?: boolean | undefined;
+}
+
+const plugin: FastifyPluginAsync<SecurityOptions> = async (app: FastifyInstance, options) => {
+  const { headers = {}, crossOrigin = {}, tellErrors = false } = options;
+  if (headers !== false) await registerHeaders(app, headers);
+  if (crossOrigin !== false) registerCrossOriginProtection(app, crossOrigin);
+  if (!tellErrors) registerPlainErrors(app);
+};
+
+/** Register it after `vazaoPlugin`, so that its headers are kept with answers, and before everything else. */
+export const securityPlugin: FastifyPluginAsync<SecurityOptions> = fp(plugin, {
+  fastify: '5.x',
+  name: 'vazao-security',
+});
