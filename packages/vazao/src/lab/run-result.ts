@@ -65,8 +65,6 @@ export interface PlanName {
   readonly model: 'open' | 'closed';
   /** `Z` of the closed model: mean time between an answer and the same user's next request. */
   readonly thinkMs?: number | undefined;
-  /** Size of the data, relative to the smallest, in a `volume` plan. */
-  readonly volume?: number | undefined;
 }
 
 export interface Machine {
@@ -228,7 +226,7 @@ export interface RequestSample {
   readonly status: number;
   readonly error?: ErrorKind | undefined;
   readonly cache?: 'hit' | 'miss' | undefined;
-  /** Metrics of `Server-Timing` with a duration, by name, in milliseconds; the same name twice is added up. */
+  /** Metrics of `Server-Timing` with a duration, by name, in milliseconds; the same name twice is added up, and Vazão's `q1`, `q2` … are `queries`. */
   readonly stages?: Readonly<Record<string, number>> | undefined;
 }
 

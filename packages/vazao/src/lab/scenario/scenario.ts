@@ -1,0 +1,102 @@
+/**
+ * What users do, as a module's default export. The module is loaded once in each thread of the generator, so it may hold
+ * functions and read files; what one user does must not depend on what another has done.
+ */
+import type { Random } from '../engine/random.ts';
+import type { Criterion } from '../run-result.ts';
+
+/** Types a scenario; returns it as it is. */
+export function scenario(scenario: Scenario): Scenario {
+  return scenario;
+}
+
+export interface Scenario {
+  /** Shown in reports. */
+  readonly name: string;
+  /** Origin of the server. `--target` overrides it. @defaultValue none: `--target` is needed */
+  readonly target?: string | undefined;
+  /** Each arrival, or each turn of a user, takes one of them at random, by weight. At least one. */
+  readonly steps: readonly Step[];
+  /** What each user does once, before anything else. */
+  readonly login?: Step | undefined;
+  /**
+   * How many different users take turns in the open model. In the closed model the plan says it.
+   * @defaultValue 100 with `login`, otherwise 1 for each thread
+   */
+  readonly users?: number | undefined;
+  /** Fields of every request. */
+  readonly headers?: Headers | ((user: User) => Headers) | undefined;
+  /** Mean time between an answer and the same user's next request, in the closed model. @defaultValue 5000 */
+  readonly thinkMs?: number | undefined;
+  /** @defaultValue 10000 */
+  readonly timeoutMs?: number | undefined;
+  /** How many redirects to the same server are followed; the answer is the last one. @defaultValue 0 */
+  readonly redirectsMax?: number | undefined;
+  /** What a run must show, if neither the plan nor the command line says. */
+  readonly criteria?: readonly Criterion[] | undefined;
+}
+
+export interface Step {
+  readonly name: string;
+  /** How often it is chosen, relative to the others. @defaultValue 1 */
+  readonly weight?: number | undefined;
+  /** The same each time, or made for the user whose turn it is. */
+  readonly request: HttpRequest | ((turn: Turn) => HttpRequest);
+  /** What the answer has to be. @defaultValue a status below 400 */
+  readonly expect?: Expectation | undefined;
+  /** Values that the user keeps for later steps, in `user.values`. A function that throws, or finds nothing, fails the check. */
+  readonly extract?: Readonly<Record<string, (answer: Answer) => unknown>> | undefined;
+  /** Not chosen for a user who lacks one of these values. @defaultValue none */
+  readonly needs?: readonly string[] | undefined;
+  /** What the same user does next, in order, without thinking, unless this step failed. */
+  readonly followedBy?: readonly Step[] | undefined;
+}
+
+export type Headers = Readonly<Record<string, string>>;
+
+export interface HttpRequest {
+  /** @defaultValue GET, or POST with a body */
+  readonly method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS' | undefined;
+  /** With its query. Begins with `/`. */
+  readonly path: string;
+  readonly headers?: Headers | undefined;
+  /** Sent as JSON. At most one of `json`, `form` and `body`. */
+  readonly json?: unknown;
+  /** Sent as a form. */
+  readonly form?: Readonly<Record<string, string>> | undefined;
+  /** Sent as it is. */
+  readonly body?: string | Uint8Array | undefined;
+}
+
+export interface Expectation {
+  /** What is accepted. @defaultValue below 400 */
+  readonly status?: number | readonly number[] | undefined;
+  /** Every one must hold. The body is read, and decompressed, only if there is one of these or an `extract`. */
+  readonly body?: ((answer: Answer) => boolean) | string | RegExp | undefined;
+}
+
+export interface Answer {
+  readonly status: number;
+  /** By name in lower case. */
+  readonly headers: ReadonlyMap<string, string | readonly string[]>;
+  /** Decompressed. */
+  text(): string;
+  /** Throws if the body is no JSON. */
+  // biome-ignore lint/suspicious/noExplicitAny: a scenario says in `extract` and `expect` what it relies on.
+  json(): any;
+}
+
+export interface User {
+  /** From 0, different for each user of the run. */
+  readonly index: number;
+  /** What `extract` has kept. */
+  // biome-ignore lint/suspicious/noExplicitAny: as what was extracted.
+  readonly values: Record<string, any>;
+}
+
+/** One user's turn. */
+export interface Turn {
+  readonly user: User;
+  /** The user's own stream of chance, from the seed of the run. */
+  readonly random: Random;
+}
