@@ -20,7 +20,8 @@ export type CommandLine =
       readonly json: boolean;
     }
   | { readonly command: 'doctor'; readonly application: string | undefined; readonly json: boolean }
-  | { readonly command: 'torture'; readonly torture: TortureWords };
+  | { readonly command: 'torture'; readonly torture: TortureWords }
+  | { readonly command: 'lab'; readonly words: readonly string[] };
 
 export { UsageError } from './usage-error.ts';
 
@@ -33,6 +34,7 @@ const COMMANDS: Readonly<Record<string, { readonly usage: string; readonly optio
   },
   doctor: { usage: 'vazao doctor [app]', options: ['json'] },
   torture: { usage: TORTURE_USAGE, options: [] },
+  lab: { usage: 'vazao lab run <scenario|app>', options: [] },
 };
 const GLOBAL_OPTIONS = ['help', 'version'];
 /** As PostgreSQL's COPY writes it. */
@@ -42,7 +44,9 @@ type Valued = (typeof VALUED)[number];
 
 /** Understands the words after `vazao`. Throws {@link UsageError}. */
 export function parseCommandLine(words: readonly string[]): CommandLine {
-  if (words[0] === 'torture' && !words.some((word) => ['--help', '-h', '--version', '-v'].includes(word))) {
+  const asksForHelp = words.some((word) => ['--help', '-h', '--version', '-v'].includes(word));
+  if (words[0] === 'lab' && !asksForHelp) return { command: 'lab', words: words.slice(1) };
+  if (words[0] === 'torture' && !asksForHelp) {
     return { command: 'torture', torture: parseTortureWords(words.slice(1)) };
   }
   const valued = Object.fromEntries(VALUED.map((name) => [name, { type: 'string' as const }]));
@@ -70,7 +74,7 @@ export function parseCommandLine(words: readonly string[]): CommandLine {
   if (options.has('version')) return { command: 'version' };
   if (name === undefined) {
     throw new UsageError(
-      'Which command? Known are dev, start, explain, doctor and torture; `vazao --help` tells more.',
+      'Which command? Known are dev, start, explain, doctor, torture and lab; `vazao --help` tells more.',
     );
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;

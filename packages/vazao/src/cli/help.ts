@@ -13,6 +13,9 @@ export const HELP = `vazao: exact caching and a runtime for web applications on 
   vazao torture <app>   run it on this machine under faults, as hosts, workers and a
                         database that fails over, and say whether an answer was ever
                         wrong; needs PostgreSQL's server programs and redis-server
+  vazao lab run <scenario|app>
+                        load on a server of this machine, by a plan: what it can take,
+                        with a verdict; ends with 99 if a criterion fails. docs/lab.md
 
   <app> is the name of a folder in apps/, or the path of a module.
 
@@ -28,6 +31,15 @@ export const HELP = `vazao: exact caching and a runtime for web applications on 
   --mutation <name>     torture: break this rule of the cache on purpose, which has to
                         be noticed; --mutations: each in turn
   --json                explain, doctor: for programs; torture: --json <file>
+  --plan <name>         lab run: load, stress, spike, volume, soak or smoke
+  --rate <n>, --users <n>, --think <time>, --duration <time>, --warm-up <time>
+                        lab run: requests a second that come, or people who wait and
+                        think; for how long (200ms, 60s, 5min, 1h)
+  --criteria <list>     lab run: 'p99<=200ms,throughput>=500,hitRate>=80%'
+  --target <url>        lab run: origin of the server; other machines only with
+                        --target-is-mine <host>
+  --serve <command>     lab run: starts the server; --pid <n>: it runs already
+  --json <file>         lab run: the result, for programs
   --help, --version
 
 Configuration comes from the environment (HOST, PORT, DATABASE_URL, …); see docs/configuration.md.

@@ -44,6 +44,10 @@ async function run(words: readonly string[]): Promise<number> {
       const { doctor } = await import('./doctor.ts');
       return doctor(line.application, line.json);
     }
+    case 'lab': {
+      const { lab } = await import('./lab.ts');
+      return lab(line.words);
+    }
     case 'torture': {
       const { torture } = await import('./torture.ts');
       return torture(line.torture);

@@ -1,5 +1,8 @@
-/** Results of the lab, for whoever reads them with a program. */
+/** What a scenario needs, and the lab's results for whoever reads them with a program. */
+export type { Random } from './engine/random.ts';
+export { LabError, type LabErrorCode } from './errors.ts';
 export type {
+  Criterion,
   CriterionVerdict,
   Figures,
   LatencySummary,
@@ -9,6 +12,16 @@ export type {
   SecondFigures,
   ServerSample,
 } from './run-result.ts';
+export { csv, type Row, type Table, zipf } from './scenario/data.ts';
+export {
+  type Answer,
+  type Expectation,
+  type HttpRequest,
+  type Scenario,
+  type Step as ScenarioStep,
+  scenario,
+  type Turn,
+} from './scenario/scenario.ts';
 export {
   type BootstrapOptions,
   bootstrapInterval,

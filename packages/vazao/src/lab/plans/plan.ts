@@ -64,6 +64,8 @@ export const PLAN_DEFAULTS: Readonly<Record<PlanKind, PlanDefaults>> = {
   smoke: { durationS: 5, warmUpS: 0, users: 1 },
 };
 
+export const PLAN_KINDS: readonly PlanKind[] = Object.keys(PLAN_DEFAULTS) as PlanKind[];
+
 export function makePhase(
   name: string,
   durationS: number,

@@ -74,7 +74,6 @@ export interface RunProgress {
 }
 
 const PLANS: Readonly<Record<PlanKind, Plan>> = { load, stress, spike, volume, soak, smoke };
-export const PLAN_KINDS: readonly PlanKind[] = Object.keys(PLANS) as PlanKind[];
 
 const CONNECTIONS_DEFAULT = 1_000;
 const THINK_MS_DEFAULT = 5_000;
