@@ -50,7 +50,11 @@ for (let round = 0; round < rounds; round++) {
       const result = await drive(servers.port, load);
       const counts = await servers.count();
       const share = (of: 'requests' | 'connections'): number =>
-        Math.max(...counts.map((count) => count[of])) / Math.max(1, counts.reduce((sum, count) => sum + count[of], 0));
+        Math.max(...counts.map((count) => count[of])) /
+        Math.max(
+          1,
+          counts.reduce((sum, count) => sum + count[of], 0),
+        );
       const key = `${load.name}|${way}`;
       const list = taken.get(key) ?? [];
       list.push({ ...result, requestShare: share('requests'), connectionShare: share('connections') });

@@ -3,7 +3,7 @@ import type { Application } from '../runtime/application.ts';
 import { type Configuration, type Environment, readConfiguration } from '../runtime/configuration.ts';
 import { findModule, findRoot, loadModule } from '../runtime/load-application.ts';
 import { type RunningServer, startServer } from '../runtime/server.ts';
-import { startSupervisor } from '../runtime/supervisor.ts';
+import { type RunningSupervisor, startSupervisor } from '../runtime/supervisor.ts';
 import { reportFailure } from './failure.ts';
 import { createProgressLine } from './progress.ts';
 
@@ -22,8 +22,11 @@ export async function serve(word: string, environment: Environment): Promise<num
   const application = await loadModule(file, cwd);
 
   const stopping = new AbortController();
-  let server: RunningServer | undefined;
-  const end = watchForTheEnd(stopping, () => server?.kill());
+  let server: RunningServer | RunningSupervisor | undefined;
+  const end = watchForTheEnd(stopping, environment, {
+    kill: () => server?.kill(),
+    reload: () => reload(server, () => readConfiguration(environment, process.env, root)),
+  });
   const progress = createProgressLine(process.stderr);
   try {
     const { signal } = stopping;
@@ -52,12 +55,13 @@ export async function serve(word: string, environment: Environment): Promise<num
 }
 
 /**
- * The first signal asks for an orderly end, the second ends at once. An error that nobody caught asks for the end, too:
+ * SIGHUP in production reloads. Of the others the first signal asks for an orderly end, the second ends at once. An error that nobody caught asks for the end, too:
  * after it the state of the process is not known.
  */
 function watchForTheEnd(
   stopping: AbortController,
-  kill: () => void,
+  environment: Environment,
+  { kill, reload }: { readonly kill: () => void; readonly reload: () => void },
 ): { requested: Promise<void>; exitCode(): number; fail(error: unknown): void } {
   let exitCode = 0;
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -72,6 +76,11 @@ function watchForTheEnd(
   };
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(name, () => {
+      // In production the terminal is not what it lives in.
+      if (name === 'SIGHUP' && environment === 'production') {
+        if (!stopping.signal.aborted) reload();
+        return;
+      }
       if (stopping.signal.aborted) {
         kill();
         process.exit(130);
@@ -83,6 +92,28 @@ function watchForTheEnd(
   process.on('uncaughtException', fail);
   process.on('unhandledRejection', fail);
   return { requested: promise, exitCode: () => exitCode, fail };
+}
+
+/** SIGHUP: the code and the configuration of now, without a gap. What fails is told, and changes nothing. */
+async function reload(
+  server: RunningServer | RunningSupervisor | undefined,
+  readAgain: () => Configuration,
+): Promise<void> {
+  const say = (sentence: string): void => void process.stderr.write(`vazao: ${sentence}\n`);
+  if (!server) return say('SIGHUP came during the start and is left alone; it starts with the code of now.');
+  if (!('reload' in server)) {
+    return say(
+      'SIGHUP: one process alone can’t be reloaded without a gap. Stop and start it, or set WORKERS to 2 or more.',
+    );
+  }
+  const startedAt = performance.now();
+  say('reloading');
+  try {
+    await server.reload(readAgain());
+    say(`reloaded in ${((performance.now() - startedAt) / 1_000).toFixed(1)} s`);
+  } catch (error) {
+    reportFailure(error);
+  }
 }
 
 function greet(

@@ -1,24 +1,22 @@
 /** `vazao start` with several workers: one answer from all of them, deaths that nobody notices, and an end that leaves nothing. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { Agent, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, suite, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
-import { BALANCES_PORT } from '../runtime/listen.ts';
+import { SHARES_PORT } from '../runtime/listen.ts';
 import { type CommandRun, runCommand, writeApplication } from '../testing/cli.ts';
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts';
+import { ask, askWorker, findWorkers, isAlive, listSlots, until, untilSleeping } from '../testing/running-host.ts';
 
 const CONECTADES = resolve(import.meta.dirname, '../../../../apps/conectades');
-const DEADLINE_MS = 30_000;
 const PASSWORD = 'a-long-password-for-tests';
 const CNPJS = [1, 2, 3, 4, 5, 6, 7, 8, 9].map(toCnpj);
 const ROUTES = `
     app.get('/crash', async () => { setTimeout(() => { throw new Error('lost'); }); return {}; });
     app.get('/slow-pid', async () => { await db.query('select pg_sleep(2)'); return { pid: process.pid }; });`;
 
-const skip = BALANCES_PORT ? false : 'several workers on one port need Linux';
+const skip = SHARES_PORT ? false : 'several workers on one port need Linux';
 suite('vazao start with workers', { timeout: 240_000, skip }, () => {
   const base = mkdtempSync(join(tmpdir(), 'vazao-supervisor-'));
   const runs: CommandRun[] = [];
@@ -174,67 +172,6 @@ function toCnpj(number: number): string {
   return digits;
 }
 
-interface Answer {
-  readonly status: number;
-  readonly headers: Record<string, unknown>;
-  readonly body: string;
-}
-interface Question {
-  readonly method?: string;
-  readonly headers?: Record<string, string>;
-  readonly body?: string;
-  readonly agent?: Agent;
-}
-
-/** Over a connection of its own, for which the kernel chooses a worker, unless an agent holds one. */
-function ask(url: string, { method = 'GET', headers = {}, body, agent }: Question = {}): Promise<Answer> {
-  return new Promise((done, fail) => {
-    const sent = request(url, { method, headers, agent: agent ?? false, timeout: DEADLINE_MS }, (response) => {
-      let text = '';
-      response.on('data', (data) => {
-        text += data;
-      });
-      response.on('error', fail);
-      response.on('end', () => done({ status: response.statusCode ?? 0, headers: response.headers, body: text }));
-    });
-    sent.on('error', fail);
-    sent.end(body);
-  });
-}
-
-interface Health {
-  readonly workers: { readonly pid: number; readonly alive: number };
-}
-
-/** Asks one worker: connections are opened until it gets one. */
-async function askWorker(url: string, pid: number, path: string, question: Question = {}): Promise<Answer> {
-  let answer: Answer | undefined;
-  await until(async () => {
-    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-    try {
-      const { workers } = JSON.parse((await ask(`${url}/health`, { agent })).body) as Health;
-      if (workers.pid === pid) answer = await ask(url + path, { ...question, agent });
-    } finally {
-      agent.destroy();
-    }
-    return answer !== undefined;
-  }, `worker ${pid} gets a connection`);
-  return answer as Answer;
-}
-
-/** The process ids of all workers, as soon as there are so many. */
-async function findWorkers(url: string, count: number): Promise<number[]> {
-  const pids = new Set<number>();
-  await until(async () => {
-    const { workers } = JSON.parse((await ask(`${url}/health`)).body) as Health;
-    if (workers.alive !== count) pids.clear();
-    else pids.add(workers.pid);
-    for (const pid of pids) if (!isAlive(pid)) pids.delete(pid);
-    return pids.size === count;
-  }, `${count} workers answer`);
-  return [...pids];
-}
-
 async function logIn(url: string): Promise<string> {
   const answer = await ask(`${url}/api/token/`, {
     method: 'POST',
@@ -243,44 +180,4 @@ async function logIn(url: string): Promise<string> {
   });
   assert.equal(answer.status, 200, answer.body);
   return JSON.parse(answer.body).access;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-async function listSlots({ pool, name }: TestDatabase): Promise<string[]> {
-  const { rows } = await pool.query('select slot_name from pg_replication_slots where database = $1', [name]);
-  return rows.map(({ slot_name }) => slot_name);
-}
-
-/** Until a request is in the middle of its statement. */
-async function untilSleeping({ pool }: TestDatabase): Promise<void> {
-  await until(async () => {
-    const { rows } = await pool.query(
-      `select from pg_stat_activity where query like '%pg_sleep%' and state = 'active' and pid <> pg_backend_pid()`,
-    );
-    return rows.length > 0;
-  }, 'a request is under way');
-}
-
-/** Tries again until it holds; what it throws, as while a worker is being replaced, counts as "not yet". */
-async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadline = performance.now() + DEADLINE_MS;
-  let failure: unknown;
-  for (;;) {
-    try {
-      if (await condition()) return;
-    } catch (error) {
-      if (error instanceof assert.AssertionError) throw error;
-      failure = error;
-    }
-    assert.ok(performance.now() < deadline, `in time: ${what} ${failure ?? ''}`);
-    await delay(10);
-  }
 }

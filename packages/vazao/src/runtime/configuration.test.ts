@@ -17,6 +17,8 @@ test('without any variable the defaults hold', () => {
     databasePoolMax: 10,
     feedSource: 'auto',
     workers: 1,
+    workerRequestsMax: 0,
+    workerTimeoutMs: 60_000,
     dataFolder: '/project/.vazao',
     secret: undefined,
     cacheSizeMaxBytes: 256 * 1024 ** 2,

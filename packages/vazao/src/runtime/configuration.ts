@@ -6,8 +6,10 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { isRedisUrl } from '../cache/redis/redis-url.ts';
 import type { FeedSource } from '../feed/index.ts';
+import { parseDuration } from '../http/duration.ts';
+import type { Duration } from '../http/options.ts';
 import { RuntimeError } from './errors.ts';
-import { BALANCES_PORT } from './listen.ts';
+import { SHARES_PORT } from './listen.ts';
 import { didYouMean } from './nearest.ts';
 
 export type Environment = 'development' | 'production';
@@ -30,6 +32,10 @@ export interface Configuration {
   readonly feedSource: FeedSource | 'auto';
   /** Processes that serve; cache and pool are shared out among them. 1: the process that was started serves itself. */
   readonly workers: number;
+  /** A worker is replaced when it has answered about so many requests; 0: never for that. */
+  readonly workerRequestsMax: number;
+  /** A worker whose event loop stands still for so long is cut off; 0: never. */
+  readonly workerTimeoutMs: number;
   /** Absolute. */
   readonly dataFolder: string;
   /** Undefined in development: one is made and kept in the data folder. */
@@ -124,10 +130,28 @@ const FEED: Variable<FeedSource | 'auto'> = {
 };
 const WORKERS: Variable<number> = {
   name: 'WORKERS',
-  default: 'the cores for `vazao start`, on Linux; 1 elsewhere',
-  allowed: 'a whole number from 1 to 256; more than 1 only for `vazao start`, on Linux',
+  default: 'the cores for `vazao start`, on Linux with Node 26.4 or later; 1 elsewhere',
+  allowed: 'a whole number from 1 to 256; more than 1 only for `vazao start`, on Linux with Node 26.4 or later',
   meaning: 'How many processes serve.',
   parse: (text) => parseWhole(text, 1, 256),
+};
+const WORKER_REQUESTS_MAX: Variable<number> = {
+  name: 'WORKER_REQUESTS_MAX',
+  default: '0',
+  allowed: 'a whole number from 100 to 999999999, or 0 for never; needs several workers',
+  meaning:
+    'After so many requests, or up to a fifth fewer, another worker takes the place of one, without losing a request.',
+  parse: (text) => (text === '0' ? 0 : parseWhole(text, 100, 999_999_999)),
+};
+const WORKER_TIMEOUT: Variable<number> = {
+  name: 'WORKER_TIMEOUT',
+  default: '60s',
+  allowed: 'a time from `5s` to `24h`, or 0 for never',
+  meaning: 'A worker whose event loop has stood still for so long is killed, and replaced.',
+  parse: (text) => {
+    const ms = text === '0' ? 0 : parseDuration(text as Duration);
+    return ms === 0 || (ms !== undefined && ms >= 5_000 && ms <= 86_400_000) ? ms : undefined;
+  },
 };
 const CACHE_SIZE: Variable<number> = {
   name: 'CACHE_SIZE',
@@ -209,6 +233,8 @@ export const VARIABLES: readonly Omit<Variable<unknown>, 'parse'>[] = [
   DATABASE_POOL,
   FEED,
   WORKERS,
+  WORKER_REQUESTS_MAX,
+  WORKER_TIMEOUT,
   CACHE_SIZE,
   CACHE_AUDIT,
   REDIS_URL,
@@ -238,6 +264,12 @@ export function readConfiguration(
       throw invalid('DATABASE_REPLICA_URLS is set without DATABASE_URL; name the primary that they are replicas of.');
     return urls;
   };
+  const workers = resolveWorkers(environment, read(WORKERS));
+  if (environment === 'production' && workers === 1 && (read(WORKER_REQUESTS_MAX) ?? 0) > 0) {
+    throw invalid(
+      'WORKER_REQUESTS_MAX is set, but a single process can’t be replaced without a gap. Set WORKERS to 2 or more, or WORKER_REQUESTS_MAX=0.',
+    );
+  }
   if (environment === 'production' && secret === undefined) {
     throw invalid(
       `VAZAO_SECRET is not set, and production needs it (${SECRET.allowed}). For a trial on your own machine use \`vazao dev\`.`,
@@ -251,7 +283,9 @@ export function readConfiguration(
     databaseReplicaUrls: readReplicaUrls(),
     databasePoolMax: read(DATABASE_POOL) ?? 10,
     feedSource: read(FEED) ?? 'auto',
-    workers: resolveWorkers(environment, read(WORKERS)),
+    workers,
+    workerRequestsMax: read(WORKER_REQUESTS_MAX) ?? 0,
+    workerTimeoutMs: read(WORKER_TIMEOUT) ?? 60_000,
     dataFolder: resolve(root, read(DATA) ?? '.vazao'),
     secret,
     cacheSizeMaxBytes: read(CACHE_SIZE) ?? 256 * 1024 ** 2,
@@ -264,12 +298,12 @@ export function readConfiguration(
 }
 
 function resolveWorkers(environment: Environment, wanted: number | undefined): number {
-  const isPossible = environment === 'production' && BALANCES_PORT;
+  const isPossible = environment === 'production' && SHARES_PORT;
   if (wanted === undefined) return isPossible ? availableParallelism() : 1;
   if (wanted === 1 || isPossible) return wanted;
   throw invalid(
     environment === 'production'
-      ? `WORKERS is ${wanted}, but on this system the kernel does not share a port out among processes. Set WORKERS=1, and start several servers behind a proxy.`
+      ? `WORKERS is ${wanted}, but several processes share a port only on Linux, with Node 26.4 or later. Set WORKERS=1, and start several servers behind a proxy.`
       : `WORKERS is ${wanted}, but \`vazao dev\` serves in one process; use \`vazao start\`, or unset WORKERS.`,
   );
 }

@@ -40,6 +40,21 @@ const SENTENCES: Readonly<Record<string, (target: Target) => string>> = {
   '57P03': ({ place }) => `PostgreSQL at ${place} is starting up or shutting down. Try again in a moment.`,
 };
 
+/** SQLSTATEs and Node's codes of a database that can't be reached, or lets nobody in at the moment. */
+const AWAY =
+  /^(?:ECONNREFUSED|ECONNRESET|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|08...|28...|3D000|53300|57P0[1-5]|ERR_RUNTIME_DATABASE|ERR_FEED_HEARTBEAT)$/;
+
+/** Whether the database, and not what was run on it, is the reason, at any depth. */
+export function isDatabaseAway(error: unknown): boolean {
+  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 10; at = at.cause, depth++) {
+    const code = errorCode(at) ?? '';
+    // A file may be missing, too; a socket is connected to.
+    if (AWAY.test(code) || (code === 'ENOENT' && 'syscall' in at && at.syscall === 'connect')) return true;
+    if (/^Connection terminated|timeout expired|^timeout exceeded when trying to connect/.test(at.message)) return true;
+  }
+  return false;
+}
+
 function byMessage(message: string, target: Target): string {
   if (/timeout expired|timed out/i.test(message)) return unreachable(target);
   if (/does not support SSL/i.test(message)) {

@@ -16,10 +16,18 @@ export interface HealthParts {
   readonly secondTier: { figures(): SecondTierFigures } | undefined;
 }
 
-/** The process that answers, and how many like it there are on this host. */
-export interface WorkerFigures {
-  readonly pid: number;
+/** The workers of a host. */
+export interface HostFigures {
+  /** Workers that serve. */
   readonly alive: number;
+  readonly wanted: number;
+  /** Why some are not started at the moment. */
+  readonly waiting_for?: 'database';
+}
+
+/** The process that answers, and those like it on this host. */
+export interface WorkerFigures extends HostFigures {
+  readonly pid: number;
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
  * What a host has once, however many processes serve on it.
  *
- *   port and secret → database → migrations → seed → feed
+ *   secret → database → migrations → seed → feed
  *
  * Each step registers its release with the stack; the caller disposes of it at the end, and also when a later step fails.
  */
@@ -12,7 +12,6 @@ import type { Configuration } from './configuration.ts';
 import { connectDatabase, type Database, openDatabase } from './database.ts';
 import { toDatabaseError } from './database-errors.ts';
 import { RuntimeError } from './errors.ts';
-import { assertPortFree } from './listen.ts';
 import { migrate } from './migrate.ts';
 import { assertApplicationAgrees, assertNoDefaults } from './refusals.ts';
 import { RELEASE_TIMEOUT_MS, within } from './release.ts';
@@ -38,6 +37,8 @@ export interface Host {
   readonly secret: string;
   readonly database: Database;
   readonly feed: Feed;
+  /** Applies migrations that have come meanwhile. Throws {@link RuntimeError}. */
+  readonly migrate: () => Promise<void>;
 }
 
 export function resolveStartOptions(options: StartOptions): ResolvedStartOptions {
@@ -60,7 +61,6 @@ export async function openHost<T>(
 ): Promise<Host & { readonly attached: T }> {
   const { application, configuration, onProgress, onCrash, signal } = options;
   assertNoDefaults(application, configuration);
-  await assertPortFree(configuration);
   const secret = await resolveSecret(configuration);
   const database = acquired.use(
     await openDatabase({ configuration, name: application.name, onProgress, onCrash, signal }),
@@ -70,7 +70,7 @@ export async function openHost<T>(
   onProgress('following the changes of the database');
   const { feed, attached } = await startFeed(database, options, acquired, attach);
   await openRelay({ configuration, feed, databaseUrl: database.url }, acquired);
-  return { secret, database, feed, attached };
+  return { secret, database, feed, attached, migrate: () => prepareSchema(database, options) };
 }
 
 /** Migrates, and in development fills, the database over one connection of its own. */

@@ -1,4 +1,4 @@
-import { createServer } from 'node:net';
+import net from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Configuration } from './configuration.ts';
 import { describeError, errorCode, RuntimeError } from './errors.ts';
@@ -8,36 +8,39 @@ type Address = Pick<Configuration, 'host' | 'port'>;
 /** Fails before anything has been started when the address can't be had. Throws {@link RuntimeError}. */
 export async function assertPortFree({ host, port }: Address): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const probe = createServer();
+  const probe = net.createServer();
   probe.once('error', (error) => reject(toListenError(error, { host, port })));
   probe.listen({ host, port, exclusive: true }, () => probe.close(() => resolve()));
   await promise;
 }
 
 /**
- * Whether the kernel shares the connections to one port out among several processes (SO_REUSEPORT). Elsewhere it lets them
- * listen and gives all to one, or refuses; handing connections around, as node:cluster does, would be the way there.
+ * Whether several processes can serve on one port here: they inherit a socket that is bound and does not listen yet, which
+ * Node has from 26.4 on. Only Linux is tested.
  */
-export const BALANCES_PORT: boolean = process.platform === 'linux';
+export const SHARES_PORT: boolean = process.platform === 'linux' && net.BoundSocket !== undefined;
+
+/** As many as the system allows (`net.core.somaxconn`): all connections of a host may wait in one queue. */
+const BACKLOG = 4_096;
 
 /**
  * Listens; returns the URL to try, which for "all addresses" is that of this machine to itself.
- * @param address - `sharesPort`: other processes of this user may listen on it, too
+ * @param address - `fd`: of a socket that is already bound to it
  */
 export async function listen(
   app: FastifyInstance,
-  { host, port, sharesPort }: Address & { readonly sharesPort: boolean },
-): Promise<{ readonly url: string; readonly port: number }> {
+  { host, port, fd }: Address & { readonly fd: number | undefined },
+): Promise<{ readonly url: string }> {
   try {
-    // Fastify hands the option on to Node, though its types don't know it.
-    const options = { host, port, reusePort: sharesPort };
-    await app.listen(options);
+    // Fastify hands the descriptor on to Node, though its types don't know it. With a name it would listen on more addresses.
+    const options = fd === undefined ? { host, port } : { host: '127.0.0.1', fd };
+    await app.listen({ ...options, backlog: BACKLOG });
   } catch (error) {
     throw toListenError(error, { host, port });
   }
   const address = app.server.address();
   const bound = typeof address === 'object' && address ? address.port : port;
-  return { url: urlOf(host, bound), port: bound };
+  return { url: urlOf(host, bound) };
 }
 
 /** The URL at which a server that listens on this address is reached from the same machine. */
@@ -46,7 +49,8 @@ export function urlOf(host: string, port: number): string {
   return `http://${reachable}:${port}`;
 }
 
-function toListenError(error: unknown, { host, port }: Address): RuntimeError {
+/** What a failure to listen means, in one sentence. */
+export function toListenError(error: unknown, { host, port }: Address): RuntimeError {
   const sentences: Record<string, string> = {
     EADDRINUSE: `Port ${port} on ${host} is taken by another program. Stop that one, or set PORT to another, such as PORT=${port < 65_535 ? port + 1 : 8080}.`,
     EACCES: `Port ${port} on ${host} may not be used by this user. Set PORT to one above 1023, such as PORT=8080.`,

@@ -1,6 +1,8 @@
 /** One process that is host and worker at once: what the host has, and on it what serves. */
 import type { FastifyInstance } from 'fastify';
+import { Drain } from './drain.ts';
 import { openHost, resolveStartOptions, type StartOptions } from './host.ts';
+import { assertPortFree } from './listen.ts';
 import { serveApplication } from './serving.ts';
 
 export interface RunningServer extends AsyncDisposable {
@@ -18,6 +20,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer 
   const resolved = resolveStartOptions(options);
   const { application, configuration, onProgress, signal } = resolved;
   await using acquired = new AsyncDisposableStack();
+  await assertPortFree(configuration);
   const { secret, database, feed } = await openHost(resolved, acquired, () => {});
   onProgress('starting the application');
   const { url, app } = await serveApplication(
@@ -27,8 +30,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer 
       secret,
       databaseUrl: database.url,
       feed,
-      sharesPort: false,
-      findWorkers: () => ({ pid: process.pid, alive: 1 }),
+      drain: new Drain(configuration),
+      findWorkers: () => ({ pid: process.pid, alive: 1, wanted: 1 }),
       signal,
     },
     acquired,

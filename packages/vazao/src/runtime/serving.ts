@@ -12,6 +12,7 @@ import { securityPlugin } from '../http/security/index.ts';
 import { loadPeer } from '../peer/index.ts';
 import type { Application } from './application.ts';
 import type { Configuration } from './configuration.ts';
+import type { Drain } from './drain.ts';
 import { RuntimeError } from './errors.ts';
 import { registerHealth, type WorkerFigures } from './health.ts';
 import { listen } from './listen.ts';
@@ -26,8 +27,9 @@ export interface ServingOptions {
   readonly secret: string;
   readonly databaseUrl: string;
   readonly feed: Feed;
-  /** Several processes listen on the address, and the kernel chooses one for each connection. */
-  readonly sharesPort: boolean;
+  /** The descriptor of a bound socket to listen on. @defaultValue one of its own */
+  readonly listeningFd?: number | undefined;
+  readonly drain: Drain;
   /** Shown by `/health`. */
   readonly findWorkers: () => WorkerFigures;
   readonly signal: AbortSignal;
@@ -35,17 +37,12 @@ export interface ServingOptions {
 
 export interface Serving {
   readonly url: string;
-  readonly port: number;
   readonly app: FastifyInstance;
 }
 
-/** How long requests in flight may go on once the server closes. */
-const DRAIN_DEVELOPMENT_MS = 700;
-const DRAIN_PRODUCTION_MS = 10_000;
-
 /** Resolves when the application answers. Throws {@link RuntimeError}, or the reason of the signal. */
 export async function serveApplication(options: ServingOptions, acquired: AsyncDisposableStack): Promise<Serving> {
-  const { application, configuration, secret, databaseUrl, feed, signal } = options;
+  const { application, configuration, secret, databaseUrl, feed, drain, signal } = options;
   const { fastify } = await loadPeer<typeof import('fastify')>('fastify', 'Serving an application');
   const cache = new Cache<CacheValue>({ feed, sizeMaxBytes: configuration.cacheSizeMaxBytes });
   const db = new Pool({
@@ -63,8 +60,12 @@ export async function serveApplication(options: ServingOptions, acquired: AsyncD
   const secondTier = await openSecondTier({ configuration, application, feed, db, secret }, acquired);
   signal.throwIfAborted();
 
-  const app = fastify({ logger: loggerOptions(configuration) ?? false, forceCloseConnections: 'idle' });
-  acquired.defer(() => closeApp(app, drainMs(configuration)));
+  const app = fastify({
+    logger: loggerOptions(configuration) ?? false,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+  });
+  acquired.defer(() => drain.close(app));
   const context = { db, environment: configuration.environment, secret };
   return await failAs(application, async () => {
     await app.register(vazaoPlugin, {
@@ -88,15 +89,12 @@ export async function serveApplication(options: ServingOptions, acquired: AsyncD
       app.log.warn(`the feed is of source ${source}; ${stronger} would be stronger. ${message}`);
     }
     registerHealth(app, { db, feed, cache, secondTier, findWorkers: options.findWorkers });
+    drain.prepare(app);
     await app.ready();
+    drain.watch(app.server);
     signal.throwIfAborted();
-    return { ...(await listen(app, { ...configuration, sharesPort: options.sharesPort })), app };
+    return { ...(await listen(app, { ...configuration, fd: options.listeningFd })), app };
   });
-}
-
-/** How long a process that serves may take to finish what is in flight. */
-export function drainMs({ environment }: Configuration): number {
-  return environment === 'production' ? DRAIN_PRODUCTION_MS : DRAIN_DEVELOPMENT_MS;
 }
 
 /** What the application throws while it registers becomes a sentence that names it. */
@@ -111,15 +109,5 @@ async function failAs<T>(application: Application, step: () => Promise<T>): Prom
       `The application ${application.name} did not start: ${message}.`,
       { cause },
     );
-  }
-}
-
-/** Stops accepting, lets requests in flight finish, and cuts off those that take too long. */
-async function closeApp(app: FastifyInstance, drainMaxMs: number): Promise<void> {
-  const cutOff = setTimeout(() => app.server.closeAllConnections(), drainMaxMs);
-  try {
-    await within(drainMaxMs + RELEASE_TIMEOUT_MS, app.close());
-  } finally {
-    clearTimeout(cutOff);
   }
 }

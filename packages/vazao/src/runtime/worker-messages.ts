@@ -1,19 +1,39 @@
 /** What a supervisor and its workers say to each other, beside the messages of the feed (`kind: 'feed'`). */
 import type { Configuration } from './configuration.ts';
+import type { HostFigures } from './health.ts';
 
 export type ToWorker =
   | { readonly kind: 'worker:start'; readonly assignment: Assignment }
-  /** How many serve. */
-  | { readonly kind: 'worker:alive'; readonly alive: number }
+  | { readonly kind: 'worker:host'; readonly host: HostFigures }
   /** Finish what is in flight, then end. */
-  | { readonly kind: 'worker:drain' };
+  | { readonly kind: 'worker:drain'; readonly lingerMs: number };
 
 export type FromWorker =
   /** It listens to messages, and wants its assignment. */
   | { readonly kind: 'worker:up' }
-  | { readonly kind: 'worker:ready'; readonly url: string; readonly port: number }
-  /** It can't start, and ends. `code` is that of a {@link RuntimeError}. */
-  | { readonly kind: 'worker:failed'; readonly code: string | undefined; readonly message: string };
+  | { readonly kind: 'worker:ready'; readonly url: string }
+  | ({ readonly kind: 'worker:failed' } & WorkerFailure)
+  | ({ readonly kind: 'worker:beat' } & Beat);
+
+/** It can't start, and ends. */
+export interface WorkerFailure {
+  /** That of a {@link RuntimeError}. */
+  readonly code: string | undefined;
+  readonly message: string;
+  /** No fault of the application: a connection to the database could not be had, or broke. */
+  readonly isDatabaseAway: boolean;
+}
+
+/** Said by a worker every {@link BEAT_MS}. One whose event loop stands still says nothing. */
+export interface Beat {
+  /** Since it was ready. */
+  readonly requests: number;
+  readonly rssBytes: number;
+  /** A debugger may stop it for as long as it likes. */
+  readonly isDebugged: boolean;
+}
+
+export const BEAT_MS = 1_000;
 
 export interface Assignment {
   /** Path of the application's module. */
@@ -23,3 +43,6 @@ export interface Assignment {
   readonly secret: string;
   readonly databaseUrl: string;
 }
+
+/** The descriptor of the listening socket, which a worker inherits: after the three standard ones and the channel. */
+export const LISTENING_FD = 4;

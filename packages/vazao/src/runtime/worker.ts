@@ -1,32 +1,44 @@
 /**
- * A worker: serves the application on the supervisor's feed.
+ * A worker: serves the application on the supervisor's feed, and on the socket that it has inherited.
  *
  *   up ──(start)──► starting ──► ready ──► draining ──► gone
  *
  * It drains, and ends, when it is told to, at SIGTERM, when the supervisor is gone, and after an error that nobody caught:
- * after that the state of the process is not known. SIGINT is the supervisor's: a terminal sends it to all.
+ * after that the state of the process is not known. SIGINT and SIGHUP are the supervisor's: a terminal sends them to all.
+ *
+ * Without a supervisor there are no changes, so nothing is answered from memory any more, and another may want the port: it
+ * stops listening at once, and takes less time for what is in flight.
  */
+import inspector from 'node:inspector';
+import { flushCompileCache } from 'node:module';
 import { createIpcChannel, createRelayedFeed } from '../feed/index.ts';
 import type { Application } from './application.ts';
+import { isDatabaseAway } from './database-errors.ts';
+import { Drain } from './drain.ts';
 import { describeError, errorCode } from './errors.ts';
+import type { HostFigures } from './health.ts';
 import { toRuntimeError } from './host.ts';
 import { loadModule } from './load-application.ts';
 import { RELEASE_TIMEOUT_MS } from './release.ts';
-import { drainMs, type Serving, serveApplication } from './serving.ts';
-import type { Assignment, FromWorker, ToWorker } from './worker-messages.ts';
+import { type Serving, serveApplication } from './serving.ts';
+import { type Assignment, BEAT_MS, type FromWorker, LISTENING_FD, type ToWorker } from './worker-messages.ts';
 
 /** What may remain to be done after the last request: the pool, and the rest of what the application has opened. */
 const AFTER_DRAIN_MS: number = 4 * RELEASE_TIMEOUT_MS;
+/** What a worker without a supervisor may take in all. */
+const ORPHAN_MS = 1_000;
 
 /** Runs in a process that a supervisor has forked; resolves with the exit code. */
 export async function runWorker(): Promise<number> {
   const ending = new AbortController();
   const { promise: assigned, resolve: assign } = Promise.withResolvers<Assignment>();
   let exitCode = 0;
-  let alive = 1;
+  let host: HostFigures = { alive: 1, wanted: 1 };
+  let drain: Drain | undefined;
   let isReady = false;
-  const end = (): void => {
+  const end = (lingerMs?: number): void => {
     if (!isReady) process.exit(exitCode); // nothing is in flight, and what was opened goes with the process
+    if (drain && lingerMs !== undefined) drain.lingerMs = lingerMs;
     ending.abort();
   };
   const fail = (error: unknown): void => {
@@ -36,11 +48,14 @@ export async function runWorker(): Promise<number> {
   };
   process.on('message', (message: ToWorker) => {
     if (message.kind === 'worker:start') assign(message.assignment);
-    else if (message.kind === 'worker:alive') alive = message.alive;
-    else if (message.kind === 'worker:drain') end();
+    else if (message.kind === 'worker:host') host = message.host;
+    else if (message.kind === 'worker:drain') end(message.lingerMs);
   });
-  process.on('disconnect', end);
-  process.on('SIGTERM', end);
+  process.on('disconnect', () => {
+    setTimeout(() => process.exit(1), ORPHAN_MS);
+    end(0);
+  });
+  process.on('SIGTERM', () => end());
   for (const name of ['SIGINT', 'SIGHUP'] as const) process.on(name, () => {});
   process.on('uncaughtException', fail);
   process.on('unhandledRejection', fail);
@@ -49,15 +64,20 @@ export async function runWorker(): Promise<number> {
   try {
     await tell({ kind: 'worker:up' });
     const assignment = await assigned;
-    const { url, port } = await serve(assignment, () => alive, ending.signal, acquired);
+    drain = new Drain(assignment.configuration);
+    const { url } = await serve(assignment, () => host, drain, ending.signal, acquired);
     isReady = true;
-    await tell({ kind: 'worker:ready', url, port });
+    await tell({ kind: 'worker:ready', url });
+    flushCompileCache(); // the next one starts sooner, however this one ends
+    const beating = beat(drain);
     await untilAborted(ending.signal);
+    clearInterval(beating);
     // What the application has opened may hang, too.
-    setTimeout(() => process.exit(exitCode), drainMs(assignment.configuration) + AFTER_DRAIN_MS).unref();
+    setTimeout(() => process.exit(exitCode), drain.lingerMs + drain.drainMs + AFTER_DRAIN_MS).unref();
   } catch (error) {
     const told = toRuntimeError(error);
-    await tell({ kind: 'worker:failed', code: errorCode(told), message: describeError(told) });
+    const [code, message] = [errorCode(told), describeError(told)];
+    await tell({ kind: 'worker:failed', code, message, isDatabaseAway: isDatabaseAway(error) });
     exitCode = 1;
   }
   return exitCode;
@@ -65,7 +85,8 @@ export async function runWorker(): Promise<number> {
 
 async function serve(
   { file, configuration, secret, databaseUrl }: Assignment,
-  findAlive: () => number,
+  findHost: () => HostFigures,
+  drain: Drain,
   signal: AbortSignal,
   acquired: AsyncDisposableStack,
 ): Promise<Serving> {
@@ -76,11 +97,27 @@ async function serve(
   acquired.use(feed);
   await feed.start();
   signal.throwIfAborted();
-  const findWorkers = (): { pid: number; alive: number } => ({ pid: process.pid, alive: findAlive() });
   return serveApplication(
-    { application, configuration, secret, databaseUrl, feed, sharesPort: true, findWorkers, signal },
+    {
+      application,
+      configuration,
+      secret,
+      databaseUrl,
+      feed,
+      drain,
+      listeningFd: LISTENING_FD,
+      findWorkers: () => ({ pid: process.pid, ...findHost() }),
+      signal,
+    },
     acquired,
   );
+}
+
+function beat(drain: Drain): NodeJS.Timeout {
+  return setInterval(() => {
+    const isDebugged = inspector.url() !== undefined;
+    void tell({ kind: 'worker:beat', requests: drain.requests, rssBytes: process.memoryUsage.rss(), isDebugged });
+  }, BEAT_MS).unref();
 }
 
 /** Resolves when it is on its way. */

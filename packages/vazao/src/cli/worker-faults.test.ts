@@ -1,0 +1,139 @@
+/** Workers in trouble that is not the application's: the database away, an event loop that stands still, no supervisor. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, suite, test } from 'node:test';
+import { SHARES_PORT } from '../runtime/listen.ts';
+import { type CommandRun, runCommand, writeApplication } from '../testing/cli.ts';
+import { createTestDatabase } from '../testing/database.ts';
+import {
+  ask,
+  askWorker,
+  findWorkers,
+  type Health,
+  isAlive,
+  listSlots,
+  until,
+  untilSleeping,
+} from '../testing/running-host.ts';
+import { startTcpProxy } from '../testing/tcp-proxy.ts';
+import { listChildren } from '../torture/parts/process-table.ts';
+
+const ROUTES = `
+    app.get('/pid', async () => ({ pid: process.pid }));
+    app.get('/block', async () => { for (;;); });`;
+
+const skip = SHARES_PORT ? false : 'several workers on one port need Linux';
+suite('workers in trouble', { timeout: 240_000, skip }, () => {
+  const base = mkdtempSync(join(tmpdir(), 'vazao-workers-'));
+  const application = writeApplication(join(base, 'app'), undefined, undefined, ROUTES);
+  const runs: CommandRun[] = [];
+  after(() => {
+    // Only a test that failed leaves one; its workers end with it.
+    for (const { child } of runs) child.kill('SIGKILL');
+    rmSync(base, { recursive: true, force: true });
+  });
+  const start = (databaseUrl: string, env: Record<string, string> = {}): CommandRun => {
+    const run = runCommand(
+      ['start', application],
+      {
+        NODE_ENV: 'production',
+        VAZAO_SECRET: 'x'.repeat(40),
+        PORT: '0',
+        WORKERS: '2',
+        LOG_LEVEL: 'error',
+        DATABASE_URL: databaseUrl,
+        VAZAO_DATA: join(base, 'data'),
+        ...env,
+      },
+      base,
+    );
+    runs.push(run);
+    return run;
+  };
+
+  test('a worker that ends while the database is away waits for it, and is no crash loop', async () => {
+    await using database = await createTestDatabase();
+    await using proxy = await startTcpProxy(database.url);
+    const run = start(proxy.through(database.url));
+    const url = await run.url;
+    const [victim = 0, survivor = 0] = await findWorkers(url, 2);
+    proxy.cut();
+    await until(async () => (await health(url)).status === 'unavailable', 'the database is away');
+    process.kill(victim, 'SIGKILL');
+    await until(async () => (await health(url)).workers.waiting_for === 'database', 'it is said what is waited for');
+    const { workers } = await health(url);
+    assert.deepEqual(workers, { pid: survivor, alive: 1, wanted: 2, waiting_for: 'database' });
+    assert.match(run.output.stderr, /a worker ended by SIGKILL;.*\n.*it waits for the database, which can’t be reached/);
+    proxy.resume();
+    const pids = await findWorkers(url, 2);
+    assert.ok(pids.includes(survivor), 'the other went on all the time');
+    run.child.kill('SIGTERM');
+    assert.equal(await run.ended, 0, run.output.stderr);
+  });
+
+  test('somebody’s SIGKILL is no defect: however often it comes, another worker takes the place', async () => {
+    await using database = await createTestDatabase();
+    const run = start(database.url);
+    const url = await run.url;
+    for (let killed = 0; killed < 6; killed++) {
+      const pids = await findWorkers(url, 2);
+      for (const pid of pids) process.kill(pid, 'SIGKILL');
+      for (const pid of pids) await until(() => !isAlive(pid), `worker ${pid} is gone`);
+    }
+    await findWorkers(url, 2);
+    run.child.kill('SIGTERM');
+    assert.equal(await run.ended, 0, run.output.stderr);
+  });
+
+  test('a worker whose event loop stands still, or that is stopped, takes no connections and is replaced', async () => {
+    await using database = await createTestDatabase();
+    const run = start(database.url, { WORKERS: '3', WORKER_TIMEOUT: '5s' });
+    const url = await run.url;
+    const [blocked = 0, stopped = 0, well = 0] = await findWorkers(url, 3);
+    const cut = askWorker(url, blocked, '/block').catch(() => 'cut off');
+    process.kill(stopped, 'SIGSTOP');
+    await until(async () => {
+      // Whoever asks now is answered, by the one that is well or by one that has come.
+      const { pid } = JSON.parse((await ask(`${url}/pid`)).body);
+      if (pid !== well && pid !== blocked) return true;
+      return false;
+    }, 'a new worker answers');
+    for (const pid of [blocked, stopped]) {
+      await until(() => !isAlive(pid), `worker ${pid} is gone`);
+      assert.match(run.output.stderr, new RegExp(`worker ${pid} has given no sign of life for 5 s and is cut off`));
+    }
+    assert.equal(await cut, 'cut off');
+    assert.ok((await findWorkers(url, 3)).includes(well), 'and the one that is well goes on');
+    run.child.kill('SIGTERM');
+    assert.equal(await run.ended, 0, run.output.stderr);
+  });
+
+  test('without a supervisor workers let the port go at once, and end soon, whoever is still connected', async () => {
+    await using database = await createTestDatabase();
+    const first = start(database.url);
+    const url = await first.url;
+    const { port } = new URL(url);
+    await findWorkers(url, 2);
+    const workers = listChildren(first.child.pid ?? 0);
+    const cut = ask(`${url}/slow`).catch(() => 'cut off');
+    await untilSleeping(database);
+    const unused = connect(Number(port), '127.0.0.1').on('error', () => {}); // on which nothing is ever asked
+    first.child.kill('SIGKILL');
+    assert.equal(await first.ended, 'SIGKILL'); // resolves when the workers have closed what they inherited
+    assert.equal(await cut, 'cut off', 'it would have taken half a minute');
+    for (const pid of workers) await until(() => !isAlive(pid), `worker ${pid} ends`);
+    unused.destroy();
+    const second = start(database.url, { PORT: port });
+    assert.equal(await second.url, url);
+    second.child.kill('SIGTERM');
+    assert.equal(await second.ended, 0, second.output.stderr);
+    await until(async () => (await listSlots(database)).length === 0, 'the slots go');
+  });
+});
+
+async function health(url: string): Promise<Health> {
+  return JSON.parse((await ask(`${url}/health`)).body) as Health;
+}

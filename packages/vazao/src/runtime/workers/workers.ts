@@ -1,0 +1,413 @@
+/**
+ * Keeps a number of workers serving.
+ *
+ *   seat:   empty ──► coming ──(ready)──► serving ──(death)──► waiting ──(back-off; the database is there)──► coming …
+ *                       └──(death, or not ready in time)─────────►┘
+ *   replaced:  serving, and another coming ──(ready)──► serving, and the old one leaving ──► gone
+ *
+ * A seat is the place of one worker at a time. Reload and recycling put another into the seat first, and the old one leaves
+ * when that one answers; one that does not get as far changes nothing. They do so with one seat at a time, and wait until
+ * the old one is gone: there is never more than one worker too many.
+ *
+ * A death is quick when it comes soon after the start; too many quick ones in a row on one seat are a crash loop, and end
+ * everything: somebody who looks after the whole should know. Not counted are those that are no fault of the application:
+ * while the database could not be reached (the feed was not fresh, or the worker said so), and by somebody's SIGKILL.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { createIpcChannel, type FanOut } from '../../feed/index.ts';
+import type { Configuration } from '../configuration.ts';
+import { drainMs, lingerMs } from '../drain.ts';
+import { RuntimeError, type RuntimeErrorCode } from '../errors.ts';
+import type { HostFigures } from '../health.ts';
+import type { Host } from '../host.ts';
+import type { Beat, WorkerFailure } from '../worker-messages.ts';
+import type { ListeningSocket } from './listening-socket.ts';
+import { WorkerProcess } from './worker-process.ts';
+
+export interface WorkersOptions {
+  readonly fanOut: FanOut;
+  readonly host: Pick<Host, 'secret' | 'database' | 'feed'>;
+  readonly file: string;
+  readonly socket: ListeningSocket;
+  readonly count: number;
+  readonly plan: WorkerPlan;
+  readonly random: () => number;
+  /** Only now and then is a new one wanted in a hurry: one is forked ahead of time. */
+  readonly keepsSpare: boolean;
+  readonly onCrash: (error: Error) => void;
+}
+
+/** How each worker is to be. */
+export interface WorkerPlan {
+  /** Of one worker. */
+  readonly configuration: Configuration;
+  readonly execArgv: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** More than this of memory, and it is replaced. 0: no bound. */
+  readonly rssMaxBytes: number;
+}
+
+/** A death within so long of the worker's start is quick. */
+const QUICK_DEATH_MS = 30_000;
+/** Quick deaths in a row, on one seat, that end everything. */
+const QUICK_DEATHS_MAX = 5;
+const RESTART_MIN_MS = 100;
+const RESTART_MAX_MS = 5_000;
+/** What a worker may take beyond the time for requests in flight before it is cut off. */
+const END_EXTRA_MS = 3_000;
+const TICK_MS = 250;
+/** By so much less than the requests it may answer does one worker answer, so that they are not replaced together. */
+const RECYCLE_JITTER = 0.2;
+/** A worker that has more memory than its part is not replaced sooner than this after its start. */
+const RECYCLE_AGE_MIN_MS = 30_000;
+
+interface Seat {
+  serving: WorkerProcess | undefined;
+  coming: WorkerProcess | undefined;
+  /** Of the worker in the seat. 0: any number. */
+  requestsMax: number;
+  quickDeaths: number;
+  /** Deaths in a row that were the database's. */
+  databaseDeaths: number;
+  restart: NodeJS.Timeout | undefined;
+  isWaitingForDatabase: boolean;
+  /** Recycling waits for its turn. */
+  isToBeReplaced: boolean;
+  replacement: PromiseWithResolvers<void> | undefined;
+}
+
+export class Workers {
+  readonly #options: WorkersOptions;
+  readonly #seats: readonly Seat[];
+  readonly #leaving = new Set<WorkerProcess>();
+  readonly #started = Promise.withResolvers<void>();
+  readonly #emptied = Promise.withResolvers<void>();
+  readonly #ticker: NodeJS.Timeout;
+  #plan: WorkerPlan;
+  #spare: WorkerProcess | undefined;
+  #url = '';
+  #hasStarted = false;
+  #isClosing = false;
+  /** The last of the changes that wait for each other. */
+  #changes: Promise<void> = Promise.resolve();
+  #tickedAtMs = performance.now();
+  /** When the feed was last seen not to be fresh. */
+  #staleAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: WorkersOptions) {
+    this.#options = options;
+    this.#plan = options.plan;
+    this.#seats = Array.from({ length: options.count }, () => ({
+      serving: undefined,
+      coming: undefined,
+      requestsMax: 0,
+      quickDeaths: 0,
+      databaseDeaths: 0,
+      restart: undefined,
+      isWaitingForDatabase: false,
+      isToBeReplaced: false,
+      replacement: undefined,
+    }));
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+    this.#ticker.unref();
+  }
+
+  get url(): string {
+    return this.#url;
+  }
+
+  /** Resolves when every seat has a worker that is ready. */
+  start(): Promise<void> {
+    for (const seat of this.#seats) this.#fill(seat);
+    return this.#started.promise;
+  }
+
+  /** Replaces every worker by one of the plan. Rejects with {@link RuntimeError} when one can't start; those that served go on. */
+  async reload(plan: WorkerPlan): Promise<void> {
+    // One that is not ready yet, and of which this is the successor, is not waited for.
+    for (const seat of this.#seats) if (seat.replacement && seat.coming) this.#dismiss(seat, 'it was superseded');
+    await this.#inTurn(async () => {
+      const before = this.#plan;
+      this.#plan = plan;
+      // One that was forked for another plan is of no use.
+      if (!isDeepStrictEqual([before.env, before.execArgv], [plan.env, plan.execArgv])) this.#dropSpare();
+      for (const [index, seat] of this.#seats.entries()) {
+        if (this.#isClosing) return;
+        try {
+          await this.#replace(seat);
+        } catch (error) {
+          if (index === 0) this.#plan = before;
+          const { message } = error as Error;
+          const others =
+            index === 0
+              ? 'Everything serves on as before.'
+              : `${index} of ${this.#seats.length} workers are new, the others serve on as before.`;
+          throw new RuntimeError('ERR_RUNTIME_RELOAD', `The reload was given up: ${message} ${others}`);
+        }
+      }
+    });
+  }
+
+  /** Resolves when none is left. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    clearInterval(this.#ticker);
+    this.#spare?.kill();
+    // Connections that come from now on are refused when the last worker stops listening, and not left in the queue.
+    this.#options.socket.close();
+    const { configuration } = this.#plan;
+    for (const seat of this.#seats) {
+      clearTimeout(seat.restart);
+      for (const worker of [seat.serving, seat.coming]) {
+        worker?.drain(lingerMs(configuration, 'end'), drainMs(configuration) + END_EXTRA_MS);
+      }
+    }
+    this.#findEmpty();
+    await this.#emptied.promise;
+  }
+
+  /** Cuts all off, at once and synchronously. */
+  kill(): void {
+    this.#isClosing = true;
+    clearInterval(this.#ticker);
+    for (const worker of this.#all()) worker.kill();
+  }
+
+  #all(): WorkerProcess[] {
+    const all = [...this.#seats.flatMap(({ serving, coming }) => [serving, coming]), ...this.#leaving, this.#spare];
+    return all.filter((worker) => worker !== undefined);
+  }
+
+  #fork(): WorkerProcess {
+    const { execArgv, env } = this.#plan;
+    return new WorkerProcess({ socketFd: this.#options.socket.fd(), execArgv, env });
+  }
+
+  #fill(seat: Seat): void {
+    const { host, file, fanOut, random, onCrash } = this.#options;
+    seat.isWaitingForDatabase = false;
+    let worker: WorkerProcess;
+    try {
+      worker = this.#spare?.isRunning ? this.#spare : this.#fork();
+    } catch (error) {
+      onCrash(error as Error); // the port was taken meanwhile
+      return;
+    }
+    this.#spare = undefined;
+    seat.coming = worker;
+    const leave = fanOut.add(createIpcChannel(worker.child));
+    const { configuration } = this.#plan;
+    const requestsMax = Math.ceil(configuration.workerRequestsMax * (1 - RECYCLE_JITTER * random()));
+    worker.assign(
+      {
+        file,
+        configuration: { ...configuration, port: this.#options.socket.port },
+        secret: host.secret,
+        databaseUrl: host.database.url,
+      },
+      {
+        onReady: (url) => {
+          seat.requestsMax = requestsMax;
+          this.#onReady(seat, worker, url);
+        },
+        onFailed: (failure) => this.#onFailed(failure),
+        onBeat: (beat) => this.#onBeat(seat, worker, beat),
+        onGone: (how) => {
+          leave();
+          this.#onGone(seat, worker, how);
+        },
+      },
+    );
+  }
+
+  #onReady(seat: Seat, worker: WorkerProcess, url: string): void {
+    if (seat.coming !== worker) return;
+    const old = seat.serving;
+    seat.serving = worker;
+    seat.coming = undefined;
+    seat.databaseDeaths = 0;
+    this.#url = url;
+    this.#tellHost();
+    if (old) this.#let(old);
+    seat.replacement?.resolve();
+    if (this.#seats.some(({ serving }) => serving === undefined)) return;
+    this.#hasStarted = true;
+    this.#started.resolve();
+    if (this.#options.keepsSpare && !this.#isClosing) this.#spare ??= this.#fork();
+  }
+
+  /** A worker whose place another has taken, or will take, leaves. */
+  #let(worker: WorkerProcess): void {
+    const { configuration } = this.#plan;
+    const wait = lingerMs(configuration, 'replacement');
+    this.#leaving.add(worker);
+    worker.drain(wait, wait + drainMs(configuration) + END_EXTRA_MS);
+  }
+
+  #onFailed({ code, message }: WorkerFailure): void {
+    if (this.#hasStarted) return;
+    const isOurs = code?.startsWith('ERR_RUNTIME_') ?? false;
+    this.#started.reject(new RuntimeError(isOurs ? (code as RuntimeErrorCode) : 'ERR_RUNTIME_APPLICATION', message));
+  }
+
+  #onGone(seat: Seat, worker: WorkerProcess, how: string): void {
+    const hasLeft = this.#leaving.delete(worker);
+    if (seat.coming === worker) seat.coming = undefined;
+    if (seat.serving === worker) seat.serving = undefined;
+    if (this.#isClosing) {
+      seat.replacement?.resolve();
+      this.#findEmpty();
+      return;
+    }
+    if (hasLeft) return;
+    this.#tellHost();
+    const what = worker.failure ? `a worker did not start: ${worker.failure.message}` : `a worker ended by ${how}`;
+    if (!worker.hasServed) seat.replacement?.reject(new Error(sentence(what)));
+    if (seat.serving || seat.coming) return;
+    this.#scheduleRestart(seat, worker, { how, what });
+  }
+
+  #scheduleRestart(seat: Seat, worker: WorkerProcess, { how, what }: { how: string; what: string }): void {
+    const { random, onCrash } = this.#options;
+    const livedMs = performance.now() - worker.startedAtMs;
+    const wasDatabase = worker.failure?.isDatabaseAway === true || this.#staleAtMs >= worker.startedAtMs;
+    if (wasDatabase) seat.databaseDeaths++;
+    else if (livedMs >= QUICK_DEATH_MS) seat.quickDeaths = 0;
+    // Somebody's hand, or the system that is short of memory: the worker had served, and no defect of it is known.
+    else if (!(worker.hasServed && how === 'SIGKILL' && worker.cutOff === undefined)) seat.quickDeaths++;
+    if (seat.quickDeaths >= QUICK_DEATHS_MAX) {
+      const error = new RuntimeError(
+        'ERR_RUNTIME_WORKERS',
+        `${QUICK_DEATHS_MAX} workers in a row ended within ${QUICK_DEATH_MS / 1_000} s of their start, the last by ${how}. The lines above say why; \`vazao dev\` shows it in one process.`,
+      );
+      if (this.#hasStarted) onCrash(error);
+      else this.#started.reject(error);
+      return;
+    }
+    const pauseMs = restartMs(wasDatabase ? seat.databaseDeaths : seat.quickDeaths, random);
+    report(`${what.replace(/\.$/, '')}; another starts in ${Math.round(pauseMs)} ms`);
+    seat.restart = setTimeout(() => {
+      // The first start goes on, or fails, as a whole; later nobody is helped by a worker that can't start either.
+      if (!this.#hasStarted || this.#options.host.feed.isFresh()) this.#fill(seat);
+      else {
+        report('it waits for the database, which can’t be reached');
+        seat.isWaitingForDatabase = true;
+        this.#tellHost();
+      }
+    }, pauseMs);
+  }
+
+  #onBeat(seat: Seat, worker: WorkerProcess, { requests, rssBytes }: Beat): void {
+    if (seat.serving !== worker || seat.isToBeReplaced || seat.replacement || this.#isClosing) return;
+    const { rssMaxBytes } = this.#plan;
+    const isOld = performance.now() - worker.startedAtMs > RECYCLE_AGE_MIN_MS;
+    const hasAnswered = seat.requestsMax > 0 && requests >= seat.requestsMax;
+    const isLarge = rssMaxBytes > 0 && rssBytes > rssMaxBytes && isOld;
+    if (!hasAnswered && !isLarge) return;
+    if (isLarge) {
+      report(
+        `worker ${worker.child.pid} has ${toMegabytes(rssBytes)} MB of memory, and its part is ${toMegabytes(rssMaxBytes)} MB; another takes its place`,
+      );
+    }
+    seat.isToBeReplaced = true;
+    void this.#inTurn(async () => {
+      seat.isToBeReplaced = false;
+      if (seat.serving === worker && !this.#isClosing) await this.#replace(seat);
+    }).catch((error: Error) => {
+      worker.startedAtMs = performance.now(); // it is tried again, and not at once
+      report(`worker ${worker.child.pid} could not be replaced, and serves on: ${error.message}`);
+    });
+  }
+
+  /** Resolves when another worker serves in the seat, and the old one is gone. Rejects when none could. */
+  async #replace(seat: Seat): Promise<void> {
+    const replacement = Promise.withResolvers<void>();
+    seat.replacement = replacement;
+    try {
+      const old = seat.serving;
+      clearTimeout(seat.restart);
+      if (seat.coming) this.#dismiss(seat, 'it was superseded');
+      this.#fill(seat);
+      await replacement.promise;
+      if (!this.#options.keepsSpare) await old?.gone;
+    } finally {
+      seat.replacement = undefined;
+    }
+  }
+
+  /** Whoever is coming to the seat is not wanted any more. */
+  #dismiss(seat: Seat, why: string): void {
+    if (!seat.coming) return;
+    this.#let(seat.coming);
+    seat.coming = undefined;
+    seat.replacement?.reject(new Error(sentence(why)));
+  }
+
+  #dropSpare(): void {
+    this.#spare?.kill();
+    this.#spare = undefined;
+  }
+
+  /** One change after the other, whatever became of the one before. */
+  #inTurn(change: () => Promise<void>): Promise<void> {
+    const done = this.#changes.then(change);
+    this.#changes = done.catch(() => {});
+    return done;
+  }
+
+  #tick(): void {
+    const now = performance.now();
+    // While this process itself had no turn, the silence of the others says nothing.
+    const addedMs = Math.min(now - this.#tickedAtMs, 2 * TICK_MS);
+    this.#tickedAtMs = now;
+    const { host, socket } = this.#options;
+    const isFresh = host.feed.isFresh();
+    if (!isFresh) this.#staleAtMs = now;
+    const { workerTimeoutMs } = this.#plan.configuration;
+    for (const seat of this.#seats) {
+      const { serving } = seat;
+      if (workerTimeoutMs > 0 && serving?.isSilent(addedMs, workerTimeoutMs)) {
+        report(`worker ${serving.child.pid} has given no sign of life for ${workerTimeoutMs / 1_000} s and is cut off`);
+        serving.cutOffNow(`SIGKILL after it hung`);
+      }
+      if (seat.isWaitingForDatabase && isFresh) this.#fill(seat);
+    }
+    // Nobody is there to take connections: they are refused, and don't wait for nothing.
+    if (this.#hasStarted && this.#all().length === 0) socket.close();
+  }
+
+  #tellHost(): void {
+    const alive = this.#seats.filter(({ serving }) => serving !== undefined).length;
+    const waits = this.#seats.some(({ isWaitingForDatabase }) => isWaitingForDatabase);
+    const host: HostFigures = { alive, wanted: this.#seats.length, ...(waits && { waiting_for: 'database' }) };
+    for (const { serving } of this.#seats) serving?.tell(host);
+  }
+
+  #findEmpty(): void {
+    if (
+      this.#isClosing &&
+      this.#seats.every(({ serving, coming }) => !serving && !coming) &&
+      this.#leaving.size === 0
+    ) {
+      this.#emptied.resolve();
+    }
+  }
+}
+
+/** Doubles from the minimum to the maximum, and between half of that and all of it, so that workers don't return together. */
+function restartMs(deaths: number, random: () => number): number {
+  const fullMs = Math.min(RESTART_MAX_MS, RESTART_MIN_MS * 2 ** Math.min(30, Math.max(0, deaths - 1)));
+  return fullMs * (0.5 + 0.5 * random());
+}
+
+function toMegabytes(bytes: number): number {
+  return Math.round(bytes / 1024 ** 2);
+}
+
+function sentence(text: string): string {
+  return text.endsWith('.') ? text : `${text}.`;
+}
+
+function report(text: string): void {
+  process.stderr.write(`vazao: ${text}\n`);
+}
