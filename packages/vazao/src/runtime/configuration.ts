@@ -4,10 +4,9 @@
  */
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+import { type Duration, parseDuration } from '../cache/duration.ts';
 import { isRedisUrl } from '../cache/redis/redis-url.ts';
 import type { FeedSource } from '../feed/index.ts';
-import { parseDuration } from '../http/duration.ts';
-import type { Duration } from '../http/options.ts';
 import { RuntimeError } from './errors.ts';
 import { SHARES_PORT } from './listen.ts';
 import { didYouMean } from './nearest.ts';
