@@ -66,7 +66,10 @@ suite('workers in trouble', { timeout: 240_000, skip }, () => {
     await until(async () => (await health(url)).workers.waiting_for === 'database', 'it is said what is waited for');
     const { workers } = await health(url);
     assert.deepEqual(workers, { pid: survivor, alive: 1, wanted: 2, waiting_for: 'database' });
-    assert.match(run.output.stderr, /a worker ended by SIGKILL;.*\n.*it waits for the database, which can’t be reached/);
+    assert.match(
+      run.output.stderr,
+      /a worker ended by SIGKILL;.*\n.*it waits for the database, which can’t be reached/,
+    );
     proxy.resume();
     const pids = await findWorkers(url, 2);
     assert.ok(pids.includes(survivor), 'the other went on all the time');
