@@ -8,10 +8,6 @@
  * A seat is the place of one worker at a time. Reload and recycling put another into the seat first, and the old one leaves
  * when that one answers; one that does not get as far changes nothing. They do so with one seat at a time, and wait until
  * the old one is gone: there is never more than one worker too many.
- *
- * A death is quick when it comes soon after the start; too many quick ones in a row on one seat are a crash loop, and end
- * everything: somebody who looks after the whole should know. Not counted are those that are no fault of the application:
- * while the database could not be reached (the feed was not fresh, or the worker said so), and by somebody's SIGKILL.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { createIpcChannel, type FanOut } from '../../feed/index.ts';
@@ -22,6 +18,7 @@ import type { HostFigures } from '../health.ts';
 import type { Host } from '../host.ts';
 import type { Beat, WorkerFailure } from '../worker-messages.ts';
 import type { ListeningSocket } from './listening-socket.ts';
+import { crashLoop, createSeat, judgeDeath, type Seat } from './seat.ts';
 import { WorkerProcess } from './worker-process.ts';
 
 export interface WorkersOptions {
@@ -47,12 +44,6 @@ export interface WorkerPlan {
   readonly rssMaxBytes: number;
 }
 
-/** A death within so long of the worker's start is quick. */
-const QUICK_DEATH_MS = 30_000;
-/** Quick deaths in a row, on one seat, that end everything. */
-const QUICK_DEATHS_MAX = 5;
-const RESTART_MIN_MS = 100;
-const RESTART_MAX_MS = 5_000;
 /** What a worker may take beyond the time for requests in flight before it is cut off. */
 const END_EXTRA_MS = 3_000;
 const TICK_MS = 250;
@@ -60,21 +51,6 @@ const TICK_MS = 250;
 const RECYCLE_JITTER = 0.2;
 /** A worker that has more memory than its part is not replaced sooner than this after its start. */
 const RECYCLE_AGE_MIN_MS = 30_000;
-
-interface Seat {
-  serving: WorkerProcess | undefined;
-  coming: WorkerProcess | undefined;
-  /** Of the worker in the seat. 0: any number. */
-  requestsMax: number;
-  quickDeaths: number;
-  /** Deaths in a row that were the database's. */
-  databaseDeaths: number;
-  restart: NodeJS.Timeout | undefined;
-  isWaitingForDatabase: boolean;
-  /** Recycling waits for its turn. */
-  isToBeReplaced: boolean;
-  replacement: PromiseWithResolvers<void> | undefined;
-}
 
 export class Workers {
   readonly #options: WorkersOptions;
@@ -97,17 +73,7 @@ export class Workers {
   constructor(options: WorkersOptions) {
     this.#options = options;
     this.#plan = options.plan;
-    this.#seats = Array.from({ length: options.count }, () => ({
-      serving: undefined,
-      coming: undefined,
-      requestsMax: 0,
-      quickDeaths: 0,
-      databaseDeaths: 0,
-      restart: undefined,
-      isWaitingForDatabase: false,
-      isToBeReplaced: false,
-      replacement: undefined,
-    }));
+    this.#seats = Array.from({ length: options.count }, createSeat);
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
     this.#ticker.unref();
   }
@@ -269,22 +235,13 @@ export class Workers {
 
   #scheduleRestart(seat: Seat, worker: WorkerProcess, { how, what }: { how: string; what: string }): void {
     const { random, onCrash } = this.#options;
-    const livedMs = performance.now() - worker.startedAtMs;
-    const wasDatabase = worker.failure?.isDatabaseAway === true || this.#staleAtMs >= worker.startedAtMs;
-    if (wasDatabase) seat.databaseDeaths++;
-    else if (livedMs >= QUICK_DEATH_MS) seat.quickDeaths = 0;
-    // Somebody's hand, or the system that is short of memory: the worker had served, and no defect of it is known.
-    else if (!(worker.hasServed && how === 'SIGKILL' && worker.cutOff === undefined)) seat.quickDeaths++;
-    if (seat.quickDeaths >= QUICK_DEATHS_MAX) {
-      const error = new RuntimeError(
-        'ERR_RUNTIME_WORKERS',
-        `${QUICK_DEATHS_MAX} workers in a row ended within ${QUICK_DEATH_MS / 1_000} s of their start, the last by ${how}. The lines above say why; \`vazao dev\` shows it in one process.`,
-      );
+    const pauseMs = judgeDeath(seat, { worker, how, staleAtMs: this.#staleAtMs, random });
+    if (pauseMs === 'crash loop') {
+      const error = crashLoop(how);
       if (this.#hasStarted) onCrash(error);
       else this.#started.reject(error);
       return;
     }
-    const pauseMs = restartMs(wasDatabase ? seat.databaseDeaths : seat.quickDeaths, random);
     report(`${what.replace(/\.$/, '')}; another starts in ${Math.round(pauseMs)} ms`);
     seat.restart = setTimeout(() => {
       // The first start goes on, or fails, as a whole; later nobody is helped by a worker that can't start either.
@@ -392,12 +349,6 @@ export class Workers {
       this.#emptied.resolve();
     }
   }
-}
-
-/** Doubles from the minimum to the maximum, and between half of that and all of it, so that workers don't return together. */
-function restartMs(deaths: number, random: () => number): number {
-  const fullMs = Math.min(RESTART_MAX_MS, RESTART_MIN_MS * 2 ** Math.min(30, Math.max(0, deaths - 1)));
-  return fullMs * (0.5 + 0.5 * random());
 }
 
 function toMegabytes(bytes: number): number {

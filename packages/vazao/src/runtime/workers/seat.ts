@@ -1,0 +1,80 @@
+/**
+ * The place of one worker at a time, and what is made of the deaths in it.
+ *
+ * A death is quick when it comes soon after the start; too many quick ones in a row on one seat are a crash loop, and end
+ * everything: somebody who looks after the whole should know. Not counted are those that are no fault of the application:
+ * while the database could not be reached (the feed was not fresh, or the worker said so), and by somebody's SIGKILL.
+ */
+import { RuntimeError } from '../errors.ts';
+import type { WorkerProcess } from './worker-process.ts';
+
+/** A death within so long of the worker's start is quick. */
+const QUICK_DEATH_MS = 30_000;
+/** Quick deaths in a row, on one seat, that end everything. */
+const QUICK_DEATHS_MAX = 5;
+const RESTART_MIN_MS = 100;
+const RESTART_MAX_MS = 5_000;
+
+export interface Seat {
+  serving: WorkerProcess | undefined;
+  coming: WorkerProcess | undefined;
+  /** Of the worker in the seat. 0: any number. */
+  requestsMax: number;
+  quickDeaths: number;
+  /** Deaths in a row that were the database's. */
+  databaseDeaths: number;
+  restart: NodeJS.Timeout | undefined;
+  isWaitingForDatabase: boolean;
+  /** Recycling waits for its turn. */
+  isToBeReplaced: boolean;
+  replacement: PromiseWithResolvers<void> | undefined;
+}
+
+export function createSeat(): Seat {
+  return {
+    serving: undefined,
+    coming: undefined,
+    requestsMax: 0,
+    quickDeaths: 0,
+    databaseDeaths: 0,
+    restart: undefined,
+    isWaitingForDatabase: false,
+    isToBeReplaced: false,
+    replacement: undefined,
+  };
+}
+
+interface Death {
+  readonly worker: WorkerProcess;
+  /** A signal, or the exit code. */
+  readonly how: string;
+  /** When the feed was last seen not to be fresh. */
+  readonly staleAtMs: number;
+  readonly random: () => number;
+}
+
+/** How long to wait before another worker is put into the seat. */
+export function judgeDeath(seat: Seat, { worker, how, staleAtMs, random }: Death): number | 'crash loop' {
+  const livedMs = performance.now() - worker.startedAtMs;
+  if (worker.failure?.isDatabaseAway === true || staleAtMs >= worker.startedAtMs) {
+    return restartMs(++seat.databaseDeaths, random);
+  }
+  // Somebody's hand, or the system that is short of memory: the worker had served, and no defect of it is known.
+  const wasKilled = worker.hasServed && how === 'SIGKILL' && worker.cutOff === undefined;
+  if (livedMs >= QUICK_DEATH_MS) seat.quickDeaths = 0;
+  else if (!wasKilled) seat.quickDeaths++;
+  return seat.quickDeaths >= QUICK_DEATHS_MAX ? 'crash loop' : restartMs(seat.quickDeaths, random);
+}
+
+export function crashLoop(how: string): RuntimeError {
+  return new RuntimeError(
+    'ERR_RUNTIME_WORKERS',
+    `${QUICK_DEATHS_MAX} workers in a row ended within ${QUICK_DEATH_MS / 1_000} s of their start, the last by ${how}. The lines above say why; \`vazao dev\` shows it in one process.`,
+  );
+}
+
+/** Doubles from the minimum to the maximum, and between half of that and all of it, so that workers don't return together. */
+function restartMs(deaths: number, random: () => number): number {
+  const fullMs = Math.min(RESTART_MAX_MS, RESTART_MIN_MS * 2 ** Math.min(30, Math.max(0, deaths - 1)));
+  return fullMs * (0.5 + 0.5 * random());
+}
