@@ -21,6 +21,7 @@ test('without any variable the defaults hold', () => {
     workerTimeoutMs: 60_000,
     dataFolder: '/project/.vazao',
     secret: undefined,
+    isCacheOn: true,
     cacheSizeMaxBytes: 256 * 1024 ** 2,
     cacheAuditOneIn: 10_000,
     redisUrl: undefined,

@@ -39,6 +39,8 @@ export interface Configuration {
   readonly dataFolder: string;
   /** Undefined in development: one is made and kept in the data folder. */
   readonly secret: string | undefined;
+  /** False: every answer is computed, as if no route were cached. */
+  readonly isCacheOn: boolean;
   readonly cacheSizeMaxBytes: number;
   /** 0: no audit. */
   readonly cacheAuditOneIn: number;
@@ -152,6 +154,13 @@ const WORKER_TIMEOUT: Variable<number> = {
     return ms === 0 || (ms !== undefined && ms >= 5_000 && ms <= 86_400_000) ? ms : undefined;
   },
 };
+const CACHE: Variable<boolean> = {
+  name: 'VAZAO_CACHE',
+  default: 'on',
+  allowed: '`on` or `off`',
+  meaning: 'Whether answers are cached. `off` is for comparisons: every answer is computed.',
+  parse: (text) => ({ on: true, off: false })[text],
+};
 const CACHE_SIZE: Variable<number> = {
   name: 'CACHE_SIZE',
   default: '256 MB',
@@ -234,6 +243,7 @@ export const VARIABLES: readonly Omit<Variable<unknown>, 'parse'>[] = [
   WORKERS,
   WORKER_REQUESTS_MAX,
   WORKER_TIMEOUT,
+  CACHE,
   CACHE_SIZE,
   CACHE_AUDIT,
   REDIS_URL,
@@ -287,6 +297,7 @@ export function readConfiguration(
     workerTimeoutMs: read(WORKER_TIMEOUT) ?? 60_000,
     dataFolder: resolve(root, read(DATA) ?? '.vazao'),
     secret,
+    isCacheOn: read(CACHE) ?? true,
     cacheSizeMaxBytes: read(CACHE_SIZE) ?? 256 * 1024 ** 2,
     cacheAuditOneIn: read(CACHE_AUDIT) ?? 10_000,
     redisUrl: read(REDIS_URL),

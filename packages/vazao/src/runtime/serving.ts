@@ -68,6 +68,7 @@ export async function serveApplication(options: ServingOptions, acquired: AsyncD
   acquired.defer(() => drain.close(app));
   const context = { db, environment: configuration.environment, secret };
   return await failAs(application, async () => {
+    if (!configuration.isCacheOn) computeAll(app);
     await app.register(vazaoPlugin, {
       cache,
       feed,
@@ -94,6 +95,13 @@ export async function serveApplication(options: ServingOptions, acquired: AsyncD
     drain.watch(app.server);
     signal.throwIfAborted();
     return { ...(await listen(app, { ...configuration, fd: options.listeningFd })), app };
+  });
+}
+
+/** Before the plugin sees a route, its wish to be cached is taken away. */
+function computeAll(app: FastifyInstance): void {
+  app.addHook('onRoute', (route) => {
+    if (route.config?.cache) route.config = { ...route.config, cache: false };
   });
 }
 

@@ -18,6 +18,7 @@ test('the parts of a request add up to its latency, whatever the server tells', 
     sample({ latencyMs: 50, firstByteMs: 8, stages: { cache: 1, handler: 5, db: 3, total: 7 } }),
     sample({ stages: { handler: 400 } }),
     sample({ stages: { handler: 2, db: 9 } }),
+    sample({ stages: { handler: 6, q1: 5, q2: 5, q: 3 } }),
   ]) {
     const sum = partsOf(request).reduce((total, { durationMs }) => total + durationMs, 0);
     assert.ok(Math.abs(sum - request.latencyMs) < 1e-9, JSON.stringify(partsOf(request)));
@@ -44,7 +45,7 @@ test('each band says what it spends its time on', () => {
     sample({ latencyMs: 2 + index / 1_000, serviceMs: 2 + index / 1_000, stages: { handler: 1.8 } }),
   );
   const slow = Array.from({ length: 10 }, () =>
-    sample({ latencyMs: 100, serviceMs: 100, stages: { handler: 100, pool: 84, db: 10 } }),
+    sample({ latencyMs: 100, serviceMs: 100, stages: { pool: 84, handler: 16, q1: 6, q2: 4, total: 100 } }),
   );
   const bands = explainLatency([...slow, ...fast]);
   assert.deepEqual(

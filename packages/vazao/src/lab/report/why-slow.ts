@@ -42,6 +42,7 @@ const DOING: Readonly<Record<string, string>> = {
   feed: 'waiting for the feed',
   cache: 'looking up the cache',
   db: 'in the database',
+  statements: 'in the database',
   handler: 'in the handler',
   hooks: 'in hooks before the handler',
   serialise: 'serialising the answer',
@@ -50,14 +51,22 @@ const DOING: Readonly<Record<string, string>> = {
 /** Sums of the others: to count them would count twice. */
 const SUMS = new Set(['total', 'app']);
 /** Stages that run inside another one, whose own time is what is left. */
-const INSIDE: Readonly<Record<string, string>> = { db: 'handler', pool: 'handler', queue: 'hooks', feed: 'handler' };
+const INSIDE: Readonly<Record<string, string>> = { statements: 'handler', db: 'handler' };
+/** Of ours, `q1`, `q2` … are statements. They may run side by side, so that together they last no longer than the handler. */
+const STATEMENT = /^q\d*$/;
 
 /** The parts of one request, in order; they add up to its latency. A waterfall draws them one after the other. */
 export function partsOf({ latencyMs, serviceMs, firstByteMs, stages = {} }: RequestSample): Part[] {
-  const measured = new Map(Object.entries(stages).filter(([name, ms]) => !SUMS.has(name) && ms > 0));
+  const measured = new Map<string, number>();
+  for (const [told, ms] of Object.entries(stages)) {
+    const name = STATEMENT.test(told) ? 'statements' : told;
+    if (!SUMS.has(name) && ms > 0) measured.set(name, (measured.get(name) ?? 0) + ms);
+  }
   for (const [inner, outer] of Object.entries(INSIDE)) {
     const [own, around] = [measured.get(inner), measured.get(outer)];
-    if (own !== undefined && around !== undefined) measured.set(outer, Math.max(0, around - own));
+    if (own === undefined || around === undefined) continue;
+    measured.set(inner, Math.min(own, around));
+    measured.set(outer, Math.max(0, around - own));
   }
   const receiving = firstByteMs === undefined ? 0 : Math.max(0, serviceMs - firstByteMs);
   const before = serviceMs - receiving;
