@@ -7,7 +7,8 @@
 import { LRUCache } from 'lru-cache';
 import { type Commit, type ReadSnapshot, type Snapshot, seesCommit, seesTransaction } from '../feed/index.ts';
 import type { Change, Term } from '../readset/index.ts';
-import { type Drop, describeRow } from './drop.ts';
+import { createDrop, type Drop, describeRow } from './drop.ts';
+import { Endings } from './endings.ts';
 import { createNote, type Entry, entrySizeBytes } from './entry.ts';
 import type { CacheFigures } from './figures.ts';
 import {
@@ -35,6 +36,8 @@ import { findTouching, type Lineage } from './touched.ts';
 export class Cache<V> {
   readonly feed: CacheFeed;
   readonly now: () => number;
+  /** Tells of each answer that is no longer current. */
+  readonly endings: Endings<V> = new Endings();
   readonly #entries: LRUCache<string, Entry<V>>;
   readonly #index = new TermIndex<V>();
   readonly #fills = new Map<string, Fill<V>>();
@@ -63,6 +66,7 @@ export class Cache<V> {
       dispose: (entry, _key, reason) => {
         this.#index.remove(entry);
         if (reason === 'evict') this.#counters.evicted++;
+        this.endings.tellOfDisposal(entry, reason);
       },
     });
     this.feed.on('commit', (commit) => this.#apply(commit));
@@ -81,7 +85,8 @@ export class Cache<V> {
   /** Answers from elsewhere can be tried against what changed since if they are known to be good up to here. */
   get coveredFrom(): bigint {
     const { coveredFrom } = this.#recent;
-    return this.#schemaPosition > coveredFrom ? this.#schemaPosition : coveredFrom;
+    if (this.#schemaPosition > coveredFrom) return this.#schemaPosition;
+    return coveredFrom;
   }
 
   /**
@@ -364,17 +369,7 @@ export class Cache<V> {
     if (entry.snapshot && seesCommit(entry.snapshot, commit)) return; // computed after that commit
     if (this.#entries.peek(entry.key) !== entry || entry.staleSinceMs !== Number.POSITIVE_INFINITY) return;
     this.#counters.dropped++;
-    const at = performance.timeOrigin + performance.now();
-    this.#drops.set(entry.key, {
-      key: entry.key,
-      reason: 'change',
-      at,
-      table: `${term.table.schema}.${term.table.name}`,
-      change: change.kind,
-      row,
-      position: commit.position,
-      msAfterCommit: at - commit.committedAtMs,
-    });
+    this.#drops.set(entry.key, createDrop(entry.key, term, change, row, commit));
     this.#retire(entry);
   }
 
@@ -382,8 +377,9 @@ export class Cache<V> {
   #retire(entry: Entry<V>): void {
     if (entry.staleForMs > 0) {
       this.#index.remove(entry);
-      if (entry.staleSinceMs === Number.POSITIVE_INFINITY)
-        entry.staleSinceMs = this.isFresh() ? this.now() : this.#lastFreshAtMs;
+      if (entry.staleSinceMs !== Number.POSITIVE_INFINITY) return;
+      entry.staleSinceMs = this.isFresh() ? this.now() : this.#lastFreshAtMs;
+      this.endings.tell(entry, 'dropped');
     } else {
       this.#entries.delete(entry.key);
     }

@@ -1,4 +1,5 @@
-import type { Change } from '../readset/index.ts';
+import type { Commit } from '../feed/index.ts';
+import type { Change, Term } from '../readset/index.ts';
 import { DROP_VALUE_MAX } from './options.ts';
 
 /** Why and when an entry was dropped. */
@@ -15,6 +16,21 @@ export interface Drop {
   readonly position?: bigint | undefined;
   /** From the writer's commit to the drop, by the clocks of server and process. */
   readonly msAfterCommit?: number | undefined;
+}
+
+/** That a change has ended the entry of a key by one of its terms. */
+export function createDrop(key: string, { table }: Term, change: Change, row: Drop['row'], commit: Commit): Drop {
+  const at = performance.timeOrigin + performance.now();
+  return {
+    key,
+    reason: 'change',
+    at,
+    table: `${table.schema}.${table.name}`,
+    change: change.kind,
+    row,
+    position: commit.position,
+    msAfterCommit: at - commit.committedAtMs,
+  };
 }
 
 /** The row as it is now, or was last; long values are cut. Undefined when there are too many rows to tell. */

@@ -16,7 +16,7 @@ import { Observation } from './observation.ts';
 import type { PluginFeed } from './options.ts';
 import { type CarriedPosition, POSITION_HEADER, type PositionTokens, type Seen } from './position-token.ts';
 import type { RecentAnswers } from './recent-answers.ts';
-import { currentRepeat, repeatRequest, writeRepeated } from './repeat.ts';
+import { currentRepeat, isAlone, repeatRequest, writeRepeated } from './repeat.ts';
 import { STATE } from './request-state.ts';
 import type { ResolvedRouteCacheOptions } from './route-options.ts';
 import { type HttpSecondTier, leaveInSecondTier } from './second-tier.ts';
@@ -153,7 +153,8 @@ export class AnswerFill {
 
   #complete(captured: CapturedResponse): void {
     this.#end();
-    if (this.#session.hasConflict && !currentRepeat()) {
+    const repeat = currentRepeat();
+    if (this.#session.hasConflict && !(repeat && isAlone(repeat))) {
       void this.#repeat(captured);
       return;
     }
@@ -220,8 +221,6 @@ export class AnswerFill {
     const { identityHeaders } = this.#settings;
     const stored = createStoredResponse(captured, facets, identityHeaders, this.#observation.requestId, seen);
     const key = growTree(cache, this.#baseKey, facets);
-    const repeat = currentRepeat();
-    if (repeat) repeat.recomputed = { key, stored, position: seen.position };
     const previous = this.#found.entry;
     const completed = cache.complete(this.#fill, {
       key,
@@ -230,6 +229,11 @@ export class AnswerFill {
       ttlMs: this.#options.ttlMs,
       staleForMs: Math.max(this.#options.staleForMs, this.#options.staleIfErrorMs),
     });
+    const repeat = currentRepeat();
+    if (repeat) {
+      const notStored = completed.stored ? undefined : completed.why;
+      repeat.recomputed = { key, stored, position: seen.position, notStored };
+    }
     if (!completed.stored) this.#noteBypass(key, completed.why);
     this.#leave(completed.stored ? completed.entry : undefined, facets);
     this.#settings.recent?.record(this.#request.originalUrl, {
@@ -300,7 +304,8 @@ export class AnswerFill {
   #writeStale(previous: Entry<CacheValue> | undefined): boolean {
     const { cache } = this.#settings;
     // Whoever carries what it has seen asked for nothing older, and is told of the failure.
-    if (previous?.value.kind !== 'response' || this.#carried) return false;
+    // Nor is it for a stream, or to be kept.
+    if (previous?.value.kind !== 'response' || this.#carried || currentRepeat()) return false;
     const staleMs = cache.staleMs(previous);
     if (staleMs > this.#options.staleIfErrorMs) return false;
     this.#write(previous.value, staleStatus(staleMs, 'error'));

@@ -18,7 +18,7 @@ import { facetValue } from './facets.ts';
 import type { KnownIdentity } from './identities.ts';
 import { type CacheValue, DEPTH_MAX, type Found, walk } from './lookup.ts';
 import type { CarriedPosition } from './position-token.ts';
-import { currentRepeat } from './repeat.ts';
+import { currentRepeat, isAlone, type Repeat } from './repeat.ts';
 import { STATE } from './request-state.ts';
 import type { ResolvedRouteCacheOptions } from './route-options.ts';
 import { type Asked, askSecondTier } from './second-tier.ts';
@@ -59,6 +59,8 @@ export class CachedGet {
   readonly #carried: CarriedPosition | undefined;
   /** What the client has seen, or the handler that asks has written: nothing older is an answer. */
   readonly #needed: bigint | undefined;
+  /** Set where no client asks, but ourselves. */
+  readonly #repeat: Repeat | undefined = currentRepeat();
   #mayAskSecondTier: boolean;
   #looksMax = LOOKS_MAX;
 
@@ -82,14 +84,15 @@ export class CachedGet {
     this.#done = done;
     this.#carried = settings.fill.tokens.find(request.raw.rawHeaders);
     this.#needed = neededPosition(this.#carried?.position, request[STATE]?.outer?.position);
-    this.#mayAskSecondTier = settings.fill.secondTier !== undefined;
+    // There it would find the answer that is about to end.
+    this.#mayAskSecondTier = settings.fill.secondTier !== undefined && this.#repeat?.code !== 'early';
   }
 
   /** Answers from the cache, or from another's fill, or lets the request go on: to lead a fill, or uncached. */
   async run(): Promise<void> {
     if (this.#settings.rewritesUrls) return this.#bypass('rewrite-url');
-    const repeat = currentRepeat();
-    if (repeat) return this.#computeAlone(repeat.code, repeat.detail);
+    const repeat = this.#repeat;
+    if (repeat && isAlone(repeat)) return this.#computeAlone(repeat.code, repeat.detail);
     const { feed } = this.#settings.fill;
     if (this.#needed !== undefined && !(await feed.waitFor(this.#needed, this.#settings.readWaitMaxMs)))
       return this.#computeAlone('position', 'The feed has not told yet what the client has seen.');
@@ -118,6 +121,7 @@ export class CachedGet {
       return true;
     }
     if (entry?.value.kind !== 'response') return false;
+    if (this.#repeat?.code === 'early' && !cache.isFilling(key)) return false; // computed although it is good
     if (cache.isFresh() && cache.isGood(entry)) {
       entry.hits++;
       this.#write(entry.value, hitStatus.text);
@@ -125,7 +129,8 @@ export class CachedGet {
       return true;
     }
     const staleMs = cache.staleMs(entry);
-    if (this.#needed !== undefined || !cache.isFilling(key) || staleMs > this.#options.staleForMs) return false;
+    if (this.#repeat || this.#needed !== undefined || !cache.isFilling(key) || staleMs > this.#options.staleForMs)
+      return false;
     this.#write(entry.value, staleStatus(staleMs, 'refreshing'));
     return true;
   }
@@ -167,7 +172,8 @@ export class CachedGet {
     if (outcome.kind !== 'value' || outcome.value.kind !== 'response' || !this.#isMine(outcome.value)) return undefined;
     const staleMs = entry?.value.kind === 'response' ? cache.staleMs(entry) : Number.POSITIVE_INFINITY;
     // As whoever led the fill was answered.
-    if (outcome.value.status >= 500 && this.#needed === undefined && staleMs <= this.#options.staleIfErrorMs)
+    const mayBeStale = !this.#repeat && this.#needed === undefined;
+    if (outcome.value.status >= 500 && mayBeStale && staleMs <= this.#options.staleIfErrorMs)
       this.#write(entry?.value as StoredResponse, staleStatus(staleMs, 'error'));
     else this.#write(outcome.value, missStatus(path.length > 0, 'collapsed'));
     return 'answered';
@@ -208,6 +214,10 @@ export class CachedGet {
 
   #write(stored: StoredResponse, status: string): void {
     const { method, headers } = this.#request.raw;
+    if (this.#repeat) {
+      const { key } = this.#walk();
+      this.#repeat.recomputed = { key, stored, position: stored.position, notStored: undefined };
+    }
     this.#reply.hijack();
     if (this.#settings.closesConnection(this.#request)) this.#reply.raw.setHeader('connection', 'close');
     const own = this.#settings.fill.tokens.own(this.#carried, stored);

@@ -5,7 +5,9 @@ export type HttpErrorCode =
   /** `config.cache` of a route is not what it may be. */
   | 'ERR_HTTP_CACHE_OPTIONS'
   /** The option `timing` would show timings to everybody in production, or lacks a secret. */
-  | 'ERR_HTTP_TIMING';
+  | 'ERR_HTTP_TIMING'
+  /** The plugin option `live` is not what it may be. */
+  | 'ERR_HTTP_LIVE_OPTIONS';
 
 export class HttpError extends Error {
   readonly code: HttpErrorCode;

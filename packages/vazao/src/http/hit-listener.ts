@@ -8,6 +8,7 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'n
 import type { Auditor } from './auditor.ts';
 import type { HitStatus } from './cache-status.ts';
 import type { Identities } from './identities.ts';
+import { EVENT_STREAM } from './live/index.ts';
 import { type Found, type HttpCache, lookUp } from './lookup.ts';
 import type { PluginFeed } from './options.ts';
 import type { PositionTokens } from './position-token.ts';
@@ -26,6 +27,8 @@ export interface HitListenerOptions {
   readonly isClosing: () => boolean;
   /** False: a HEAD route is the application's own, and so is its answer. */
   readonly answersHead: boolean;
+  /** Who asks for a stream of events gets one, and not the answer. */
+  readonly followsAnswers: boolean;
 }
 
 export function installHitListener(server: Server | object, options: HitListenerOptions): void {
@@ -35,7 +38,8 @@ export function installHitListener(server: Server | object, options: HitListener
   const handOn = (request: IncomingMessage, response: ServerResponse): void => {
     for (const listener of others) listener.call(emitter, request, response);
   };
-  const { cache, identities, hitStatus, tokens, feed, auditor, timings, isClosing, answersHead } = options;
+  const { cache, identities, hitStatus, tokens, feed, auditor, timings, isClosing, answersHead, followsAnswers } =
+    options;
 
   const answer = (found: Found, request: IncomingMessage, response: ServerResponse): boolean => {
     const { entry } = found;
@@ -55,6 +59,8 @@ export function installHitListener(server: Server | object, options: HitListener
 
   emitter.on('request', (request: IncomingMessage, response: ServerResponse) => {
     if ((request.method !== 'GET' && !(answersHead && request.method === 'HEAD')) || isClosing())
+      return handOn(request, response);
+    if (followsAnswers && findField(request.rawHeaders, 'accept')?.includes(EVENT_STREAM))
       return handOn(request, response);
     const found = lookUp(cache, request.url as string, request, identities);
     if (!(found instanceof Promise)) {

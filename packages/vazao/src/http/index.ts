@@ -4,6 +4,7 @@ export type { Duration } from '../cache/index.ts';
 export type { AuditFigures } from './auditor.ts';
 export { HttpError, type HttpErrorCode } from './errors.ts';
 export type { ExplainedAnswer, ExplainedEntry, Explanation } from './explain.ts';
+export type { LiveFigures, LiveOptions } from './live/index.ts';
 export type { CacheValue, HttpCache } from './lookup.ts';
 export type { Identify, Identity, PluginFeed, RouteCacheOptions } from './options.ts';
 export { vazaoPlugin } from './plugin.ts';

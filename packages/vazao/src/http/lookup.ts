@@ -41,7 +41,12 @@ export function lookUp(
     : walk(cache, key, request, caller);
 }
 
-export function walk(cache: HttpCache, start: string, request: IncomingMessage, caller: KnownIdentity): Found {
+export function walk(
+  cache: HttpCache,
+  start: string,
+  request: Pick<IncomingMessage, 'headers'>,
+  caller: KnownIdentity,
+): Found {
   const path: FacetValue[] = [];
   let key = start;
   let entry = cache.get(key);

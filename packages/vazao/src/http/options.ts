@@ -1,6 +1,7 @@
 import type { Duration } from '../cache/index.ts';
 import type { Feed } from '../feed/index.ts';
 import type { AuditFigures } from './auditor.ts';
+import type { LiveFigures } from './live/index.ts';
 
 /** The part of a feed that the plugin uses. */
 export type PluginFeed = Pick<Feed, 'position' | 'lagMs' | 'isFresh' | 'waitFor'>;
@@ -34,6 +35,10 @@ export interface RouteCacheOptions {
   readonly staleFor?: Duration | undefined;
   /** How long an invalidated answer may still be served when the recomputation fails. @defaultValue 0 */
   readonly staleIfError?: Duration | undefined;
+  /** Whether clients may follow the answer as a stream of events (`Accept: text/event-stream`). @defaultValue true */
+  readonly live?: boolean | undefined;
+  /** Least time between two computations for those who follow. @defaultValue that of the plugin (`LiveOptions.intervalMs`) */
+  readonly liveInterval?: Duration | undefined;
 }
 
 declare module 'fastify' {
@@ -44,6 +49,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** What came of computing a sample of the hits again; undefined when none are. */
     readonly audit: AuditFigures | undefined;
+    /** The streams of events that are open; undefined where there are none to be had. */
+    readonly live: LiveFigures | undefined;
   }
   interface FastifyRequest {
     /** Who is asking, by {@link Identify}. Reading it in a cached handler makes the answer per user. */

@@ -1,6 +1,7 @@
 /** What the plugin is registered with. */
 import type { Pool } from '../db/index.ts';
 import type { AuditorOptions } from './auditor.ts';
+import type { LiveOptions } from './live/options.ts';
 import type { HttpCache } from './lookup.ts';
 import type { Identify, PluginFeed } from './options.ts';
 import type { HttpSecondTier } from './second-tier.ts';
@@ -18,6 +19,8 @@ export interface PluginOptions {
   readonly identify?: Identify | undefined;
   /** Computes a sample of the hits again and compares: see {@link AuditFigures}. `false`: none. */
   readonly audit?: Pick<AuditorOptions, 'oneIn' | 'shareMax'> | false | undefined;
+  /** Clients may follow the answer of any cached GET as a stream of events. `false`: of none. */
+  readonly live?: LiveOptions | false | undefined;
   /** Serves `GET /.vazao/explain?url=…` to callers on this machine: for development. @defaultValue false */
   readonly explain?: boolean | undefined;
   /** Shows where the time of a request goes, to those who may see it. @defaultValue to nobody */

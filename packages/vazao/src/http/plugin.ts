@@ -17,6 +17,7 @@ import { HttpError } from './errors.ts';
 import { registerExplain } from './explain.ts';
 import { installHitListener } from './hit-listener.ts';
 import { Identities, type KnownIdentity } from './identities.ts';
+import { Live } from './live/index.ts';
 import type { HttpCache } from './lookup.ts';
 import { ANSWER_WAIT_MAX_MS, type PluginOptions } from './plugin-options.ts';
 import { type CarriedPosition, POSITION_HEADER, PositionTokens } from './position-token.ts';
@@ -38,6 +39,7 @@ class VazaoPlugin {
   readonly #recent: RecentAnswers | undefined;
   readonly #auditor: Auditor | undefined;
   readonly #timings: RequestTimings;
+  readonly #live: Live | undefined;
   /** The application has a `rewriteUrl`, which may read anything of the request unseen. */
   readonly #rewritesUrls: boolean;
   #hasConstraints = false;
@@ -77,11 +79,20 @@ class VazaoPlugin {
       auditor: this.#auditor,
       closesConnection: (request) => this.#closesConnection(request),
     };
+    if (options.live !== false && !this.#rewritesUrls) {
+      const { readWaitMaxMs } = this.#cachedGet;
+      const identityHeaders = options.identify?.headers ?? [];
+      this.#live = new Live(
+        { app, cache, feed, tokens: this.#tokens, identityHeaders, readWaitMaxMs },
+        options.live ?? {},
+      );
+    }
   }
 
   register(app: FastifyInstance): void {
     app.decorateRequest(STATE, null);
     app.decorate('audit', { getter: () => this.#auditor?.figures });
+    app.decorate('live', { getter: () => this.#live?.figures });
     if (this.#options.identify) {
       app.decorateRequest('user', {
         getter(this: FastifyRequest) {
@@ -95,9 +106,9 @@ class VazaoPlugin {
     app.addHook('onRequest', (request, reply, done) => this.#onRequest(request, reply, done));
     this.#timings.register(app);
     app.addHook('onSend', (request, reply, _payload, done) => this.#onSend(request, reply, done));
-    app.addHook('preClose', (done) => {
+    app.addHook('preClose', async () => {
       this.#isClosing = true;
-      done();
+      await this.#live?.close();
     });
     app.addHook('onReady', (done) => {
       // Which route a URL leads to depends on headers then, and only the router can tell.
@@ -112,6 +123,7 @@ class VazaoPlugin {
           feed: this.#options.feed,
           isClosing: () => this.#isClosing,
           answersHead: this.#withoutHead.size === 0,
+          followsAnswers: this.#live !== undefined,
         });
       }
       done();
@@ -153,9 +165,13 @@ class VazaoPlugin {
       (request[STATE] as NonNullable<FastifyRequest[typeof STATE]>).caller = known;
       const options = request.routeOptions.config[ROUTE];
       // Inside another fill (app.inject in a handler) the statements belong to that one, and so does their moment.
-      if (!options || request.method !== 'GET' || context === outer) proceed();
+      const isRead = request.method === 'GET' || request.method === 'HEAD';
+      const key = options && isRead && context !== outer ? this.#baseKey(request) : undefined;
+      if (!options || key === undefined) proceed();
+      else if (this.#live?.isAskedFor(request, options))
+        this.#live.open(request, reply, key, options, known).catch(done);
+      else if (request.method === 'HEAD') proceed();
       else {
-        const key = this.#baseKey(request);
         new CachedGet(this.#cachedGet, request, reply, key, options, known, proceed, done).run().catch(done);
       }
     };

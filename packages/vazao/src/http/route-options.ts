@@ -7,14 +7,19 @@ export interface ResolvedRouteCacheOptions {
   readonly ttlMs: number | undefined;
   readonly staleForMs: number;
   readonly staleIfErrorMs: number;
+  /** Whether it may be followed as a stream of events. */
+  readonly isLive: boolean;
+  /** Undefined: as the plugin is set. */
+  readonly liveIntervalMs: number | undefined;
 }
 
-const NAMES = ['ttl', 'staleFor', 'staleIfError'] as const;
+const DURATIONS = ['ttl', 'staleFor', 'staleIfError', 'liveInterval'] as const;
+const NAMES = [...DURATIONS, 'live'] as const;
 
 /** Undefined when the route is not cached. Throws {@link HttpError}. */
 export function resolveRouteCacheOptions(value: unknown, route: string): ResolvedRouteCacheOptions | undefined {
   if (value === undefined || value === false) return undefined;
-  if (value === true) return { ttlMs: undefined, staleForMs: 0, staleIfErrorMs: 0 };
+  if (value === true) return resolveRouteCacheOptions({}, route);
   if (typeof value !== 'object' || value === null) {
     throw new HttpError(
       'ERR_HTTP_CACHE_OPTIONS',
@@ -30,7 +35,13 @@ export function resolveRouteCacheOptions(value: unknown, route: string): Resolve
     }
   }
   const options = value as RouteCacheOptions;
-  const read = (name: (typeof NAMES)[number]): number | undefined => {
+  if (options.live !== undefined && typeof options.live !== 'boolean') {
+    throw new HttpError(
+      'ERR_HTTP_CACHE_OPTIONS',
+      `${route}: config.cache.live is ${JSON.stringify(options.live)}; it may be true or false.`,
+    );
+  }
+  const read = (name: (typeof DURATIONS)[number]): number | undefined => {
     const duration = options[name];
     if (duration === undefined) return undefined;
     const ms = parseDuration(duration as Duration);
@@ -42,5 +53,11 @@ export function resolveRouteCacheOptions(value: unknown, route: string): Resolve
     }
     return ms;
   };
-  return { ttlMs: read('ttl'), staleForMs: read('staleFor') ?? 0, staleIfErrorMs: read('staleIfError') ?? 0 };
+  return {
+    ttlMs: read('ttl'),
+    staleForMs: read('staleFor') ?? 0,
+    staleIfErrorMs: read('staleIfError') ?? 0,
+    isLive: options.live ?? true,
+    liveIntervalMs: read('liveInterval'),
+  };
 }
