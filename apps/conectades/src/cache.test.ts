@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { createTestDatabase, type TestDatabase } from '../../../packages/vazao/src/testing/database.ts';
+import { openEvents } from '../../../packages/vazao/src/testing/event-client.ts';
 import {
   createTestPlatform,
   type TestAnswer,
@@ -60,6 +61,19 @@ describe('on the platform', () => {
   after(async () => {
     await platform?.[Symbol.asyncDispose]();
     await database?.[Symbol.asyncDispose]();
+  });
+
+  it('the thermometer of a campaign is live because its page is cached', async () => {
+    const [id] = await campanhasAtivas();
+    using watcher = await openEvents(`${origin}/api/campanhas/${id}/`);
+    const before = (await watcher.nextJson()) as { arrecadado: string };
+    assert.equal((await doar(id, '12.50')).status, 201);
+    const now = (await watcher.nextJson()) as { arrecadado: string };
+    assert.equal(Math.round((Number(now.arrecadado) - Number(before.arrecadado)) * 100), 1250);
+    const { rows } = await database.pool.query('select sum(valor)::text as total from doacoes where campanha_id = $1', [
+      id,
+    ]);
+    assert.equal(Number(now.arrecadado), Number(rows[0].total));
   });
 
   it('every read that is marked is stored and served from memory', async () => {

@@ -44,11 +44,15 @@ test('durations', () => {
 test('options of a route are checked, and the message says where and what', () => {
   assert.equal(resolveRouteCacheOptions(undefined, 'GET /x'), undefined);
   assert.equal(resolveRouteCacheOptions(false, 'GET /x'), undefined);
-  assert.deepEqual(resolveRouteCacheOptions(true, 'GET /x'), { ttlMs: undefined, staleForMs: 0, staleIfErrorMs: 0 });
-  assert.deepEqual(resolveRouteCacheOptions({ ttl: '1h', staleFor: 5 }, 'GET /x'), {
+  const none = { ttlMs: undefined, staleForMs: 0, staleIfErrorMs: 0, isLive: true, liveIntervalMs: undefined };
+  assert.deepEqual(resolveRouteCacheOptions(true, 'GET /x'), none);
+  const some = { ttl: '1h', staleFor: 5, live: false, liveInterval: '2s' };
+  assert.deepEqual(resolveRouteCacheOptions(some, 'GET /x'), {
     ttlMs: 3_600_000,
     staleForMs: 5,
     staleIfErrorMs: 0,
+    isLive: false,
+    liveIntervalMs: 2_000,
   });
   const code = { code: 'ERR_HTTP_CACHE_OPTIONS' };
   assert.throws(() => resolveRouteCacheOptions('1h', 'GET /x'), { ...code, message: /GET \/x: config\.cache is 1h/ });
@@ -59,6 +63,10 @@ test('options of a route are checked, and the message says where and what', () =
   assert.throws(() => resolveRouteCacheOptions({ ttl: 'soon' }, 'GET /x'), {
     ...code,
     message: /config\.cache\.ttl is "soon"/,
+  });
+  assert.throws(() => resolveRouteCacheOptions({ live: 'yes' }, 'GET /x'), {
+    ...code,
+    message: /config\.cache\.live is "yes"/,
   });
 });
 

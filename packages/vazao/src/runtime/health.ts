@@ -3,6 +3,7 @@ import type { CacheFigures } from '../cache/index.ts';
 import type { SecondTierFigures } from '../cache/redis/index.ts';
 import type { Pool, ReplicaFigures } from '../db/index.ts';
 import type { Feed } from '../feed/index.ts';
+import type { LiveFigures } from '../http/index.ts';
 import { readVersion } from './version.ts';
 
 const DATABASE_TIMEOUT_MS = 1_000;
@@ -53,6 +54,7 @@ export function registerHealth(app: FastifyInstance, { db, feed, cache, findWork
       cache: { entries, size_bytes: sizeBytes, size_max_bytes: sizeMaxBytes },
       ...(secondTier && { second_tier: tierFigures(secondTier.figures()) }),
       ...(app.audit && { audit: app.audit }),
+      ...(app.live && { live: liveFigures(app.live) }),
     };
   });
 }
@@ -63,6 +65,10 @@ function tierFigures({ isAvailable, hits, misses, out, stored, notStored }: Seco
 
 function replicaFigures({ state, reason, lagMs, used, refused }: ReplicaFigures): object {
   return { state, reason, lag_ms: lagMs, used, refused };
+}
+
+function liveFigures({ streams, answers, computations, cutOff }: LiveFigures): object {
+  return { streams, answers, computations, cut_off: cutOff };
 }
 
 async function ping(db: Pool): Promise<{ reachable: boolean; milliseconds: number }> {

@@ -3,13 +3,18 @@ import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance, FastifyServerOptions } from 'fastify';
 import type { PluginOptions } from '../http/index.ts';
-import { createTestDatabase } from './database.ts';
+import { createTestDatabase, type TestDatabase } from './database.ts';
 import { createTestPlatform, type TestPlatform } from './platform.ts';
 
 const SCHEMA = 'create table itens (id int primary key, nome text not null); insert into itens values (1, $$um$$);';
 export const cached = { config: { cache: true } } as const;
 
-export type Setting = AsyncDisposable & { platform: TestPlatform; app: FastifyInstance; read: () => Promise<string> };
+export type Setting = AsyncDisposable & {
+  database: TestDatabase;
+  platform: TestPlatform;
+  app: FastifyInstance;
+  read: () => Promise<string>;
+};
 
 export async function createSetting(
   options: { fastify?: FastifyServerOptions; plugin?: Partial<PluginOptions> } = {},
@@ -17,6 +22,7 @@ export async function createSetting(
   const database = await createTestDatabase();
   const platform = await createTestPlatform(database, { schema: SCHEMA, ...options });
   return {
+    database,
     platform,
     app: platform.app,
     read: async () => (await platform.db.query('select nome from itens where id = 1')).rows[0].nome,

@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { after } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { startTestServer } from './server.ts';
 
@@ -16,6 +17,9 @@ export interface TestDatabase extends AsyncDisposable {
   /** A connected client of its own; closed with the database. */
   client(): Promise<pg.Client>;
 }
+
+/** How long the server may take to notice that a client has gone. */
+const DROP_MAX_MS = 10_000;
 
 let ownServer: Promise<{ url: string; stop: () => Promise<void> }> | undefined;
 
@@ -51,12 +55,29 @@ export async function createTestDatabase(
     },
     async [Symbol.asyncDispose]() {
       await Promise.allSettled([pool.end(), ...clients.map((client) => client.end())]);
-      const client = new pg.Client(serverUrl);
-      await client.connect();
-      await client.query(`drop database if exists ${name} with (force)`);
-      await client.end();
+      await drop(serverUrl, name);
     },
   };
+}
+
+async function drop(serverUrl: string, name: string): Promise<void> {
+  const client = new pg.Client(serverUrl);
+  await client.connect();
+  const deadline = Date.now() + DROP_MAX_MS;
+  try {
+    for (;;) {
+      try {
+        await client.query(`drop database if exists ${name} with (force)`);
+        return;
+      } catch (error) {
+        // The slot of a feed whose connection was broken off, and whose server process has not noticed yet.
+        if ((error as { code?: string }).code !== '55006' || Date.now() > deadline) throw error;
+        await delay(50);
+      }
+    }
+  } finally {
+    await client.end();
+  }
 }
 
 function startOwnServer(): Promise<{ url: string; stop: () => Promise<void> }> {
