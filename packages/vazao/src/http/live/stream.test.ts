@@ -367,7 +367,7 @@ test("Node's own EventSource reads the stream, and comes back where it was", asy
     let opened = 0;
     source.onopen = () => { if (++opened === 2) post('/item', 'três'); };
     source.onmessage = ({ data }) => {
-      console.log(data);
+      process.stdout.write(data + '\\n');
       if (data.includes('um')) post('/item', 'dois');
       if (data.includes('dois')) post('/cortar').catch(() => {});
       if (data.includes('três')) process.exit();
