@@ -23,6 +23,8 @@ export class ClosedDriver implements Driver {
   readonly #timers = new Set<NodeJS.Timeout>();
   /** Users with index below this are there; of this thread. */
   #wanted = 0;
+  #thinking = 0;
+  #thinkingSince = 0;
   /** Users whose turns have begun and have not ended. */
   readonly #active = new Set<VirtualUser>();
   #phases: readonly Phase[] = [];
@@ -61,6 +63,7 @@ export class ClosedDriver implements Driver {
     this.#wanted = 0;
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
+    this.#thinking = 0;
     this.#phases = [];
     if (this.inFlight === 0) this.#resolve();
   }
@@ -83,6 +86,8 @@ export class ClosedDriver implements Driver {
 
   #tick(): void {
     const now = this.#now();
+    // A thought across the end of a phase belongs to both: so it is added up while it lasts.
+    this.#countThinking(now?.phase, 0);
     if (!now) {
       this.stop();
       return;
@@ -98,8 +103,24 @@ export class ClosedDriver implements Driver {
       if (this.#active.has(user)) continue;
       this.#active.add(user);
       // Not all at once: as if they had been thinking before.
-      this.#after(user.random.next() * thinkMs, () => this.#turn(user));
+      this.#pause(now.phase, user.random.next() * thinkMs, () => this.#turn(user));
     }
+  }
+
+  #pause(phase: number, ms: number, run: () => void): void {
+    this.#countThinking(phase, 1);
+    this.#after(ms, () => {
+      this.#countThinking(this.#now()?.phase, -1);
+      run();
+    });
+  }
+
+  /** As many users as were thinking since the last time have thought until now. */
+  #countThinking(phase: number | undefined, change: number): void {
+    const now = performance.now();
+    if (phase !== undefined) this.#parts.recorder.thought(phase, this.#thinking * (now - this.#thinkingSince));
+    this.#thinkingSince = now;
+    this.#thinking += change;
   }
 
   #after(ms: number, run: () => void): void {
@@ -181,16 +202,8 @@ export class ClosedDriver implements Driver {
     const { thinkMs, thinking } = now.load;
     const wanted = thinkMs * (thinking === 'even' ? 1 : user.random.exponential());
     const pause = error === 'connect' || error === 'reset' ? PAUSE_MS : 0;
-    const began = performance.now();
     const ms = Math.max(wanted, pause);
-    if (ms === 0) {
-      this.#parts.recorder.thought(now.phase, 0);
-      this.#turn(user);
-      return;
-    }
-    this.#after(ms, () => {
-      this.#parts.recorder.thought(now.phase, performance.now() - began);
-      this.#turn(user);
-    });
+    if (ms === 0) this.#turn(user);
+    else this.#pause(now.phase, ms, () => this.#turn(user));
   }
 }

@@ -66,8 +66,8 @@ export interface Cell extends Counts {
 export interface PhaseTimes {
   readonly responseMs: number;
   readonly responses: number;
+  /** Of all users, within the phase: also of thoughts that had begun before it, or had not ended when it did. */
   readonly thinkMs: number;
-  readonly thoughts: number;
 }
 
 export interface ThreadSummary {

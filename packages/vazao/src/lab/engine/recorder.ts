@@ -67,7 +67,7 @@ export class Recorder {
     this.#secondLatency.reset();
     this.#stages = new Map();
     this.#cells.clear();
-    this.#times = phases.map(() => ({ responseMs: 0, responses: 0, thinkMs: 0, thoughts: 0 }));
+    this.#times = phases.map(() => ({ responseMs: 0, responses: 0, thinkMs: 0 }));
   }
 
   offered(phase: number, step: number): void {
@@ -91,12 +91,10 @@ export class Recorder {
     if (ms <= TIMELY_MS) this.timely += 1;
   }
 
-  /** A user has thought so long. */
+  /** Users have thought so long, all together. */
   thought(phase: number, ms: number): void {
     const times = this.#times[phase];
-    if (!times) return;
-    times.thinkMs += ms;
-    times.thoughts += 1;
+    if (times) times.thinkMs += ms;
   }
 
   answered(outcome: Outcome): void {

@@ -30,6 +30,8 @@ export interface SessionOptions {
   readonly scenario: Scenario;
   readonly module: string;
   readonly target: string;
+  /** Those of the open model log in before the first phase, those of the closed model when they come. */
+  readonly model: 'open' | 'closed';
   /** A host other than this machine that the caller says to own. */
   readonly targetIsMine?: string | undefined;
   readonly seed: number;
@@ -117,7 +119,7 @@ export class Session {
     const session = new Session(options, await resolveTarget(options.target, options.targetIsMine));
     try {
       await session.#ask(undefined, 'ready');
-      await session.#ask({ kind: 'prepare' }, 'ready');
+      if (options.model === 'open') await session.#ask({ kind: 'prepare' }, 'ready');
       return session;
     } catch (error) {
       await session.close();
@@ -316,7 +318,7 @@ function nameOfPhase(phases: readonly Phase[], fromS: number, atS: number): stri
   return phases.at(-1)?.name ?? '';
 }
 
-/** Little's law, of the phase's own mean times. */
+/** Little's law: response times as the answers told them, times to think as the users had them. */
 function checkUsers(
   times: readonly PhaseTimes[],
   users: number,
@@ -324,10 +326,9 @@ function checkUsers(
 ): { readonly littlesLaw?: LittlesLaw } {
   const sum = (pick: (time: PhaseTimes) => number): number => times.reduce((all, time) => all + pick(time), 0);
   const responses = sum((time) => time.responses);
-  const thoughts = sum((time) => time.thoughts);
   if (responses === 0 || durationS === 0 || users === 0) return {};
   const responseMs = sum((time) => time.responseMs) / responses;
-  const thinkMs = thoughts === 0 ? 0 : sum((time) => time.thinkMs) / thoughts;
+  const thinkMs = sum((time) => time.thinkMs) / responses;
   const throughput = responses / durationS;
   return {
     littlesLaw: {

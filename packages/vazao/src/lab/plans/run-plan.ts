@@ -106,6 +106,7 @@ export async function runPlan(options: RunOptions): Promise<RunResult> {
     scenario,
     module,
     target,
+    model: planLoad.rate === undefined ? 'closed' : 'open',
     targetIsMine: options.targetIsMine,
     seed,
     threads: readBetween('The number of threads', options.threads ?? 1, 1, THREADS_MAX, ''),

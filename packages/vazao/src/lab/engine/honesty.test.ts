@@ -1,0 +1,169 @@
+/** What the generator says of servers whose latency is known. No time is asserted more narrowly than a busy machine allows. */
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { startLabServer, writeScenario } from '../../testing/lab-server.ts';
+import { runPlan } from '../plans/run-plan.ts';
+import type { RunResult } from '../run-result.ts';
+
+const ONE_STEP = `export default { name: 'one', steps: [{ name: 'get', request: { path: '/' } }] };`;
+const told = (run: RunResult): string => JSON.stringify({ latency: run.total.latency, generator: run.generator });
+
+suite('a server that stands still for a tenth of the time', { concurrency: true }, () => {
+  const PERIOD_MS = 3_000;
+  const STALL_MS = 300;
+  /** Of arrivals at any time, whose wait is from 0 to the stall when they come in it. */
+  const analytic = (quantile: number): number => Math.max(0, STALL_MS * (1 - ((1 - quantile) * PERIOD_MS) / STALL_MS));
+
+  const measure = async (load: { rate: number } | { users: number; thinkMs: number }): Promise<RunResult> => {
+    const startedAt = performance.now();
+    await using server = await startLabServer((_request, response) => {
+      const into = (performance.now() - startedAt) % PERIOD_MS;
+      // The stall is in the middle, so that a whole number of periods has a whole number of stalls.
+      const left = into >= PERIOD_MS / 2 && into < PERIOD_MS / 2 + STALL_MS ? PERIOD_MS / 2 + STALL_MS - into : 0;
+      if (left > 0) setTimeout(() => response.end('late'), left);
+      else response.end('at once');
+    });
+    using scenario = writeScenario(ONE_STEP);
+    return await runPlan({
+      module: scenario.path,
+      target: server.origin,
+      plan: 'load',
+      timing: 'even',
+      durationS: 3,
+      warmUpS: 0,
+      ...load,
+    });
+  };
+
+  test('the open model shows it as long as it was', async () => {
+    const run = await measure({ rate: 200 });
+    const { p95Ms, p99Ms, p50Ms } = run.total.latency;
+    assert.equal(Math.round(analytic(0.95)), 150);
+    // Other load on the machine only adds to a latency.
+    for (const [measured, quantile] of [
+      [p95Ms, 0.95],
+      [p99Ms, 0.99],
+    ] as const) {
+      assert.ok(measured > 0.85 * analytic(quantile), `${quantile}: ${told(run)}`);
+      assert.ok(measured < 1.2 * analytic(quantile) + 200, `${quantile}: ${told(run)}`);
+    }
+    assert.ok(p50Ms < analytic(0.95), told(run));
+    assert.equal(run.total.offered, 600);
+    assert.equal(run.total.succeeded, 600);
+  });
+
+  test('a closed generator does not', async () => {
+    const run = await measure({ users: 1, thinkMs: 0 });
+    assert.ok(run.total.latency.p95Ms < analytic(0.95) / 2, told(run));
+    assert.ok(run.total.latency.p99Ms < analytic(0.99) / 2, told(run));
+    assert.ok(run.total.latency.maxMs > STALL_MS / 2, 'it has seen the stall, as one request');
+  });
+});
+
+test('a server with two known service times: each percentile is the one or the other', async () => {
+  let count = 0;
+  await using server = await startLabServer((_request, response) => {
+    // A fifth takes long.
+    setTimeout(() => response.end('hello'), count++ % 5 === 0 ? 200 : 50);
+  });
+  using scenario = writeScenario(ONE_STEP);
+  const run = await runPlan({
+    module: scenario.path,
+    target: server.origin,
+    plan: 'load',
+    rate: 100,
+    timing: 'even',
+    durationS: 3,
+    warmUpS: 0,
+    criteria: [
+      { metric: 'throughput', min: 99.9, max: 100.1 },
+      { metric: 'p50', min: 49, max: 150 },
+      { metric: 'p99', max: 10 },
+    ],
+  });
+  const { latency, service, offered, sent, completed, throughput } = run.total;
+  assert.deepEqual(
+    { offered, sent, completed, throughput },
+    { offered: 300, sent: 300, completed: 300, throughput: 100 },
+  );
+  // A timer of Node may be a millisecond early.
+  assert.ok(latency.minMs > 48 && latency.p50Ms < 150, told(run));
+  assert.ok(latency.p90Ms > 198 && latency.p99Ms > 198, told(run));
+  assert.ok(service.p50Ms <= latency.p50Ms && service.maxMs <= latency.maxMs, told(run));
+  assert.deepEqual(
+    run.criteria.map(({ outcome }) => outcome),
+    ['passed', 'passed', 'failed'],
+  );
+  assert.equal(run.verdict, run.generator.void ? 'void' : 'failed');
+  const inSeconds = run.seconds.reduce((sum, second) => sum + second.completed, 0);
+  assert.equal(inSeconds, 300, 'the seconds add up to the whole');
+  assert.equal(run.samples.length, 300);
+  // The histogram has three digits.
+  assert.ok(Math.abs((run.slowest[0]?.latencyMs ?? 0) / latency.maxMs - 1) < 0.002);
+});
+
+test('requests that find no free connection have waited since they were due', async () => {
+  await using server = await startLabServer((_request, response) => setTimeout(() => response.end(), 100));
+  using scenario = writeScenario(ONE_STEP);
+  // Four connections serve 40 of the 80 requests a second: the wait grows by half a second each second.
+  const run = await runPlan({
+    module: scenario.path,
+    target: server.origin,
+    plan: 'load',
+    rate: 80,
+    timing: 'even',
+    connectionsMax: 4,
+    durationS: 2,
+    warmUpS: 0,
+  });
+  const { offered, sent, unsent, completed, latency, service } = run.total;
+  assert.equal(offered, 160);
+  assert.equal(sent + unsent, offered);
+  assert.equal(completed, sent);
+  assert.ok(unsent >= 70, `${unsent} were left when it ended`);
+  assert.ok(latency.maxMs > 800, told(run));
+  assert.ok(service.p50Ms < latency.p50Ms - 150, told(run));
+  assert.ok(run.total.succeeded / offered < 0.6);
+});
+
+test('users, throughput, response time and time to think agree: N = X(R + Z)', async () => {
+  await using server = await startLabServer((_request, response) => setTimeout(() => response.end(), 30));
+  using scenario = writeScenario(ONE_STEP);
+  const run = await runPlan({
+    module: scenario.path,
+    target: server.origin,
+    plan: 'load',
+    users: 40,
+    thinkMs: 200,
+    durationS: 2,
+    warmUpS: 0.5,
+  });
+  const law = run.phases.at(-1)?.littlesLaw;
+  assert.ok(law && law.ratio > 0.9 && law.ratio < 1.1, JSON.stringify(law));
+  assert.equal(law?.users, 40);
+  assert.ok((law?.responseMs ?? 0) >= 29 && (law?.thinkMs ?? 0) > 150, JSON.stringify(law));
+  assert.ok(run.generator.connections <= 40);
+});
+
+test('a generator that is late says that its run is void, and why', async () => {
+  await using server = await startLabServer((_request, response) => response.end());
+  using scenario = writeScenario(`export default { name: 'slow', steps: [{ name: 'get', request: () => {
+    const until = performance.now() + 25;
+    while (performance.now() < until);
+    return { path: '/' };
+  } }] };`);
+  const run = await runPlan({
+    module: scenario.path,
+    target: server.origin,
+    plan: 'load',
+    rate: 100,
+    timing: 'even',
+    durationS: 1.1,
+    warmUpS: 0,
+    criteria: [{ metric: 'throughput', min: 0 }],
+  });
+  assert.equal(run.verdict, 'void');
+  assert.equal(run.criteria[0]?.outcome, 'passed', 'whatever the criteria say');
+  assert.match(run.generator.void?.join('\n') ?? '', /The generator was late: \d+\.\d % of the requests/);
+  assert.match(run.generator.void?.join('\n') ?? '', /The generator stood still/);
+});
