@@ -6,8 +6,12 @@ export type { Ending } from './endings.ts';
 export type { Entry, StatementRecord } from './entry.ts';
 export { type ExplainedDrop, type ExplainedStatement, explainDrop, explainStatement } from './explain.ts';
 export type { CacheFigures } from './figures.ts';
-export { type Completed, type CompleteOptions, Fill, type FillOutcome, type Joined, type NotStored } from './fill.ts';
-export { type CacheFeed, type CacheOptions, SIZE_MAX_BYTES_DEFAULT } from './options.ts';
+export {
+  Fill,
+  type Joined,
+  type NotStored,
+  SHARED_WITH_EARLY,
+} from './fill.ts';
+export type { CacheFeed, CacheOptions } from './options.ts';
 export { BYPASS_MS, isPassing } from './reasons.ts';
 export { isShown, untilShown } from './shown.ts';
-export type { Lineage } from './touched.ts';

@@ -31,6 +31,7 @@ export interface AnalysisOptions {
   readonly feed: AnalysisFeed;
   readonly publication: string;
   readonly declaredFunctions: readonly DeclaredFunction[];
+  readonly onWrite: ((position: bigint) => void) | undefined;
 }
 
 export class Analysis {
@@ -58,6 +59,8 @@ export class Analysis {
   readonly #feed: AnalysisFeed;
   readonly #publication: string;
   readonly #declaredFunctions: readonly DeclaredFunction[];
+  /** Told where the log stood after each write of this process; undefined where nobody asks. */
+  readonly onWrite: ((position: bigint) => void) | undefined;
 
   constructor(connect: () => Promise<PooledClient>, options: AnalysisOptions) {
     const { cache, feed, publication, declaredFunctions } = options;
@@ -67,6 +70,7 @@ export class Analysis {
     this.#feed = feed;
     this.#publication = publication;
     this.#declaredFunctions = declaredFunctions;
+    this.onWrite = options.onWrite;
     feed.on('commit', (commit) => {
       if (!commit.schemaChanged) return;
       this.#schemaXids = new Set([...this.#schemaXids, commit.xid]);

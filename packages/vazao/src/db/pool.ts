@@ -44,6 +44,11 @@ export interface PoolOptions extends pg.PoolConfig {
    * up to `max` connections. @defaultValue none
    */
   readonly replicaUrls?: readonly string[] | undefined;
+  /**
+   * Called after each write with where the log stood then, before whoever wrote goes on. Every write is then followed by the
+   * question, on the same connection. @defaultValue asked within requests and `trackWrites` alone
+   */
+  readonly onWrite?: ((position: bigint) => void) | undefined;
 }
 
 declare module 'pg' {
@@ -64,11 +69,17 @@ export class Pool extends pg.Pool {
   readonly #replicas: Replicas | undefined;
 
   constructor(options: PoolOptions) {
-    const { cache, feed, publication = 'vazao', declaredFunctions = [], replicaUrls = [], ...rest } = options;
+    const { cache, feed, publication = 'vazao', declaredFunctions = [], replicaUrls = [], onWrite, ...rest } = options;
     // The clients are made by the pool from its options, so what they need travels there.
     const shared = { ...rest, Client: TrackedClient } as unknown as pg.PoolConfig;
     super(shared);
-    this.#analysis = new Analysis(() => this.#connectPlain(), { cache, feed, publication, declaredFunctions });
+    this.#analysis = new Analysis(() => this.#connectPlain(), {
+      cache,
+      feed,
+      publication,
+      declaredFunctions,
+      onWrite,
+    });
     // The string wins over the single options; what it does not say is as for the primary.
     const connections = replicaUrls.map((connectionString) => ({ ...rest, connectionString }));
     if (connections.length > 0) this.#replicas = new Replicas(connections, feed, this.#analysis);

@@ -66,9 +66,9 @@ export class TrackedClient extends BaseClient {
     const text = readText(args[0]);
     const effect = text !== undefined && this.#analysis ? this.#analysis.effectOf(text) : 'unknown';
     if (effect === 'session' || effect === 'unknown') this.sessionUnsure = true;
-    const writes = this.#analysis?.writes;
-    // A write is told to a feed that asks for it, whether or not anybody asks for its position.
-    const context = known ?? (writes && { fill: undefined, position: 0n });
+    // A write is told to a feed, or a pool, that asks for it, whether or not anybody asks for its position.
+    const isAsked = this.#analysis?.writes !== undefined || this.#analysis?.onWrite !== undefined;
+    const context = known ?? (isAsked ? { fill: undefined, position: 0n } : undefined);
     if (!context) return super.query(...args);
     if (effect !== 'read' && effect !== 'transaction') this.#wrote = true;
     // pg calls back in the context of the socket: in that of whoever opened the connection, or in none.
@@ -146,6 +146,7 @@ export class TrackedClient extends BaseClient {
       const position = parsePosition(rows[0].position);
       writes?.wrote({ position, marker: BigInt(rows[0].marker) });
       if (position > context.position) context.position = position;
+      this.#analysis?.onWrite?.(position);
       return position;
     } catch {
       // The connection broke after the write was committed. The caller must not be told that the write failed.
