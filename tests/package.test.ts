@@ -5,6 +5,8 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { type CommandRun, watch } from '../packages/vazao/src/testing/cli.ts';
+import { createTestDatabase } from '../packages/vazao/src/testing/database.ts';
+import { createBooks, runGuide } from './guide.ts';
 import { installPackedPackage, listInstalled, ROOT, sizeBytes } from './packed-package.ts';
 
 const SIZE_MAX_BYTES = 15e6;
@@ -14,6 +16,8 @@ const { version, exports, peerDependencies } = JSON.parse(
 );
 const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
 
+const database = await createTestDatabase();
+await createBooks(database);
 const packed = installPackedPackage();
 after(() => packed[Symbol.dispose]());
 const { folder, run } = packed;
@@ -50,6 +54,19 @@ test('every subpath can be imported, and the command line says its version', () 
   );
   assert.equal(run(process.execPath, ['use.js']), 'function');
   assert.equal(run(process.execPath, ['node_modules/vazao/src/cli/main.js', '--version']).trim(), version);
+});
+
+test('the guide for values of any code', () => {
+  runGuide(
+    packed,
+    'values.md',
+    database,
+    `assert.deepEqual(await guide.findBook(1), { title: 'Book 1', price: '1.00' });
+     await guide.setPrice(1, '9.90');
+     assert.equal((await guide.findBook(1)).price, '9.90');
+     await foreign.query("update books set title = 'First' where id = 1");
+     await until(() => guide.findBook(1), ({ title }) => title === 'First');`,
+  );
 });
 
 test('the platform says what it lacks, and serves once that is installed', { timeout: 200_000 }, async () => {

@@ -10,7 +10,7 @@ const NPM = ['--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
 export interface PackedPackage extends Disposable {
   readonly folder: string;
   /** Runs a program in the folder and returns what it printed. Throws when it fails. */
-  run(command: string, words: readonly string[]): string;
+  run(command: string, words: readonly string[], env?: Readonly<Record<string, string>>): string;
   /** Installs more packages beside it. */
   install(...packages: readonly string[]): void;
   writeFile(name: string, text: string): void;
@@ -19,8 +19,13 @@ export interface PackedPackage extends Disposable {
 export function installPackedPackage(): PackedPackage {
   execFileSync(process.execPath, ['packages/vazao/build.ts'], { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'] });
   const folder = mkdtempSync(join(tmpdir(), 'vazao-package-'));
-  const run = (command: string, words: readonly string[]): string =>
-    execFileSync(command, [...words], { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+  const run: PackedPackage['run'] = (command, words, env = {}) =>
+    execFileSync(command, [...words], {
+      cwd: folder,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, ...env },
+    });
   const packed: PackedPackage = {
     folder,
     run,
