@@ -2,7 +2,6 @@
 export { Cache } from './cache.ts';
 export type { Drop } from './drop.ts';
 export { type Duration, parseDuration } from './duration.ts';
-export type { Ending } from './endings.ts';
 export type { Entry, StatementRecord } from './entry.ts';
 export { type ExplainedDrop, type ExplainedStatement, explainDrop, explainStatement } from './explain.ts';
 export type { CacheFigures } from './figures.ts';
