@@ -5,10 +5,11 @@
  * uninterrupted step. That is what makes "test the recent commits, then store" free of races here.
  */
 import { LRUCache } from 'lru-cache';
-import { type Commit, type ReadSnapshot, type Snapshot, seesCommit, seesTransaction } from '../feed/index.ts';
+import { type Commit, type ReadSnapshot, type Snapshot, seesCommit } from '../feed/index.ts';
 import type { Change, Term } from '../readset/index.ts';
 import { createDrop, type Drop, describeRow } from './drop.ts';
 import { Endings } from './endings.ts';
+import { Entries } from './entries.ts';
 import { createNote, type Entry, entrySizeBytes } from './entry.ts';
 import type { CacheFigures } from './figures.ts';
 import {
@@ -17,9 +18,7 @@ import {
   Fill,
   type FillStart,
   findSharedUntil,
-  isOfOlderTimeline,
   type Joined,
-  type NotStored,
   SHARED_WITH_ALL,
 } from './fill.ts';
 import {
@@ -32,13 +31,14 @@ import {
 import { RecentCommits } from './recent-commits.ts';
 import { TermIndex } from './term-index.ts';
 import { findTouching, type Lineage } from './touched.ts';
+import { findWhyNotStored } from './why-not-stored.ts';
 
 export class Cache<V> {
   readonly feed: CacheFeed;
   readonly now: () => number;
   /** Tells of each answer that is no longer current. */
   readonly endings: Endings<V> = new Endings();
-  readonly #entries: LRUCache<string, Entry<V>>;
+  readonly #entries: Entries<V>;
   readonly #index = new TermIndex<V>();
   readonly #fills = new Map<string, Fill<V>>();
   readonly #recent: RecentCommits;
@@ -60,10 +60,9 @@ export class Cache<V> {
     this.#recent = new RecentCommits(options.feed.position, {
       commitsMax: options.recentCommitsMax ?? RECENT_COMMITS_MAX_DEFAULT,
     });
-    this.#entries = new LRUCache<string, Entry<V>>({
-      maxSize: options.sizeMaxBytes ?? SIZE_MAX_BYTES_DEFAULT,
-      sizeCalculation: (entry) => entry.sizeBytes,
-      dispose: (entry, _key, reason) => {
+    this.#entries = new Entries<V>({
+      sizeMaxBytes: options.sizeMaxBytes ?? SIZE_MAX_BYTES_DEFAULT,
+      onLeave: (entry, reason) => {
         this.#index.remove(entry);
         if (reason === 'evict') this.#counters.evicted++;
         this.endings.tellOfDisposal(entry, reason);
@@ -133,6 +132,7 @@ export class Cache<V> {
 
   /** Joins the running fill of the key, or starts one that the caller must {@link Cache.complete} or {@link Cache.fail}. */
   join(key: string): Joined<V> {
+    this.#entries.miss(key);
     const running = this.#fills.get(key);
     // Without a fresh feed there is no telling what has changed since the fill's snapshot: only those share it who asked before.
     if (running) return { role: 'waiter', outcome: running.wait(this.isFresh() ? this.#sequence : SHARED_WITH_ALL) };
@@ -163,7 +163,15 @@ export class Cache<V> {
     else fill.abandon('given-up', 'The computation had been given up before it ended.');
     const terms = fill.statements.flatMap((statement) => statement.terms);
     const outdatedAt = fill.snapshot ? this.#firstUnseenTouch(terms, fill.snapshot, fill) : SHARED_WITH_ALL;
-    const why = this.#whyNotStored(fill, options, outdatedAt);
+    const why = findWhyNotStored(fill, {
+      feed: this.feed,
+      isFresh: this.isFresh(),
+      generation: this.#generation,
+      recent: this.#recent,
+      coveredFrom: this.coveredFrom,
+      ttlMs: options.ttlMs,
+      outdatedAt,
+    });
     if (why) {
       this.#counters.notStored++;
       const sharedUntil = findSharedUntil(why, outdatedAt);
@@ -208,6 +216,12 @@ export class Cache<V> {
     this.#store(createNote(key, value, valueBytes, this.now(), ttlMs));
   }
 
+  /** Counts bytes that were added to a value in its place. Does nothing when the value has left. */
+  grow(key: string, value: V, bytes: number): void {
+    const entry = this.#entries.peek(key);
+    if (entry?.value === value) this.#entries.grow(entry, bytes);
+  }
+
   /** Drops one key by hand. Returns whether there was something to drop. */
   purge(key: string): boolean {
     if (!this.#entries.delete(key)) return false;
@@ -239,7 +253,7 @@ export class Cache<V> {
     return this.#drops.get(key);
   }
 
-  /** All keys that begin with `prefix`, most recently used first, at most `max`. */
+  /** All keys that begin with `prefix`, the popular ones first, at most `max`. */
   keys(prefix: string, max: number): string[] {
     const found: string[] = [];
     for (const key of this.#entries.keys()) {
@@ -257,8 +271,8 @@ export class Cache<V> {
   figures(): CacheFigures {
     return {
       entries: this.#entries.size,
-      sizeBytes: this.#entries.calculatedSize,
-      sizeMaxBytes: this.#entries.maxSize,
+      sizeBytes: this.#entries.sizeBytes,
+      sizeMaxBytes: this.#entries.sizeMaxBytes,
       fillsRunning: this.#fills.size,
       ...this.#counters,
       recentCommits: this.#recent.size,
@@ -276,58 +290,9 @@ export class Cache<V> {
   }
 
   #store(entry: Entry<V>): void {
-    this.#entries.set(entry.key, entry);
-    // An entry larger than the whole bound is not taken by the LRU; indexing it would leak it.
+    this.#entries.set(entry);
+    // What was not admitted has left already; indexing it would leak it.
     if (entry.terms.length > 0 && this.#entries.peek(entry.key) === entry) this.#index.add(entry);
-  }
-
-  #whyNotStored(fill: Fill<V>, options: CompleteOptions<V>, outdatedAt: number): NotStored | undefined {
-    if (fill.notStored) return fill.notStored;
-    if (fill.start.epoch !== this.feed.epoch || fill.start.generation !== this.#generation) {
-      return { code: 'epoch', detail: 'The feed had a gap, or the schema changed, while the answer was computed.' };
-    }
-    if (fill.snapshot && isOfOlderTimeline(fill.position, this.feed.position))
-      return { code: 'epoch', detail: 'Its connection has outlived a failover: the old server has answered.' };
-    if (!this.isFresh())
-      return { code: 'not-fresh', detail: 'The feed has not spoken within its lease, so nothing is stored.' };
-    const { snapshot } = fill;
-    if (!snapshot && fill.statements.length > 0) {
-      return { code: 'unfinished', detail: 'The answer was sent before its statements had begun.' };
-    }
-    if (!snapshot) {
-      if (options.ttlMs !== undefined) return undefined;
-      return {
-        code: 'no-statement',
-        detail:
-          'The answer read nothing through the pool, so nothing would ever drop it. Name a `ttl` if that is meant.',
-      };
-    }
-    for (const suspect of fill.start.suspects) {
-      if (!seesTransaction(snapshot, suspect)) {
-        return { code: 'suspect', detail: 'A transaction was running that began before the feed could see all of it.' };
-      }
-    }
-    const isCovered =
-      fill.validAt === undefined ? this.#recent.covers(fill.start.neededAfter) : this.coveredFrom <= fill.validAt;
-    if (!isCovered) {
-      return {
-        code: 'too-long',
-        detail:
-          'The computation took longer, or its replica is further behind, than the recent commits are remembered.',
-      };
-    }
-    if (outdatedAt !== SHARED_WITH_ALL) {
-      return { code: 'changed', detail: 'A row that the answer was computed from changed meanwhile.' };
-    }
-    // Last of all: who may share an answer that is not stored is known only when all that came before is.
-    if (fill.usesTime && options.ttlMs === undefined) {
-      return {
-        code: 'time',
-        detail:
-          'A statement depends on the current time. Name a `ttl` for the route to say how old its answer may get.',
-      };
-    }
-    return undefined;
   }
 
   /** The sequence of the first delivered commit that the fill did not see and that touches what it read. */

@@ -10,7 +10,7 @@ export type Ending = 'dropped' | 'evicted' | 'replaced';
 /** Called in the middle of applying a commit or of storing: note it, and do the work in a later turn. Must not throw. */
 export type EndingListener<V> = (entry: Entry<V>, ending: Ending) => void;
 
-const BY_LRU: Readonly<Record<string, Ending>> = { evict: 'evicted', set: 'replaced' };
+const ENDINGS = { evict: 'evicted', replace: 'replaced', delete: 'dropped' } as const;
 
 export class Endings<V> {
   readonly #listeners: EndingListener<V>[] = [];
@@ -23,8 +23,8 @@ export class Endings<V> {
     for (const listener of this.#listeners) listener(entry, ending);
   }
 
-  /** An entry left the LRU, in its words. One that was kept as stale had ended before, and is told of once. */
-  tellOfDisposal(entry: Entry<V>, reason: string): void {
-    if (entry.staleSinceMs === Number.POSITIVE_INFINITY) this.tell(entry, BY_LRU[reason] ?? 'dropped');
+  /** An entry has left the cache's entries. One that was kept as stale had ended before, and is told of once. */
+  tellOfDisposal(entry: Entry<V>, reason: keyof typeof ENDINGS): void {
+    if (entry.staleSinceMs === Number.POSITIVE_INFINITY) this.tell(entry, ENDINGS[reason]);
   }
 }

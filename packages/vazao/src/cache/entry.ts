@@ -11,12 +11,12 @@ export interface StatementRecord {
   rows: number;
 }
 
-/** An answer in the cache, or a piece of book-keeping (without terms) that shares its LRU bound. */
+/** An answer in the cache, or a piece of book-keeping (without terms) that shares its bound. */
 export interface Entry<V> {
   readonly key: string;
   readonly value: V;
-  /** What is counted against the bound: key, value and book-keeping. */
-  readonly sizeBytes: number;
+  /** What is counted against the bound: key, value and book-keeping. Grows with its value: `Cache.grow`. */
+  sizeBytes: number;
   readonly terms: readonly Term[];
   /** What the answer saw; undefined for book-keeping and for answers that read no row. */
   readonly snapshot: ReadSnapshot | undefined;

@@ -5,7 +5,7 @@ export type CacheFeed = Pick<Feed, 'position' | 'epoch' | 'suspects' | 'isFresh'
 
 export interface CacheOptions {
   readonly feed: CacheFeed;
-  /** Bytes of keys, values and book-keeping; the least recently used entries go first. @defaultValue {@link SIZE_MAX_BYTES_DEFAULT} */
+  /** Bytes of keys, values and book-keeping; what is asked for least goes first. @defaultValue {@link SIZE_MAX_BYTES_DEFAULT} */
   readonly sizeMaxBytes?: number | undefined;
   /** Milliseconds since some fixed moment, never going back; tests pass a fake. @defaultValue `performance.now` */
   readonly now?: (() => number) | undefined;

@@ -11,6 +11,7 @@ import { bypassStatus, missStatus, staleStatus } from './cache-status.ts';
 import { Capture } from './capture.ts';
 import type { FacetValue } from './facets.ts';
 import type { KnownIdentity } from './identities.ts';
+import { judge } from './judge.ts';
 import { type CacheValue, type Found, growTree, type HttpCache } from './lookup.ts';
 import { Observation } from './observation.ts';
 import type { PluginFeed } from './options.ts';
@@ -20,12 +21,13 @@ import { currentRepeat, isAlone, repeatRequest, writeRepeated } from './repeat.t
 import { STATE } from './request-state.ts';
 import type { ResolvedRouteCacheOptions } from './route-options.ts';
 import { type HttpSecondTier, leaveInSecondTier } from './second-tier.ts';
+import type { Compression } from './sending/compression.ts';
+import { sendStoredResponse } from './sending/write-stored.ts';
 import {
   type CapturedResponse,
   createStoredResponse,
   type StoredResponse,
   writeOwnHeaders,
-  writeStoredResponse,
 } from './stored-response.ts';
 
 export interface FillSettings {
@@ -38,14 +40,12 @@ export interface FillSettings {
   readonly answerWaitMaxMs: number;
   readonly identityHeaders: readonly string[];
   readonly tokens: PositionTokens;
+  readonly compression: Compression;
   /** Where to leave what was computed with a ticket. */
   readonly secondTier: HttpSecondTier | undefined;
   /** Where to tell what became of the fill. */
   readonly recent: RecentAnswers | undefined;
 }
-
-/** Statuses that RFC 9111 lets a cache keep without being told, of those that a GET of ours may have. */
-const STATUSES_STORED = new Set([200, 203, 204, 300, 301, 308, 404, 410]);
 
 /**
  * What need not wait until the feed has told it: it is for a client that carries what it has seen, or for nobody.
@@ -158,7 +158,7 @@ export class AnswerFill {
       void this.#repeat(captured);
       return;
     }
-    this.#judge(captured);
+    judge(captured, this.#fill, this.#observation.requestId);
     if (this.#session.hasLeft) void this.#findPosition().then(() => this.#hold(captured));
     else this.#hold(captured);
   }
@@ -203,23 +203,34 @@ export class AnswerFill {
 
   /** A defect of ours must cost the caching of an answer, and neither the answer nor those who wait for it. */
   #settle(captured: CapturedResponse): void {
-    this.#capture.restore();
-    try {
-      this.#keepAndWrite(captured);
-    } catch (error) {
+    const recover = (error: unknown): void => {
       this.#request.log.error(error, 'the answer could not be cached');
       this.#settings.cache.fail(this.#fill);
       this.#leave(undefined, []);
+      this.#capture.restore();
       if (!this.#reply.raw.headersSent) this.#passThrough(captured, bypassStatus('defect'), this.#seen());
+    };
+    try {
+      this.#keepAndWrite(captured)?.catch(recover);
+    } catch (error) {
+      recover(error);
     }
   }
 
-  #keepAndWrite(captured: CapturedResponse): void {
+  /** A promise when the answer waits to be encoded. */
+  #keepAndWrite(captured: CapturedResponse): Promise<void> | undefined {
     const { cache } = this.#settings;
     const facets = [...new Map([...this.#found.path, ...this.#observation.facets])];
     const seen = this.#seen();
     const { identityHeaders } = this.#settings;
-    const stored = createStoredResponse(captured, facets, identityHeaders, this.#observation.requestId, seen);
+    const stored = createStoredResponse(
+      captured,
+      facets,
+      identityHeaders,
+      this.#observation.requestId,
+      seen,
+      this.#request.routeOptions.config.compress !== false,
+    );
     const key = growTree(cache, this.#baseKey, facets);
     const previous = this.#found.entry;
     const completed = cache.complete(this.#fill, {
@@ -234,7 +245,8 @@ export class AnswerFill {
       const notStored = completed.stored ? undefined : completed.why;
       repeat.recomputed = { key, stored, position: seen.position, notStored };
     }
-    if (!completed.stored) this.#noteBypass(key, completed.why);
+    if (completed.stored) this.#settings.compression.keep(key, stored);
+    else this.#noteBypass(key, completed.why);
     this.#leave(completed.stored ? completed.entry : undefined, facets);
     this.#settings.recent?.record(this.#request.originalUrl, {
       route: this.#request.routeOptions.url,
@@ -243,16 +255,18 @@ export class AnswerFill {
       notStored: completed.stored ? undefined : completed.why,
       statements: this.#fill.statements,
     });
-    if (captured.status >= 500 && this.#writeStale(previous)) return;
+    const stale = captured.status >= 500 ? this.#findStale(previous) : undefined;
+    if (stale) return this.#write(stale.stored, staleStatus(stale.staleMs, 'error'));
     const why = completed.stored ? undefined : completed.why;
     const status = this.#bypass ?? missStatus(this.#found.path.length > 0, why ? { notStored: why.code } : 'stored');
     // An answer that may not be kept goes out as the application made it, down to its own Cache-Control and cookies.
-    if (why && (!isPassing(why.code) || why.code === 'failed' || why.code === 'status'))
+    if (why && (!isPassing(why.code) || why.code === 'failed' || why.code === 'status')) {
+      this.#capture.restore();
       this.#passThrough(captured, status, seen);
-    else {
-      writeOwnHeaders(this.#reply.raw, captured.headers, this.#observation.requestId);
-      this.#write(stored, status);
+      return undefined;
     }
+    writeOwnHeaders(this.#reply.raw, captured.headers, this.#observation.requestId);
+    return this.#write(stored, status);
   }
 
   /** Leaves the answer in the second tier; without one, lets another compute it at once. */
@@ -282,40 +296,23 @@ export class AnswerFill {
     });
   }
 
-  /** Finds reasons in the response itself why it may not be kept. */
-  #judge({ status, headers, body }: CapturedResponse): void {
-    const fill = this.#fill;
-    const { requestId } = this.#observation;
-    if (requestId !== undefined && mayHoldId(requestId, headers, body)) {
-      fill.abandon('request-id', 'The answer holds the id of the request.');
-    }
-    if (headers['set-cookie'] !== undefined)
-      fill.abandon('set-cookie', 'The answer sets a cookie, which is for one client.');
-    const cacheControl = String(headers['cache-control'] ?? '').toLowerCase();
-    if (cacheControl.includes('no-store')) fill.abandon('no-store', 'The handler said `Cache-Control: no-store`.');
-    if (String(headers.vary ?? '').includes('*')) fill.abandon('vary', 'The handler said `Vary: *`.');
-    if (hasNonce(headers))
-      fill.abandon('csp-nonce', 'The policy of the answer has a nonce. Name inline scripts by hash.');
-    if (headers.trailer !== undefined) fill.abandon('trailer', 'The answer has trailers.');
-    if (status >= 500) fill.abandon('failed', `The handler answered ${status}.`);
-    else if (!STATUSES_STORED.has(status)) fill.abandon('status', `Answers with status ${status} are not kept.`);
-  }
-
-  #writeStale(previous: Entry<CacheValue> | undefined): boolean {
-    const { cache } = this.#settings;
+  #findStale(previous: Entry<CacheValue> | undefined): { stored: StoredResponse; staleMs: number } | undefined {
     // Whoever carries what it has seen asked for nothing older, and is told of the failure.
     // Nor is it for a stream, or to be kept.
-    if (previous?.value.kind !== 'response' || this.#carried || currentRepeat()) return false;
-    const staleMs = cache.staleMs(previous);
-    if (staleMs > this.#options.staleIfErrorMs) return false;
-    this.#write(previous.value, staleStatus(staleMs, 'error'));
-    return true;
+    if (previous?.value.kind !== 'response' || this.#carried || currentRepeat()) return undefined;
+    const staleMs = this.#settings.cache.staleMs(previous);
+    return staleMs <= this.#options.staleIfErrorMs ? { stored: previous.value, staleMs } : undefined;
   }
 
-  #write(stored: StoredResponse, status: string): void {
-    const { method, headers } = this.#request.raw;
-    const own = this.#settings.tokens.own(this.#carried, stored);
-    writeStoredResponse(stored, method, headers['if-none-match'], this.#reply.raw, status, own);
+  /** Until it is written the response stays as the handler left it: ended. */
+  #write(stored: StoredResponse, cacheStatus: string): Promise<void> | undefined {
+    const { tokens, compression } = this.#settings;
+    const own = tokens.own(this.#carried, stored);
+    const { raw: request } = this.#request;
+    const { raw: response } = this.#reply;
+    return sendStoredResponse(stored, { request, response, cacheStatus, own }, compression, () =>
+      this.#capture.restore(),
+    );
   }
 
   #noteBypass(key: string, why: NotStored): void {
@@ -350,20 +347,6 @@ export class AnswerFill {
     this.#session.close();
     this.#observation.end();
   }
-}
-
-/** An id that stands in the answer as it is, or that escaping (JSON, HTML, URLs) would change, so that it can't be found. */
-function mayHoldId(id: string, headers: CapturedResponse['headers'], body: Buffer): boolean {
-  if (!/^[\w.-]+$/.test(id) || body.includes(id)) return true;
-  // A field that is the id and nothing else is left out of what is kept.
-  return Object.values(headers).some((value) => value !== id && String(value ?? '').includes(id));
-}
-
-/** A nonce is for one sending (CSP 3, 2.3): who can read it in a shared answer can inject a script that has it. */
-function hasNonce(headers: CapturedResponse['headers']): boolean {
-  return ['content-security-policy', 'content-security-policy-report-only'].some((name) =>
-    /'nonce-/i.test(String(headers[name] ?? '')),
-  );
 }
 
 /** Whether a request with these facet values may have the answer. */

@@ -22,7 +22,8 @@ import { currentRepeat, isAlone, type Repeat } from './repeat.ts';
 import { STATE } from './request-state.ts';
 import type { ResolvedRouteCacheOptions } from './route-options.ts';
 import { type Asked, askSecondTier } from './second-tier.ts';
-import { type StoredResponse, writeStoredResponse } from './stored-response.ts';
+import { sendStoredResponse } from './sending/write-stored.ts';
+import type { StoredResponse } from './stored-response.ts';
 
 /** What the plugin lends to each request. */
 export interface CachedGetSettings {
@@ -91,6 +92,8 @@ export class CachedGet {
   /** Answers from the cache, or from another's fill, or lets the request go on: to lead a fill, or uncached. */
   async run(): Promise<void> {
     if (this.#settings.rewritesUrls) return this.#bypass('rewrite-url');
+    // A full URL, or one with a fragment: legal or not, what stands behind a name of another form is another name's answer.
+    if (!isPlainTarget(this.#request.raw.url as string)) return this.#bypass('request-target');
     const repeat = this.#repeat;
     if (repeat && isAlone(repeat)) return this.#computeAlone(repeat.code, repeat.detail);
     const { feed } = this.#settings.fill;
@@ -151,12 +154,22 @@ export class CachedGet {
   }
 
   async #askSecondTier(key: string, fill: Fill<CacheValue>): Promise<Asked> {
-    const { secondTier: tier, cache, feed } = this.#settings.fill;
+    const { secondTier: tier, cache, feed, compression } = this.#settings.fill;
     if (!tier) return { kind: 'compute', ticket: undefined };
     const isMine = (stored: StoredResponse): boolean => this.#isMine(stored);
     const feedWaitMaxMs = this.#settings.readWaitMaxMs;
     try {
-      return await askSecondTier({ tier, cache, feed, feedWaitMaxMs, key, fill, options: this.#options, isMine });
+      return await askSecondTier({
+        tier,
+        cache,
+        feed,
+        feedWaitMaxMs,
+        key,
+        fill,
+        options: this.#options,
+        isMine,
+        compression,
+      });
     } catch (error) {
       // A defect of ours must cost neither the answer nor those who wait for it.
       this.#request.log.error(error, 'the second tier could not be asked');
@@ -212,17 +225,24 @@ export class CachedGet {
     this.#proceed();
   }
 
-  #write(stored: StoredResponse, status: string): void {
-    const { method, headers } = this.#request.raw;
+  #write(stored: StoredResponse, cacheStatus: string): void {
+    const { raw: request } = this.#request;
+    const { raw: response } = this.#reply;
+    const { tokens, compression } = this.#settings.fill;
     if (this.#repeat) {
       const { key } = this.#walk();
       this.#repeat.recomputed = { key, stored, position: stored.position, notStored: undefined };
     }
     this.#reply.hijack();
-    if (this.#settings.closesConnection(this.#request)) this.#reply.raw.setHeader('connection', 'close');
-    const own = this.#settings.fill.tokens.own(this.#carried, stored);
-    writeStoredResponse(stored, method, headers['if-none-match'], this.#reply.raw, status, own);
+    if (this.#settings.closesConnection(this.#request)) response.setHeader('connection', 'close');
+    const own = tokens.own(this.#carried, stored);
+    void sendStoredResponse(stored, { request, response, cacheStatus, own }, compression);
   }
+}
+
+/** The form that nearly every request has (RFC 9112, 3.2.1): a path, perhaps a query. */
+function isPlainTarget(url: string): boolean {
+  return url.startsWith('/') && !url.includes('#');
 }
 
 /** What the client has seen, or, inside a handler, what that handler has written. */

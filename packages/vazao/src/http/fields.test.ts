@@ -7,7 +7,8 @@ import { facetValue } from './facets.ts';
 import { Identities, type KnownIdentity } from './identities.ts';
 import { PositionTokens } from './position-token.ts';
 import { resolveRouteCacheOptions } from './route-options.ts';
-import { createStoredResponse, matchesEtag } from './stored-response.ts';
+import { matchesEtag } from './sending/preconditions.ts';
+import { createStoredResponse } from './stored-response.ts';
 
 test('entity tags are compared weakly, as RFC 9110 (8.8.3.2) says', () => {
   // The table of the RFC, by weak comparison.
@@ -196,6 +197,7 @@ test('a stored response leaves out what belongs to one sending, and names what i
     ['authorization'],
     'req-1',
     { position: 5n, token: 'T' },
+    true,
   );
   const fields = new Map<string, string[]>();
   for (let i = 0; i < stored.head.length; i += 2)

@@ -12,7 +12,11 @@ import { EVENT_STREAM } from './live/index.ts';
 import { type Found, type HttpCache, lookUp } from './lookup.ts';
 import type { PluginFeed } from './options.ts';
 import type { PositionTokens } from './position-token.ts';
-import { writeStoredResponse } from './stored-response.ts';
+import type { Spellings } from './query-form.ts';
+import type { Compression } from './sending/compression.ts';
+import { acceptableCodings } from './sending/content-coding.ts';
+import { readSendingFields } from './sending/preconditions.ts';
+import { writeStoredResponse } from './sending/write-stored.ts';
 import type { RequestTimings } from './timing/index.ts';
 
 export interface HitListenerOptions {
@@ -23,6 +27,8 @@ export interface HitListenerOptions {
   readonly feed: Pick<PluginFeed, 'position'>;
   readonly auditor: Auditor | undefined;
   readonly timings: RequestTimings;
+  readonly compression: Compression;
+  readonly spellings: Spellings;
   /** While the server closes, Fastify answers everything: it tells the clients to go. */
   readonly isClosing: () => boolean;
   /** False: a HEAD route is the application's own, and so is its answer. */
@@ -38,8 +44,8 @@ export function installHitListener(server: Server | object, options: HitListener
   const handOn = (request: IncomingMessage, response: ServerResponse): void => {
     for (const listener of others) listener.call(emitter, request, response);
   };
-  const { cache, identities, hitStatus, tokens, feed, auditor, timings, isClosing, answersHead, followsAnswers } =
-    options;
+  const { cache, identities, hitStatus, tokens, feed, auditor, timings, compression, spellings } = options;
+  const { isClosing, answersHead, followsAnswers } = options;
 
   const answer = (found: Found, request: IncomingMessage, response: ServerResponse): boolean => {
     const { entry } = found;
@@ -48,11 +54,16 @@ export function installHitListener(server: Server | object, options: HitListener
     const carried = tokens.find(rawHeaders);
     // A reader that has seen what the feed has not told yet: Fastify's way waits for it.
     if (carried && carried.position > feed.position) return false;
-    entry.hits++;
-    const condition = findField(rawHeaders, 'if-none-match');
-    const own = tokens.own(carried, entry.value);
+    const { value: stored } = entry;
+    const fields = readSendingFields(rawHeaders);
+    const acceptable = acceptableCodings(fields.acceptEncoding);
+    // Who refuses the body as it is may have to wait for another.
+    if (stored.codings && !acceptable.includes('identity')) return false;
+    const own = tokens.own(carried, stored);
     timings.onHit(request, response);
-    writeStoredResponse(entry.value, request.method, condition, response, hitStatus.text, own);
+    writeStoredResponse(stored, request.method, fields, acceptable, response, hitStatus.text, own);
+    entry.hits++;
+    compression.noteHit(stored, acceptable);
     auditor?.sample(entry, request);
     return true;
   };
@@ -62,7 +73,8 @@ export function installHitListener(server: Server | object, options: HitListener
       return handOn(request, response);
     if (followsAnswers && findField(request.rawHeaders, 'accept')?.includes(EVENT_STREAM))
       return handOn(request, response);
-    const found = lookUp(cache, request.url as string, request, identities);
+    const url = request.url as string;
+    const found = lookUp(cache, spellings.find(url) ?? url, request, identities);
     if (!(found instanceof Promise)) {
       if (!answer(found, request, response)) handOn(request, response);
       return;
@@ -76,16 +88,4 @@ export function installHitListener(server: Server | object, options: HitListener
       () => handOn(request, response),
     );
   });
-}
-
-/**
- * The first field of that name. Node makes `request.headers` when it is first asked for, which costs as much as all the
- * rest of a hit; looking for three names in the raw list costs next to nothing (`npm run bench:hit`).
- */
-function findField(rawHeaders: readonly string[], name: string): string | undefined {
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const field = rawHeaders[i] as string;
-    if (field.length === name.length && (field === name || field.toLowerCase() === name)) return rawHeaders[i + 1];
-  }
-  return undefined;
 }

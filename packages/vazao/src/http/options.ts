@@ -45,6 +45,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Caches the answers of a GET route exactly: dropped when a row behind them changes. */
     cache?: boolean | RouteCacheOptions | undefined;
+    /** `false`: its answers are sent as they are, never by gzip, Brotli or Zstandard. For pages that hold a secret beside what a stranger may choose (BREACH). @defaultValue true */
+    compress?: boolean | undefined;
   }
   interface FastifyInstance {
     /** What came of computing a sample of the hits again; undefined when none are. */

@@ -21,10 +21,13 @@ import { Live } from './live/index.ts';
 import type { HttpCache } from './lookup.ts';
 import { ANSWER_WAIT_MAX_MS, type PluginOptions } from './plugin-options.ts';
 import { type CarriedPosition, POSITION_HEADER, PositionTokens } from './position-token.ts';
+import { resolveQueryForm, Spellings } from './query-form.ts';
 import { RecentAnswers } from './recent-answers.ts';
 import { applicationOptions, assertFirst } from './registration.ts';
 import { ROUTE, STATE } from './request-state.ts';
 import { resolveRouteCacheOptions } from './route-options.ts';
+import { addCompressionHook } from './sending/compress-uncached.ts';
+import { Compression } from './sending/compression.ts';
 import { createVisibility, RequestTimings } from './timing/index.ts';
 
 class VazaoPlugin {
@@ -34,6 +37,8 @@ class VazaoPlugin {
   readonly #hitStatus: HitStatus;
   readonly #tokens: PositionTokens;
   readonly #cachedGet: CachedGetSettings;
+  readonly #compression: Compression;
+  readonly #spellings = new Spellings();
   readonly #writeWaitMaxMs: number;
   /** Undefined unless answers are to be explained. */
   readonly #recent: RecentAnswers | undefined;
@@ -60,6 +65,7 @@ class VazaoPlugin {
     this.#auditor = audit === false ? undefined : new Auditor(app, { cache, feed, ...audit });
     this.#timings = new RequestTimings(createVisibility(options.timing, options.secret));
     this.#rewritesUrls = applicationOptions(app)?.rewriteUrl != null;
+    this.#compression = new Compression(cache);
     this.#cachedGet = {
       fill: {
         cache,
@@ -71,6 +77,7 @@ class VazaoPlugin {
         answerWaitMaxMs: options.answerWaitMaxMs ?? ANSWER_WAIT_MAX_MS,
         identityHeaders: options.identify?.headers ?? [],
         tokens: this.#tokens,
+        compression: this.#compression,
         secondTier,
       },
       hitStatus: this.#hitStatus,
@@ -120,6 +127,8 @@ class VazaoPlugin {
           tokens: this.#tokens,
           auditor: this.#auditor,
           timings: this.#timings,
+          compression: this.#compression,
+          spellings: this.#spellings,
           feed: this.#options.feed,
           isClosing: () => this.#isClosing,
           answersHead: this.#withoutHead.size === 0,
@@ -136,6 +145,7 @@ class VazaoPlugin {
     const options = resolveRouteCacheOptions(route.config?.cache, `${methods.join(',')} ${route.url}`);
     if (route.constraints && Object.keys(route.constraints).length > 0) this.#hasConstraints = true;
     if (methods.includes('HEAD')) this.#withoutHead.delete(options ? route.url : '');
+    addCompressionHook(route, this.#compression);
     if (!options || !route.config) return;
     if (methods.includes('GET') && !methods.includes('HEAD')) this.#withoutHead.add(route.url);
     const other = methods.find((method) => method !== 'GET' && method !== 'HEAD');
@@ -145,7 +155,8 @@ class VazaoPlugin {
         `${other} ${route.url}: only GET can be cached; remove config.cache, or register the GET on its own.`,
       );
     // Fastify copies the config of a route; a symbol goes along, to its HEAD route too.
-    route.config = { ...route.config, [ROUTE]: { ...options, id: ++this.#routes } };
+    const queryForm = resolveQueryForm(route);
+    route.config = { ...route.config, [ROUTE]: { ...options, id: ++this.#routes, queryForm } };
   }
 
   #onRequest(request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
@@ -166,7 +177,9 @@ class VazaoPlugin {
       const options = request.routeOptions.config[ROUTE];
       // Inside another fill (app.inject in a handler) the statements belong to that one, and so does their moment.
       const isRead = request.method === 'GET' || request.method === 'HEAD';
-      const key = options && isRead && context !== outer ? this.#baseKey(request) : undefined;
+      const isCached = options !== undefined && isRead && context !== outer;
+      if (isCached && options.queryForm) this.#spellings.normalize(request, options.queryForm);
+      const key = isCached ? this.#baseKey(request) : undefined;
       if (!options || key === undefined) proceed();
       else if (this.#live?.isAskedFor(request, options))
         this.#live.open(request, reply, key, options, known).catch(done);

@@ -3,6 +3,7 @@ import type { WorkContext } from '../db/index.ts';
 import type { KnownIdentity } from './identities.ts';
 import type { Observation } from './observation.ts';
 import type { CarriedPosition } from './position-token.ts';
+import type { QueryForm } from './query-form.ts';
 import type { ResolvedRouteCacheOptions } from './route-options.ts';
 
 export interface RequestState {
@@ -20,6 +21,8 @@ export interface RequestState {
 export interface CachedRoute extends ResolvedRouteCacheOptions {
   /** Tells routes of the same URL apart: those with constraints. */
   readonly id: number;
+  /** Undefined: each spelling of the query has an answer of its own. */
+  readonly queryForm: QueryForm | undefined;
 }
 
 export const STATE: unique symbol = Symbol('vazao.state');

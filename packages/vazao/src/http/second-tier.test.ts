@@ -234,6 +234,8 @@ test('bytes that are no answer are none', () => {
     status: 200,
     body: Buffer.from('olá'),
     etag: '"x"',
+    lastModifiedMs: undefined,
+    codings: undefined,
     head: ['content-type', 'text/plain', 'content-length', '4', 'cache-status', ''],
     headNotModified: ['etag', '"x"', 'cache-status', ''],
     facets: [['user', '+{"id":7}']],

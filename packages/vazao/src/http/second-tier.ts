@@ -11,6 +11,7 @@ import { extendKey, type FacetValue } from './facets.ts';
 import type { CacheValue, HttpCache } from './lookup.ts';
 import type { PluginFeed } from './options.ts';
 import type { ResolvedRouteCacheOptions } from './route-options.ts';
+import type { Compression } from './sending/compression.ts';
 import type { StoredResponse } from './stored-response.ts';
 
 /** The part of the second tier that the plugin uses. */
@@ -32,6 +33,7 @@ export interface Asking {
   readonly options: ResolvedRouteCacheOptions;
   /** Whether the request may have the answer. */
   readonly isMine: (stored: StoredResponse) => boolean;
+  readonly compression: Compression;
 }
 
 /** Asks for the answer of a fill that this request leads. Never rejects. */
@@ -54,7 +56,7 @@ export async function askSecondTier(asking: Asking): Promise<Asked> {
 type Hit = Extract<Awaited<ReturnType<HttpSecondTier['get']>>, { readonly kind: 'hit' }>['candidate'];
 
 async function adopt(
-  { cache, feed, feedWaitMaxMs, key, fill, options }: Asking,
+  { cache, feed, feedWaitMaxMs, key, fill, options, compression }: Asking,
   candidate: Hit,
   stored: StoredResponse,
 ): Promise<Asked> {
@@ -71,7 +73,9 @@ async function adopt(
     ttlMs: options.ttlMs === undefined ? undefined : Math.min(options.ttlMs, expiresAtMs - fill.start.atMs),
     staleForMs: Math.max(options.staleForMs, options.staleIfErrorMs),
   });
-  return completed.stored ? { kind: 'answer', stored } : { kind: 'again', mayAsk: false };
+  if (!completed.stored) return { kind: 'again', mayAsk: false };
+  compression.keep(key, stored);
+  return { kind: 'answer', stored };
 }
 
 export interface Leaving {

@@ -1,17 +1,38 @@
-/** An answer as it is kept: everything that goes over the wire, ready to be written. */
+/** An answer as it is kept: everything that goes over the wire, ready to be written (`write-stored.ts`). */
 import { hash } from 'node:crypto';
 import type { OutgoingHttpHeader, ServerResponse } from 'node:http';
 import { type FacetValue, varyOf } from './facets.ts';
-import { type OwnFields, POSITION_HEADER, type Seen } from './position-token.ts';
+import { POSITION_HEADER, type Seen } from './position-token.ts';
+import { type Coding, isNegotiated } from './sending/content-coding.ts';
+import { parseHttpDate } from './sending/preconditions.ts';
 
-export interface StoredResponse {
-  readonly kind: 'response';
-  readonly status: number;
+/** A body, and the fields before it. */
+export interface Representation {
   readonly body: Buffer;
-  readonly etag: string;
   /** Name, value, name, value …, as `writeHead` takes them. The last value is for `Cache-Status`, set before each writing. */
   readonly head: string[];
-  /** The same for a 304. */
+}
+
+/** What of an answer has been encoded so far; made later, and counted by the cache when it is there. */
+export interface Codings extends Record<Coding, Representation | 'not smaller' | undefined> {
+  /** Where the answer stands in the cache; undefined when it is not kept. */
+  key: string | undefined;
+  /** Hits whose client would have taken a better coding than there was. */
+  wanted: number;
+  /** One is being made, or will be soon. */
+  pending: Promise<void> | undefined;
+}
+
+export interface StoredResponse extends Representation {
+  readonly kind: 'response';
+  readonly status: number;
+  /** Of the body as it is; those of its codings derive from it: {@link etagOf}. */
+  readonly etag: string;
+  /** Milliseconds since 1970, by the answer's own `Last-Modified`. */
+  readonly lastModifiedMs: number | undefined;
+  /** Undefined: it is sent as it is, to everybody. */
+  readonly codings: Codings | undefined;
+  /** What a 304 repeats, in the form of {@link Representation.head}. */
   readonly headNotModified: string[];
   /** What the answer depends on beside the URL. */
   readonly facets: readonly FacetValue[];
@@ -51,6 +72,7 @@ export interface CapturedResponse {
 /**
  * Makes the stored form.
  * @param requestId - a field with this value belongs to the request that made the answer, and is left out
+ * @param mayEncode - false: the route says `compress: false`
  */
 export function createStoredResponse(
   { status, headers, body }: CapturedResponse,
@@ -58,6 +80,7 @@ export function createStoredResponse(
   identityHeaders: readonly string[],
   requestId: string | undefined,
   { position, token }: Seen,
+  mayEncode: boolean,
 ): StoredResponse {
   const head: string[] = [];
   let etag = '';
@@ -85,6 +108,8 @@ export function createStoredResponse(
     );
     head.push('cache-control', isPersonal ? 'private, no-cache' : 'public, no-cache');
   }
+  const negotiated = mayEncode && mayHaveCodings(status, headers, body.length);
+  if (negotiated) vary.add('accept-encoding');
   if (vary.size > 0) head.push('vary', [...vary].join(', '));
 
   if (token !== undefined) head.push(POSITION_HEADER, token);
@@ -96,19 +121,66 @@ export function createStoredResponse(
   headNotModified.push('cache-status', '');
   if (status !== 204) head.push('content-length', String(body.length));
   head.push('cache-status', '');
-  const headBytes = [...head, ...headNotModified].reduce((sum, text) => sum + text.length, 0);
   return {
     kind: 'response',
     status,
     body,
     etag,
+    lastModifiedMs: findLastModified(head),
+    codings: negotiated ? createCodings() : undefined,
     head,
     headNotModified,
     facets,
     position,
     token,
-    bytes: body.length + headBytes,
+    bytes: body.length + headBytes(head) + headBytes(headNotModified),
   };
+}
+
+/** Whether the answer is one of those that come in several codings. */
+export function mayHaveCodings(status: number, headers: CapturedHeaders, bytes: number): boolean {
+  const text = (name: string): string | undefined => headers[name]?.toString();
+  return status !== 206 && isNegotiated(bytes, text('content-type'), text('content-encoding'), text('cache-control'));
+}
+
+/** The keys are there from the beginning: hits read them, and objects of one shape are read fastest. */
+export function createCodings(): Codings {
+  return { key: undefined, wanted: 0, pending: undefined, br: undefined, zstd: undefined, gzip: undefined };
+}
+
+/** The entity tag of an answer in a coding: other bytes, so another strong tag. A weak one holds for all. */
+export function etagOf(etag: string, coding: Coding): string {
+  return etag.startsWith('W/') ? etag : `${etag.slice(0, -1)}-${coding}"`;
+}
+
+/** The stored form of a body that was encoded. */
+export function createRepresentation(stored: StoredResponse, coding: Coding, body: Buffer): Representation {
+  const head = [...stored.head];
+  setField(head, 'etag', etagOf(stored.etag, coding));
+  setField(head, 'content-length', String(body.length));
+  head.splice(-2, 0, 'content-encoding', coding);
+  return { body, head };
+}
+
+/** Gives a field another value in its place. Returns false when there is none of that name. */
+export function setField(head: string[], name: string, value: string): boolean {
+  for (let at = 0; at < head.length; at += 2) {
+    if (head[at] !== name) continue;
+    head[at + 1] = value;
+    return true;
+  }
+  return false;
+}
+
+/** The date of the field of that name, if the answer has one. */
+export function findLastModified(head: readonly string[]): number | undefined {
+  for (let at = 0; at < head.length; at += 2)
+    if (head[at] === 'last-modified') return parseHttpDate(head[at + 1] as string);
+  return undefined;
+}
+
+export function headBytes(head: readonly string[]): number {
+  return head.reduce((sum, text) => sum + text.length, 0);
 }
 
 /** Gives the request that made the answer what is not kept of its headers: what is for this one sending. */
@@ -121,49 +193,4 @@ export function writeOwnHeaders(
     if (value === undefined || FRAMING.has(name)) continue;
     if (value === requestId || NOT_STORED.has(name)) response.setHeader(name, value);
   }
-}
-
-/**
- * Writes the answer, or a 304 when the client has it.
- * @param condition - the `If-None-Match` field of the request
- * @param own - fields for this client
- */
-export function writeStoredResponse(
-  stored: StoredResponse,
-  method: string | undefined,
-  condition: string | undefined,
-  response: ServerResponse,
-  cacheStatus: string,
-  own: OwnFields | undefined,
-): void {
-  if (condition !== undefined && stored.status === 200 && matchesEtag(condition, stored.etag)) {
-    stored.headNotModified[stored.headNotModified.length - 1] = cacheStatus;
-    response.writeHead(304, withOwn(stored.headNotModified, own));
-    response.end();
-    return;
-  }
-  stored.head[stored.head.length - 1] = cacheStatus;
-  response.writeHead(stored.status, withOwn(stored.head, own));
-  if (method === 'HEAD') response.end();
-  else response.end(stored.body);
-}
-
-function withOwn(head: string[], own: OwnFields | undefined): string[] {
-  if (!own) return head;
-  const copy = [...head];
-  if (own.cookie !== undefined) copy.push('set-cookie', own.cookie);
-  if (own.token === undefined) return copy;
-  const at = copy.indexOf(POSITION_HEADER);
-  if (at < 0) copy.push(POSITION_HEADER, own.token);
-  else copy[at + 1] = own.token;
-  return copy;
-}
-
-/** Weak comparison (RFC 9110, 13.1.2). */
-export function matchesEtag(condition: string, etag: string): boolean {
-  if (condition === etag || condition.trim() === '*') return true;
-  const opaque = (tag: string): string => tag.trim().replace(/^W\//, '');
-  // An opaque tag may hold a comma, so the list is read tag by tag.
-  for (const [tag] of condition.matchAll(/(?:W\/)?"[^"]*"/g)) if (opaque(tag) === opaque(etag)) return true;
-  return false;
 }

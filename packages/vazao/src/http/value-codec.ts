@@ -1,6 +1,7 @@
 /** Answers and nodes of the tree of keys as bytes, for the second tier. What comes back is checked piece by piece. */
 import type { Facet, FacetValue } from './facets.ts';
 import type { CacheValue } from './lookup.ts';
+import { createCodings, findLastModified, headBytes } from './stored-response.ts';
 
 interface Bytes {
   encode(value: CacheValue): Buffer;
@@ -34,8 +35,9 @@ export const valueCodec: Bytes = {
 
 function split(value: CacheValue): { readonly body: Buffer; readonly facts: object } {
   if (value.kind !== 'response') return { body: Buffer.alloc(0), facts: value };
-  const { body, position, ...facts } = value;
-  return { body, facts: { ...facts, position: String(position) } };
+  // What was encoded is made again where it is asked for: it would be sent over once for each coding.
+  const { body, position, codings, lastModifiedMs: _, ...facts } = value;
+  return { body, facts: { ...facts, position: String(position), negotiated: codings !== undefined } };
 }
 
 function readResponse(facts: Record<string, unknown>, body: Buffer): CacheValue | undefined {
@@ -47,18 +49,19 @@ function readResponse(facts: Record<string, unknown>, body: Buffer): CacheValue 
   if (!Array.isArray(facets) || !facets.every(isFacetValue)) return undefined;
   const length = head[head.indexOf('content-length') + 1];
   if (head.includes('content-length') && length !== String(body.length)) return undefined;
-  const headBytes = [...head, ...headNotModified].reduce((sum, text) => sum + text.length, 0);
   return {
     kind: 'response',
     status: status as number,
     body,
     etag,
+    lastModifiedMs: findLastModified(head),
+    codings: facts.negotiated === true ? createCodings() : undefined,
     head,
     headNotModified,
     facets,
     position: BigInt(position),
     token,
-    bytes: body.length + headBytes,
+    bytes: body.length + headBytes(head) + headBytes(headNotModified),
   };
 }
 

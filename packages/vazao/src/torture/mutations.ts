@@ -24,7 +24,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'store-without-snapshot-test',
     breaks: 'an answer is stored although a row that it read has changed since its snapshot',
-    file: 'cache/cache',
+    file: 'cache/why-not-stored',
     find: 'if (outdatedAt !== SHARED_WITH_ALL) {',
     replace: 'if (outdatedAt < 0) {',
     faults: ['standby-slow'],

@@ -16,7 +16,10 @@ import type { PluginFeed } from '../options.ts';
 import { type CarriedPosition, POSITION_HEADER, type PositionTokens } from '../position-token.ts';
 import { type Asking, currentRepeat, keepAsking, writeRepeated } from '../repeat.ts';
 import type { ResolvedRouteCacheOptions } from '../route-options.ts';
-import { type StoredResponse, writeStoredResponse } from '../stored-response.ts';
+import { acceptableCodings } from '../sending/content-coding.ts';
+import { readSendingFields } from '../sending/preconditions.ts';
+import { writeStoredResponse } from '../sending/write-stored.ts';
+import type { StoredResponse } from '../stored-response.ts';
 import { type Computed, compute } from './compute.ts';
 import { createRetryFrame, type Frame, type LastEvent, parseLastEventId } from './frame.ts';
 import { EVENT_STREAM, wantsEvents, withoutEvents } from './negotiation.ts';
@@ -281,7 +284,9 @@ export class Live {
     if (stored.status !== 200 && stored.status !== 203) {
       reply.hijack();
       const own = this.#settings.tokens.own(following.carried, stored);
-      writeStoredResponse(stored, request.method, undefined, reply.raw, 'vazao; hit; detail="no stream"', own);
+      const [fields, acceptable] = [readSendingFields([]), acceptableCodings(undefined)];
+      const status = 'vazao; hit; detail="no stream"';
+      writeStoredResponse(stored, request.method, fields, acceptable, reply.raw, status, own);
       return;
     }
     const frame = this.#topics.frameOf(stored);

@@ -1,0 +1,207 @@
+/** Which entries stay when there is no room for all. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { LRUCache } from 'lru-cache';
+import { createRandom } from '../testing/random.ts';
+import { Entries } from './entries.ts';
+import { createNote, type Entry } from './entry.ts';
+
+type Left = [key: string, reason: string];
+
+function create(sizeMaxBytes: number): { entries: Entries<string>; left: Left[] } {
+  const left: Left[] = [];
+  return { entries: new Entries<string>({ sizeMaxBytes, onLeave: (e, reason) => left.push([e.key, reason]) }), left };
+}
+
+/** An entry that is counted with so many bytes. */
+function entry(key: string, sizeBytes: number): Entry<string> {
+  return { ...createNote(key, key, 0, 0), sizeBytes };
+}
+
+test('sizes, keys and those that leave agree, whatever is done', () => {
+  const seed = Number(process.env.VAZAO_SEED ?? Math.floor(Math.random() * 2 ** 31));
+  console.log(`seed ${seed} (VAZAO_SEED=${seed} repeats it)`);
+  const random = createRandom(seed);
+  const there = new Map<string, Entry<string>>();
+  const entries = new Entries<string>({
+    sizeMaxBytes: 10_000,
+    onLeave: (leaving) => {
+      assert.equal(there.get(leaving.key), leaving, 'what leaves was there, once');
+      there.delete(leaving.key);
+    },
+  });
+  for (let step = 0; step < 20_000; step++) {
+    const key = `/${Math.floor(random() ** 2 * 200)}`;
+    const choice = random();
+    if (choice < 0.4) assert.equal(entries.get(key), there.get(key));
+    else if (choice < 0.8) {
+      const added = entry(key, 1 + Math.floor(random() ** 3 * 4_000));
+      // It leaves before the new one comes, and the new one may leave in the same call.
+      const before = there.get(key);
+      const put = (): void => void there.set(key, added);
+      if (before) {
+        entries.delete(key);
+        assert.equal(there.has(key), false);
+      }
+      put();
+      entries.set(added);
+    } else if (choice < 0.9) {
+      const grown = there.get(key);
+      if (grown) entries.grow(grown, Math.floor(random() * 500));
+      else entries.grow(entry(key, 1), 100);
+    } else assert.equal(entries.delete(key), there.has(key) || entries.peek(key) !== undefined);
+    let sum = 0;
+    for (const one of there.values()) sum += one.sizeBytes;
+    assert.equal(entries.sizeBytes, sum);
+    assert.equal(entries.size, there.size);
+    assert.ok(sum <= 10_000, `${sum} bytes`);
+  }
+  assert.deepEqual([...entries.keys()].sort(), [...there.keys()].sort());
+  assert.deepEqual(new Set(entries.values()), new Set(there.values()));
+  assert.ok(there.size > 0);
+});
+
+test('what is replaced leaves, and its successor keeps its place', () => {
+  const { entries, left } = create(100_000);
+  entries.set(entry('/a', 100));
+  const second = entry('/a', 200);
+  entries.set(second);
+  assert.deepEqual(left, [['/a', 'replace']]);
+  assert.equal(entries.peek('/a'), second);
+  assert.equal(entries.sizeBytes, 200);
+});
+
+test('what is larger than everything together does not stay, and costs nobody a place', () => {
+  const { entries, left } = create(10_000);
+  for (let n = 0; n < 50; n++) entries.set(entry(`/${n}`, 100));
+  for (let n = 0; n < 20; n++) entries.miss('/huge');
+  entries.set(entry('/huge', 20_000));
+  assert.deepEqual(left, [['/huge', 'evict']]);
+});
+
+test('a large answer that is asked for again and again gets the place of small ones that are not', () => {
+  const { entries } = create(100_000);
+  for (let n = 0; n < 200; n++) entries.set(entry(`/${n}`, 1_000));
+  entries.miss('/large');
+  entries.set(entry('/large', 50_000));
+  assert.equal(entries.peek('/large'), undefined, 'asked for once, like the others');
+  for (let n = 0; n < 5; n++) entries.miss('/large');
+  entries.set(entry('/large', 50_000));
+  assert.ok(entries.peek('/large'));
+});
+
+test('what grows in its place makes the least popular ones leave', () => {
+  const { entries, left } = create(10_000);
+  const growing = entry('/growing', 1_000);
+  entries.set(growing);
+  for (let n = 0; n < 80; n++) entries.set(entry(`/${n}`, 100));
+  for (let n = 0; n < 3; n++) entries.get('/growing');
+  entries.grow(growing, 4_000);
+  assert.ok(entries.peek('/growing'));
+  assert.ok(entries.sizeBytes <= 10_000);
+  assert.ok(left.length >= 30 && left.every(([, reason]) => reason === 'evict'));
+});
+
+/*
+ * The claim of admission by frequency: a popular set by Zipf's law, and a client that asks for addresses that nobody else
+ * asks for. What least recently used loses is known: by Che's approximation (Che, Tung, Wang 2002) each key of rate λ is
+ * found with probability 1 - e^(-λT), where T is the time in which as many different keys are asked for as there is room.
+ * What is best is known, too: the most popular ones, all the time.
+ */
+const POPULAR = 2_000;
+const ROOM = 1_000;
+const REQUESTS = 200_000;
+/** Requests for one address each, for each request for a popular one. */
+const FLOOD = 3;
+
+test('a flood of addresses that nobody else asks for leaves the hits of the popular ones where they were', () => {
+  const weights = Array.from({ length: POPULAR }, (_, n) => 1 / (n + 1) ** 0.9);
+  const sum = weights.reduce((total, weight) => total + weight, 0);
+  const rates = weights.map((weight) => weight / sum);
+  const best = rates.slice(0, ROOM).reduce((total, rate) => total + rate, 0);
+
+  const lru = new LRUCache<string, true>({ max: ROOM });
+  const byRecency = simulate(
+    rates,
+    (key) => lru.get(key) === true,
+    (key) => lru.set(key, true),
+  );
+  const expected = cheHitRate(rates, FLOOD);
+  assert.ok(Math.abs(byRecency - expected) < 0.02, `least recently used: ${byRecency}, expected ${expected}`);
+
+  const { entries } = create(ROOM * 100);
+  const byFrequency = simulate(
+    rates,
+    (key) => entries.get(key) !== undefined,
+    (key) => {
+      entries.miss(key);
+      entries.set(entry(key, 100));
+    },
+  );
+  console.log(
+    `hits of the popular set: best ${best.toFixed(3)}, by recency ${byRecency.toFixed(3)} (expected ${expected.toFixed(3)}), by frequency ${byFrequency.toFixed(3)}`,
+  );
+  assert.ok(byFrequency > 0.93 * best, `by frequency ${byFrequency}, best ${best}`);
+  assert.ok(byFrequency > byRecency + 0.15);
+});
+
+test('what becomes popular replaces what was', () => {
+  const { entries } = create(ROOM * 100);
+  const ask = (key: string): boolean => {
+    if (entries.get(key)) return true;
+    entries.miss(key);
+    entries.set(entry(key, 100));
+    return false;
+  };
+  for (let n = 0; n < 50_000; n++) ask(`/old/${n % 900}`);
+  let hits = 0;
+  const asked = 100_000;
+  for (let n = 0; n < asked; n++) if (ask(`/new/${n % 900}`) && n >= asked / 2) hits++;
+  assert.ok(hits > 0.95 * (asked / 2), `${hits} hits`);
+});
+
+/** The share of requests for popular keys that were hits, in the second half. */
+function simulate(rates: readonly number[], find: (key: string) => boolean, put: (key: string) => void): number {
+  const random = createRandom(7);
+  const sums: number[] = [];
+  let total = 0;
+  for (const rate of rates) sums.push((total += rate));
+  let hits = 0;
+  let asked = 0;
+  let unique = 0;
+  for (let n = 0; n < REQUESTS; n++) {
+    const at = random();
+    let low = 0;
+    for (let high = sums.length - 1; low < high; ) {
+      const middle = (low + high) >> 1;
+      if ((sums[middle] as number) < at) low = middle + 1;
+      else high = middle;
+    }
+    const key = `/popular/${low}`;
+    const isHit = find(key);
+    if (!isHit) put(key);
+    if (n >= REQUESTS / 2) {
+      asked++;
+      if (isHit) hits++;
+    }
+    for (let time = 0; time < FLOOD; time++) {
+      const other = `/flood/${unique++}`;
+      if (!find(other)) put(other);
+    }
+  }
+  return hits / asked;
+}
+
+/** Solves Σ (1 - e^(-λT)) + flood · T = room for T. */
+function cheHitRate(rates: readonly number[], flood: number): number {
+  const filled = (time: number): number =>
+    rates.reduce((total, rate) => total + 1 - Math.exp(-rate * time), 0) + flood * time;
+  let low = 0;
+  let high = ROOM;
+  for (let step = 0; step < 60; step++) {
+    const middle = (low + high) / 2;
+    if (filled(middle) < ROOM) low = middle;
+    else high = middle;
+  }
+  return rates.reduce((total, rate) => total + rate * (1 - Math.exp(-rate * low)), 0);
+}
