@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LRUCache } from 'lru-cache';
 import { createRandom } from '../testing/random.ts';
+import { createRandom as createSeeded } from '../torture/random.ts';
 import { Entries } from './entries.ts';
 import { createNote, type Entry } from './entry.ts';
 
@@ -18,10 +19,8 @@ function entry(key: string, sizeBytes: number): Entry<string> {
   return { ...createNote(key, key, 0, 0), sizeBytes };
 }
 
-test('sizes, keys and those that leave agree, whatever is done', () => {
-  const seed = Number(process.env.VAZAO_SEED ?? Math.floor(Math.random() * 2 ** 31));
-  console.log(`seed ${seed} (VAZAO_SEED=${seed} repeats it)`);
-  const random = createRandom(seed);
+test('sizes, keys and those that leave agree, whatever is done', (context) => {
+  const random = createRandom(context).next;
   const there = new Map<string, Entry<string>>();
   const entries = new Entries<string>({
     sizeMaxBytes: 10_000,
@@ -38,18 +37,20 @@ test('sizes, keys and those that leave agree, whatever is done', () => {
       const added = entry(key, 1 + Math.floor(random() ** 3 * 4_000));
       // It leaves before the new one comes, and the new one may leave in the same call.
       const before = there.get(key);
-      const put = (): void => void there.set(key, added);
       if (before) {
         entries.delete(key);
         assert.equal(there.has(key), false);
       }
-      put();
+      there.set(key, added);
       entries.set(added);
     } else if (choice < 0.9) {
       const grown = there.get(key);
       if (grown) entries.grow(grown, Math.floor(random() * 500));
       else entries.grow(entry(key, 1), 100);
-    } else assert.equal(entries.delete(key), there.has(key) || entries.peek(key) !== undefined);
+    } else {
+      const wasThere = there.has(key);
+      assert.equal(entries.delete(key), wasThere);
+    }
     let sum = 0;
     for (const one of there.values()) sum += one.sizeBytes;
     assert.equal(entries.sizeBytes, sum);
@@ -81,7 +82,10 @@ test('what is larger than everything together does not stay, and costs nobody a 
 
 test('a large answer that is asked for again and again gets the place of small ones that are not', () => {
   const { entries } = create(100_000);
-  for (let n = 0; n < 200; n++) entries.set(entry(`/${n}`, 1_000));
+  for (let n = 0; n < 200; n++) {
+    entries.miss(`/${n}`);
+    entries.set(entry(`/${n}`, 1_000));
+  }
   entries.miss('/large');
   entries.set(entry('/large', 50_000));
   assert.equal(entries.peek('/large'), undefined, 'asked for once, like the others');
@@ -110,11 +114,11 @@ test('what grows in its place makes the least popular ones leave', () => {
  */
 const POPULAR = 2_000;
 const ROOM = 1_000;
-const REQUESTS = 200_000;
-/** Requests for one address each, for each request for a popular one. */
+const REQUESTS = 40_000;
+/** Requests for addresses that come once, for each request for a popular one. */
 const FLOOD = 3;
 
-test('a flood of addresses that nobody else asks for leaves the hits of the popular ones where they were', () => {
+test('a flood of addresses that nobody else asks for leaves the hits of the popular ones where they were', (context) => {
   const weights = Array.from({ length: POPULAR }, (_, n) => 1 / (n + 1) ** 0.9);
   const sum = weights.reduce((total, weight) => total + weight, 0);
   const rates = weights.map((weight) => weight / sum);
@@ -138,11 +142,11 @@ test('a flood of addresses that nobody else asks for leaves the hits of the popu
       entries.set(entry(key, 100));
     },
   );
-  console.log(
+  context.diagnostic(
     `hits of the popular set: best ${best.toFixed(3)}, by recency ${byRecency.toFixed(3)} (expected ${expected.toFixed(3)}), by frequency ${byFrequency.toFixed(3)}`,
   );
-  assert.ok(byFrequency > 0.93 * best, `by frequency ${byFrequency}, best ${best}`);
-  assert.ok(byFrequency > byRecency + 0.15);
+  assert.ok(byFrequency > 0.88 * best, `by frequency ${byFrequency}, best ${best}`);
+  assert.ok(byFrequency > byRecency + 0.25);
 });
 
 test('what becomes popular replaces what was', () => {
@@ -162,10 +166,13 @@ test('what becomes popular replaces what was', () => {
 
 /** The share of requests for popular keys that were hits, in the second half. */
 function simulate(rates: readonly number[], find: (key: string) => boolean, put: (key: string) => void): number {
-  const random = createRandom(7);
+  const random = createSeeded(7).next;
   const sums: number[] = [];
   let total = 0;
-  for (const rate of rates) sums.push((total += rate));
+  for (const rate of rates) {
+    total += rate;
+    sums.push(total);
+  }
   let hits = 0;
   let asked = 0;
   let unique = 0;

@@ -15,8 +15,10 @@ export interface Fingerprint {
 
 const ROWS = 4;
 export const COUNT_MAX = 15;
-/** Countings per counter of a row between two halvings: ten for each entry, as in the paper. */
+/** Countings for each key between two halvings, as in the paper. */
 const SAMPLE_FACTOR = 10;
+/** Counters of a row for each key that is kept: as many others are asked for meanwhile, most of them once. */
+const WIDTH_FACTOR = 4;
 const WIDTH_MIN = 1_024;
 
 export class FrequencySketch {
@@ -43,7 +45,7 @@ export class FrequencySketch {
         if (this.#read(place) === least) this.#counters[place >> 1] = this.#raised(place);
       }
     }
-    if (++this.#counted >= this.#width * SAMPLE_FACTOR) this.#halve();
+    if (++this.#counted >= (this.#width / WIDTH_FACTOR) * SAMPLE_FACTOR) this.#halve();
   }
 
   /** How often the key was asked for, at most {@link COUNT_MAX}; too many at times, never too few. */
@@ -53,9 +55,9 @@ export class FrequencySketch {
     return least;
   }
 
-  /** Makes room for the counts of so many keys. What was counted stays. */
+  /** Makes room to count beside so many keys that are kept. What was counted stays. */
   ensure(keys: number): void {
-    while (this.#width < keys) {
+    while (this.#width < keys * WIDTH_FACTOR) {
       const before = this.#counters;
       const rowBytes = this.#width / 2;
       this.#counters = new Uint8Array(before.length * 2);
