@@ -56,6 +56,7 @@ export function installHitListener(server: Server | object, options: HitListener
     if (carried && carried.position > feed.position) return false;
     const { value: stored } = entry;
     const fields = readSendingFields(rawHeaders);
+    if (followsAnswers && fields.accept?.includes(EVENT_STREAM)) return false;
     const acceptable = acceptableCodings(fields.acceptEncoding);
     // Who refuses the body as it is may have to wait for another.
     if (stored.codings && !acceptable.includes('identity')) return false;
@@ -70,8 +71,6 @@ export function installHitListener(server: Server | object, options: HitListener
 
   emitter.on('request', (request: IncomingMessage, response: ServerResponse) => {
     if ((request.method !== 'GET' && !(answersHead && request.method === 'HEAD')) || isClosing())
-      return handOn(request, response);
-    if (followsAnswers && findField(request.rawHeaders, 'accept')?.includes(EVENT_STREAM))
       return handOn(request, response);
     const url = request.url as string;
     const found = lookUp(cache, spellings.find(url) ?? url, request, identities);

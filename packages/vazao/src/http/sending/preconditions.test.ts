@@ -25,6 +25,7 @@ test('the fields are found in any spelling of their names, and lists that come i
     ),
   );
   assert.deepEqual(fields, {
+    accept: undefined,
     acceptEncoding: 'gzip, br',
     ifMatch: '"c"',
     ifNoneMatch: '"a", "b"',
