@@ -114,7 +114,7 @@ test('what grows in its place makes the least popular ones leave', () => {
  */
 const POPULAR = 2_000;
 const ROOM = 1_000;
-const REQUESTS = 40_000;
+const REQUESTS = 60_000;
 /** Requests for addresses that come once, for each request for a popular one. */
 const FLOOD = 3;
 
@@ -145,7 +145,7 @@ test('a flood of addresses that nobody else asks for leaves the hits of the popu
   context.diagnostic(
     `hits of the popular set: best ${best.toFixed(3)}, by recency ${byRecency.toFixed(3)} (expected ${expected.toFixed(3)}), by frequency ${byFrequency.toFixed(3)}`,
   );
-  assert.ok(byFrequency > 0.88 * best, `by frequency ${byFrequency}, best ${best}`);
+  assert.ok(byFrequency > 0.85 * best, `by frequency ${byFrequency}, best ${best}`);
   assert.ok(byFrequency > byRecency + 0.25);
 });
 

@@ -41,8 +41,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'answer-write-at-once',
     breaks: 'the answer to a write does not wait until the feed has passed it',
     file: 'http/plugin',
-    find: 'void untilToldOrSilent(feed, wait, this.#writeWaitMaxMs).then(() => done());',
-    replace: 'done();',
+    find: 'void untilToldOrSilent(feed, wait, this.#writeWaitMaxMs).then(() => {',
+    replace: 'void Promise.resolve().then(() => {',
     faults: ['feed-frozen'],
   },
   {
