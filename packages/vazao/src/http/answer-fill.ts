@@ -39,6 +39,8 @@ export interface FillSettings {
   /** How long an answer waits until the feed has told what it shows, or is not fresh any more. */
   readonly answerWaitMaxMs: number;
   readonly identityHeaders: readonly string[];
+  /** Cookies that prove who is asking. */
+  readonly identityCookies: ReadonlySet<string>;
   readonly tokens: PositionTokens;
   readonly compression: Compression;
   /** Where to leave what was computed with a ticket. */
@@ -120,6 +122,7 @@ export class AnswerFill {
       caller,
       (code, detail) => fill.abandon(code, detail),
       () => this.#checkLost(),
+      settings.identityCookies,
     );
     this.#timer = setTimeout(
       () => this.#giveUp('too-long', `The computation took longer than ${settings.fillMaxMs} ms.`),

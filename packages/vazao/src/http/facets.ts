@@ -29,7 +29,9 @@ export function extendKey(key: string, facet: Facet, value: string): string {
 export function facetValue(facet: Facet, headers: IncomingHttpHeaders, caller: KnownIdentity): string {
   if (facet === 'user') return shorten(caller.key);
   const name = facet.slice(facet.indexOf(':') + 1);
-  if (facet.startsWith('cookie:')) return shorten(cookieValues(headers.cookie, name));
+  // Cookies may be secrets, and keys reach the second tier and those who look into the cache.
+  if (facet.startsWith('cookie:')) return hashed(cookieValues(headers.cookie, name));
+  if (name === 'cookie') return hashed(headers.cookie === undefined ? '-' : `=${headers.cookie}`);
   const value = headers[name];
   return value === undefined ? '-' : shorten(`=${Array.isArray(value) ? value.join('\n') : value}`);
 }
@@ -54,5 +56,9 @@ function cookieValues(header: string | undefined, name: string): string {
 }
 
 function shorten(value: string): string {
-  return value.length <= VALUE_LENGTH_MAX ? value : `#${hash('sha256', value, 'base64url')}`;
+  return value.length <= VALUE_LENGTH_MAX ? value : hashed(value);
+}
+
+function hashed(value: string): string {
+  return value === '-' ? value : `#${hash('sha256', value, 'base64url')}`;
 }

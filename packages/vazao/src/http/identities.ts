@@ -12,61 +12,122 @@ const REFUSED_MS = 1_000;
 
 export interface KnownIdentity {
   readonly identity: Identity | undefined;
-  /** What of the identity stands in a key: all of it but when its proof ends. */
+  /** What of the identity stands in a key: all of it but when its proof ends. Throws the {@link failure}, if there is one. */
   readonly key: string;
+  /** Who is asking could not be found out: neither the user that the proof names, nor nobody. */
+  readonly failure?: Error | undefined;
 }
 
 const ANONYMOUS: KnownIdentity = { identity: undefined, key: '-' };
 
 export class Identities {
-  readonly #identify: Identify | undefined;
-  readonly #known = new LRUCache<string, KnownIdentity & { readonly until: number }>({
+  readonly #provers: readonly Prover[];
+  /** Headers that tell callers apart, for caches beyond us. */
+  readonly headers: readonly string[];
+  /** Names of the cookies among the proofs. */
+  readonly cookies: ReadonlySet<string>;
+
+  /** Of several, the first that knows the caller counts. */
+  constructor(identify: Identify | readonly Identify[] | undefined) {
+    const all = identify === undefined ? [] : [identify].flat();
+    this.#provers = all.map((one) => new Prover(one));
+    this.headers = [...new Set(all.flatMap(({ headers }) => headers))];
+    this.cookies = new Set(all.flatMap(({ cookies = [] }) => cookies));
+  }
+
+  get isEmpty(): boolean {
+    return this.#provers.length === 0;
+  }
+
+  /**
+   * The caller, at once where it is remembered or anonymous. What `identify` throws neither throws here, in a listener, nor
+   * makes the caller anybody: whoever needs to know meets it as {@link KnownIdentity.failure}.
+   */
+  of(headers: IncomingHttpHeaders): KnownIdentity | Promise<KnownIdentity> {
+    return this.#from(0, headers);
+  }
+
+  #from(index: number, headers: IncomingHttpHeaders): KnownIdentity | Promise<KnownIdentity> {
+    for (let at = index; at < this.#provers.length; at++) {
+      const known = (this.#provers[at] as Prover).of(headers);
+      if (known instanceof Promise) {
+        return known.then((later) => (later === ANONYMOUS ? this.#from(at + 1, headers) : later));
+      }
+      if (known !== ANONYMOUS) return known;
+    }
+    return ANONYMOUS;
+  }
+}
+
+class Prover {
+  readonly #identify: Identify;
+  readonly #known = new LRUCache<string, { readonly known: KnownIdentity; readonly until: number }>({
     max: REMEMBERED_MAX,
     maxSize: REMEMBERED_MAX_BYTES,
     // The key of the identity is counted twice, for the identity itself.
-    sizeCalculation: ({ key }, proof) => REMEMBERED_OVERHEAD_BYTES + proof.length * 2 + key.length * 4,
+    sizeCalculation: ({ known }, proof) => REMEMBERED_OVERHEAD_BYTES + proof.length * 2 + known.key.length * 4,
   });
+  /** Of an `identify` that remembers by itself, and gives the same object for the same caller. */
+  readonly #keyed = new WeakMap<Identity, KnownIdentity>();
 
-  constructor(identify: Identify | undefined) {
+  constructor(identify: Identify) {
     this.#identify = identify;
   }
 
-  /** The caller, at once where it is remembered or anonymous. What `identify` throws is a rejection: never thrown here, in a listener. */
   of(headers: IncomingHttpHeaders): KnownIdentity | Promise<KnownIdentity> {
     const identify = this.#identify;
-    if (!identify) return ANONYMOUS;
     let proof = '';
     for (const name of identify.headers) proof += `${headers[name] ?? ''}\n`;
     if (proof.length === identify.headers.length) return ANONYMOUS; // none of the headers is there
-    const known = this.#known.get(proof);
-    if (known && Date.now() < known.until) return known;
+    if (identify.remembers !== true) {
+      const remembered = this.#known.get(proof);
+      if (remembered && Date.now() < remembered.until) return remembered.known;
+    }
     const shown = Object.fromEntries(identify.headers.map((name) => [name, headers[name]?.toString()]));
+    const keep = (identity: Identity | undefined): KnownIdentity =>
+      identify.remembers === true ? this.#withKey(identity) : this.#remember(proof, identity);
     try {
       const identity = identify.user(shown);
-      return identity instanceof Promise
-        ? identity.then((resolved) => this.#remember(proof, resolved))
-        : this.#remember(proof, identity);
+      return identity instanceof Promise ? identity.then(keep).catch(toUnknown) : keep(identity);
     } catch (error) {
-      return Promise.reject(error);
+      return toUnknown(error);
     }
   }
 
-  #remember(proof: string, identity: Identity | undefined): KnownIdentity {
-    if (!identity) {
-      const refused = { ...ANONYMOUS, until: Date.now() + REFUSED_MS };
-      this.#known.set(proof, refused);
-      return refused;
+  #withKey(identity: Identity | undefined): KnownIdentity {
+    if (!identity) return ANONYMOUS;
+    let known = this.#keyed.get(identity);
+    if (!known) {
+      known = toKnown(identity);
+      this.#keyed.set(identity, known);
     }
-    const { expiresAt, ...claims } = identity;
-    const known = {
-      identity,
-      key: `+${JSON.stringify(claims, replaceUnwritten)}`,
-      until: expiresAt ?? Number.POSITIVE_INFINITY,
-    };
-    if (Date.now() >= known.until) return ANONYMOUS;
-    this.#known.set(proof, known);
     return known;
   }
+
+  #remember(proof: string, identity: Identity | undefined): KnownIdentity {
+    const now = Date.now();
+    const until = identity ? (identity.expiresAt ?? Number.POSITIVE_INFINITY) : now + REFUSED_MS;
+    if (now >= until) return ANONYMOUS;
+    const known = identity ? toKnown(identity) : ANONYMOUS;
+    this.#known.set(proof, { known, until });
+    return known;
+  }
+}
+
+function toKnown(identity: Identity): KnownIdentity {
+  const { expiresAt: _, ...claims } = identity;
+  return { identity, key: `+${JSON.stringify(claims, replaceUnwritten)}` };
+}
+
+function toUnknown(error: unknown): KnownIdentity {
+  const failure = error instanceof Error ? error : new Error(String(error));
+  return {
+    identity: undefined,
+    failure,
+    get key(): string {
+      throw failure;
+    },
+  };
 }
 
 /** JSON writes every `Map` and `Set` as `{}`, which would make one caller of many, and refuses a `bigint`. */

@@ -36,9 +36,9 @@ export function lookUp(
   const entry = cache.get(key);
   if (entry?.value.kind !== 'node') return { key, path: [], entry };
   const caller = identities.of(request.headers);
-  return caller instanceof Promise
-    ? caller.then((known) => walk(cache, key, request, known))
-    : walk(cache, key, request, caller);
+  if (caller instanceof Promise) return caller.then((known) => walk(cache, key, request, known));
+  // Thrown in a listener it would end the process.
+  return caller.failure ? Promise.reject(caller.failure) : walk(cache, key, request, caller);
 }
 
 export function walk(

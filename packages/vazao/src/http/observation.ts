@@ -31,6 +31,7 @@ export class Observation {
   readonly #response: ServerResponse;
   readonly #replaced: [owner: object, name: string, own: PropertyDescriptor | undefined][] = [];
   readonly #onLooked: () => void;
+  readonly #identityCookies: ReadonlySet<string>;
   readonly #noteListener = (event: string | symbol): void => {
     if (LEAVING_EVENTS.has(event)) this.#look();
   };
@@ -44,6 +45,7 @@ export class Observation {
   /**
    * @param onUnkeyed - called when something was read that makes the answer uncacheable
    * @param onLooked - called when the handler begins to watch whether its client is still there
+   * @param identityCookies - names of the cookies that prove who is asking
    */
   constructor(
     request: FastifyRequest,
@@ -51,6 +53,7 @@ export class Observation {
     caller: KnownIdentity,
     onUnkeyed: (code: string, detail: string) => void,
     onLooked: () => void,
+    identityCookies: ReadonlySet<string>,
   ) {
     this.#raw = request.raw;
     this.#response = reply.raw;
@@ -58,6 +61,7 @@ export class Observation {
     this.#caller = caller;
     this.#onUnkeyed = onUnkeyed;
     this.#onLooked = onLooked;
+    this.#identityCookies = identityCookies;
     this.#replace(this.#raw, 'headers', { get: () => this.#watchedHeaders() });
     for (const name of UNKEYED) this.#watch(this.#raw, name, () => this.#readUnkeyed(name));
     for (const name of UNKEYED_OF_RESPONSE) this.#watch(this.#response, name, () => this.#readUnkeyed(name));
@@ -95,6 +99,11 @@ export class Observation {
     return this.#looked;
   }
 
+  /** Called for what no key may hold. */
+  refuse(code: string, detail: string): void {
+    if (!this.#ignoring) this.#onUnkeyed(code, detail);
+  }
+
   /** Called by the accessor of `request.user`. */
   readUser(): void {
     this.#read('user');
@@ -102,6 +111,8 @@ export class Observation {
 
   /** Gives the request and the response their own properties back. */
   end(): void {
+    // Not by a plugin that parses cookies, whose reading was taken back: see `#watchCookies`.
+    if (this.#identityCookies.size > 0 && this.#facets.has('header:cookie')) this.#readProof();
     this.#ignoring = true;
     for (const emitter of [this.#raw, this.#response]) emitter.removeListener('newListener', this.#noteListener);
     for (const [owner, name, own] of this.#replaced) {
@@ -312,15 +323,15 @@ export class Observation {
         if (this.#cookieReads === 1) this.#facets.delete('header:cookie');
         cookies = new Proxy(parsed, {
           get: (target, name) => {
-            if (typeof name === 'string') this.#read(`cookie:${name}`);
+            if (typeof name === 'string') this.#readCookie(name);
             return Reflect.get(target, name);
           },
           has: (target, name) => {
-            if (typeof name === 'string') this.#read(`cookie:${name}`);
+            if (typeof name === 'string') this.#readCookie(name);
             return Reflect.has(target, name);
           },
           getOwnPropertyDescriptor: (target, name) => {
-            if (typeof name === 'string') this.#read(`cookie:${name}`);
+            if (typeof name === 'string') this.#readCookie(name);
             return Reflect.getOwnPropertyDescriptor(target, name);
           },
           ownKeys: (target) => {
@@ -330,5 +341,19 @@ export class Observation {
         });
       },
     });
+  }
+
+  #readCookie(name: string): void {
+    if (this.#identityCookies.has(name)) this.#readProof();
+    else this.#read(`cookie:${name}`);
+  }
+
+  /** The answer would outlive what the cookie proves: nothing in the database says when a session ends. `request.user` does. */
+  #readProof(): void {
+    if (this.#ignoring) return;
+    this.#onUnkeyed(
+      'session-cookie',
+      'The handler, or a hook, read the cookie that proves who is asking. Read `request.user`.',
+    );
   }
 }

@@ -21,7 +21,21 @@ export interface Identity {
 export interface Identify {
   /** Lower-case names of the request headers that prove the identity, usually `['authorization']`. */
   readonly headers: readonly string[];
-  /** The identity, or undefined for an anonymous caller or a proof that does not hold. Must not throw for bad input. */
+  /**
+   * Names of the cookies that prove the identity, where `cookie` is among the headers. An answer whose handler reads one of
+   * them by itself is not stored: it would outlive what the cookie proves.
+   */
+  readonly cookies?: readonly string[] | undefined;
+  /**
+   * True: asked for each request, because it remembers by itself, as sessions do that end at once; it then gives the same
+   * object for the same caller, so that its key is made once.
+   * @defaultValue false
+   */
+  readonly remembers?: boolean | undefined;
+  /**
+   * The identity, or undefined for an anonymous caller or a proof that does not hold. Must not throw for bad input: what it
+   * throws means that nobody can tell who asks, and meets whoever reads `request.user`.
+   */
   readonly user: (
     headers: Readonly<Record<string, string | undefined>>,
   ) => Promise<Identity | undefined> | Identity | undefined;

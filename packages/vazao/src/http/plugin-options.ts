@@ -15,8 +15,8 @@ export interface PluginOptions {
   readonly secondTier?: HttpSecondTier | undefined;
   /** Makes the position tokens, which carry what a client has seen to other workers and hosts: the same on all of them. @defaultValue a random one */
   readonly secret?: string | undefined;
-  /** Tells who is asking; gives requests their `user`. */
-  readonly identify?: Identify | undefined;
+  /** Tells who is asking; gives requests their `user`. Of several, the first that knows the caller counts. */
+  readonly identify?: Identify | readonly Identify[] | undefined;
   /** Computes a sample of the hits again and compares: see {@link AuditFigures}. `false`: none. */
   readonly audit?: Pick<AuditorOptions, 'oneIn' | 'shareMax'> | false | undefined;
   /** Clients may follow the answer of any cached GET as a stream of events. `false`: of none. */

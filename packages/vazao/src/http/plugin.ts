@@ -75,7 +75,8 @@ class VazaoPlugin {
         feed,
         recent: this.#recent,
         answerWaitMaxMs: options.answerWaitMaxMs ?? ANSWER_WAIT_MAX_MS,
-        identityHeaders: options.identify?.headers ?? [],
+        identityHeaders: this.#identities.headers,
+        identityCookies: this.#identities.cookies,
         tokens: this.#tokens,
         compression: this.#compression,
         secondTier,
@@ -88,7 +89,7 @@ class VazaoPlugin {
     };
     if (options.live !== false && !this.#rewritesUrls) {
       const { readWaitMaxMs } = this.#cachedGet;
-      const identityHeaders = options.identify?.headers ?? [];
+      const identityHeaders = this.#identities.headers;
       this.#live = new Live(
         { app, cache, feed, tokens: this.#tokens, identityHeaders, readWaitMaxMs },
         options.live ?? {},
@@ -100,11 +101,12 @@ class VazaoPlugin {
     app.decorateRequest(STATE, null);
     app.decorate('audit', { getter: () => this.#auditor?.figures });
     app.decorate('live', { getter: () => this.#live?.figures });
-    if (this.#options.identify) {
+    if (!this.#identities.isEmpty) {
       app.decorateRequest('user', {
         getter(this: FastifyRequest) {
           const state = this[STATE];
           state?.observation?.readUser();
+          if (state?.caller?.failure) throw state.caller.failure;
           return state?.caller?.identity;
         },
       });

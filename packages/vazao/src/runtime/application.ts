@@ -3,6 +3,7 @@ import type pg from 'pg';
 import type { PoolOptions } from '../db/index.ts';
 import type { Identify } from '../http/options.ts';
 import type { SecurityOptions } from '../http/security/index.ts';
+import type { SessionSettings } from './sessions.ts';
 
 /** What the platform hands to an application. */
 export interface ApplicationContext {
@@ -32,7 +33,13 @@ export interface Application {
    * `@fastify/helmet` need not be installed.
    * @defaultValue both, with strict settings
    */
-  readonly security?: Omit<SecurityOptions, 'tellErrors'> | false | undefined;
+  readonly security?:
+    | (Omit<SecurityOptions, 'tellErrors' | 'sessions'> & {
+        /** Sessions by cookie, in the application's database. @defaultValue none */
+        readonly sessions?: SessionSettings | undefined;
+      })
+    | false
+    | undefined;
   /**
    * What speaks against serving in production, each a sentence that says what to do: a password that everybody knows, a
    * secret that is missing. Asked once for each start, after the migrations; the start is refused if there is any.

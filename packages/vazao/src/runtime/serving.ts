@@ -19,6 +19,7 @@ import { listen } from './listen.ts';
 import { loggerOptions } from './log.ts';
 import { RELEASE_TIMEOUT_MS, within } from './release.ts';
 import { openSecondTier } from './second-tier.ts';
+import { openSessions } from './sessions.ts';
 
 export interface ServingOptions {
   readonly application: Application;
@@ -68,6 +69,8 @@ export async function serveApplication(options: ServingOptions, acquired: AsyncD
   acquired.defer(() => drain.close(app));
   const context = { db, environment: configuration.environment, secret };
   return await failAs(application, async () => {
+    const onProblem = (error: Error): void => app.log.warn(error, 'ended sessions stay for now');
+    const sessions = openSessions({ application, configuration, db, secret, onProblem });
     if (!configuration.isCacheOn) computeAll(app);
     await app.register(vazaoPlugin, {
       cache,
@@ -76,13 +79,14 @@ export async function serveApplication(options: ServingOptions, acquired: AsyncD
       secondTier,
       secret,
       audit: configuration.cacheAuditOneIn > 0 && { oneIn: configuration.cacheAuditOneIn },
-      identify: application.identify?.(context),
+      identify: [sessions?.identify, application.identify?.(context)].filter((one) => one !== undefined),
       explain: configuration.environment === 'development',
       timing: { visibleTo: configuration.environment === 'development' ? 'everybody' : 'token' },
     });
     const { security = {} } = application;
     if (security !== false) {
-      await app.register(securityPlugin, { ...security, tellErrors: configuration.environment === 'development' });
+      const tellErrors = configuration.environment === 'development';
+      await app.register(securityPlugin, { ...security, sessions, tellErrors });
     }
     await application.register(app, context);
     const { source, passedOver = [] } = feed.status();

@@ -1,4 +1,4 @@
-/** Security in the box: headers, requests of other sites, tokens, refresh tokens, passwords. */
+/** Security in the box: headers, requests of other sites, sessions, tokens, refresh tokens, passwords. */
 export type { CrossOriginOptions } from './cross-origin.ts';
 export { SecurityError, type SecurityErrorCode } from './errors.ts';
 export type { HeadersOptions, PolicyDirectives } from './headers.ts';
@@ -10,6 +10,20 @@ export {
   type RefreshTokens,
   type RefreshTokensOptions,
 } from './refresh-tokens.ts';
+export {
+  createPostgresSessionStore,
+  createRedisSessionStore,
+  type PostgresSessionStoreOptions,
+  type RedisCommands,
+  type RedisSessionStoreOptions,
+  type RequestSession,
+  type SessionData,
+  type SessionLifetimes,
+  type SessionStore,
+  Sessions,
+  type SessionsOptions,
+  type StoredSession,
+} from './sessions/index.ts';
 export { createSecurityTables } from './tables.ts';
 export {
   createTokens,

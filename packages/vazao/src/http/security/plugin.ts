@@ -1,23 +1,30 @@
-/** The Fastify plugin: security headers, protection against requests of other sites, failures without words of the inside. */
+/** The Fastify plugin: security headers, protection against requests of other sites, sessions, failures without words of the inside. */
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
 import fp from 'fastify-plugin';
 import { type CrossOriginOptions, registerCrossOriginProtection } from './cross-origin.ts';
 import { type HeadersOptions, registerHeaders } from './headers.ts';
 import { registerPlainErrors } from './plain-errors.ts';
+import { registerSessions, type Sessions } from './sessions/index.ts';
 
 export interface SecurityOptions {
   /** `false`: none. */
   readonly headers?: HeadersOptions | false | undefined;
   /** `false`: requests of other sites are not told apart; a token of your own has to. */
   readonly crossOrigin?: CrossOriginOptions | false | undefined;
+  /** Sessions by cookie, whose `identify` was given to `vazaoPlugin`. @defaultValue none */
+  readonly sessions?: Sessions | undefined;
   /** Answers of failures carry the message of what was thrown: for development. @defaultValue false */
   readonly tellErrors?: boolean | undefined;
 }
 
 const plugin: FastifyPluginAsync<SecurityOptions> = async (app: FastifyInstance, options) => {
-  const { headers = {}, crossOrigin = {}, tellErrors = false } = options;
+  const { headers = {}, crossOrigin = {}, sessions, tellErrors = false } = options;
   if (headers !== false) await registerHeaders(app, headers);
-  if (crossOrigin !== false) registerCrossOriginProtection(app, crossOrigin);
+  if (crossOrigin !== false) {
+    registerCrossOriginProtection(app, { ...(sessions && { check: 'always' }), ...crossOrigin });
+  }
+  if (sessions) registerSessions(app, sessions);
+  else app.decorate('sessions', undefined);
   if (!tellErrors) registerPlainErrors(app);
 };
 

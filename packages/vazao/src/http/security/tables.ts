@@ -11,15 +11,13 @@ const LOCK = 0x76617a7365; // "vazse"
  * before the pool is prepared, because a change of the schema keeps answers from being stored until the catalog is read again.
  */
 export async function createSecurityTables(db: Statements): Promise<void> {
-  const { rows } = await db.query<{ exist: boolean }>(
-    "select to_regclass('vazao.refresh_tokens') is not null as exist",
-  );
+  const { rows } = await db.query<{ exist: boolean }>("select to_regclass('vazao.sessions') is not null as exist");
   if (rows[0]?.exist) return;
   // Several hosts may start at once, and `create … if not exists` alone would let them collide.
   await db.query(`do $$ begin perform pg_advisory_xact_lock(${LOCK}); ${CREATE} end $$`);
 }
 
-/** Logged: a crash of the database would else log everybody out, and forget which tokens were used. */
+/** Refresh tokens are logged: a crash of the database would else forget which were used. */
 const CREATE = `
   create schema if not exists vazao;
   create table if not exists vazao.refresh_tokens (
@@ -34,7 +32,19 @@ const CREATE = `
   );
   create index if not exists refresh_tokens_family on vazao.refresh_tokens (family);
   create index if not exists refresh_tokens_subject on vazao.refresh_tokens (subject);
-  create index if not exists refresh_tokens_ends_at on vazao.refresh_tokens (ends_at);`;
+  create index if not exists refresh_tokens_ends_at on vazao.refresh_tokens (ends_at);
+  -- Sessions are written for idle times, too; losing them in a crash costs a log-in.
+  create unlogged table if not exists vazao.sessions (
+    id_hash bytea primary key,
+    user_id text,
+    -- JSON; the type json would refuse some of its texts.
+    claims text,
+    data text not null,
+    created_at timestamptz not null default now(),
+    seen_at timestamptz not null default now()
+  );
+  create index if not exists sessions_user on vazao.sessions (user_id) where user_id is not null;
+  create index if not exists sessions_seen_at on vazao.sessions (seen_at);`;
 
 const CLEAN_MS = 60_000;
 
