@@ -186,6 +186,8 @@ export interface PhaseFigures extends Figures {
   readonly toS: number;
   /** Not part of the total. */
   readonly warmUp: boolean;
+  /** Succeeded answers that came during the phase, whenever they were due: less than offered, and the server falls behind. */
+  readonly served: number;
   /** Requests per second that the schedule asked for on average, in the open model. */
   readonly offeredRate?: number | undefined;
   /** In the closed model. */

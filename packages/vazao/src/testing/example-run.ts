@@ -95,7 +95,9 @@ export function exampleRun(server: ExampleServer = {}): RunResult {
       rssMaxBytes: 90 * 1024 ** 2,
     },
     total,
-    phases: [{ ...total, name: 'load', fromS: 0, toS: seconds, warmUp: false, offeredRate: perS }],
+    phases: [
+      { ...total, name: 'load', fromS: 0, toS: seconds, warmUp: false, served: total.succeeded, offeredRate: perS },
+    ],
     steps: [{ ...total, name: 'list' }],
     seconds: perSecond,
     samples,

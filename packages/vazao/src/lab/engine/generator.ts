@@ -59,7 +59,7 @@ export async function serveGenerator(
   const drive = async (phases: readonly Phase[], beginAt: number, originAt: number): Promise<void> => {
     driver = phases[0]?.load.model === 'closed' ? closed : open;
     const origin = originAt - performance.timeOrigin;
-    recorder.begin(phases, origin);
+    recorder.begin(phases, beginAt - performance.timeOrigin, origin);
     health.begin();
     const tick = (): void => {
       const { inFlight, waiting, users } = driver;

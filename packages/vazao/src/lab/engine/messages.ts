@@ -62,10 +62,12 @@ export interface Cell extends Counts {
   readonly queries: readonly [sum: number, count: number];
 }
 
-/** Of one phase in the closed model. */
+/** Of one phase. */
 export interface PhaseTimes {
   readonly responseMs: number;
   readonly responses: number;
+  /** Succeeded answers that came during the phase, of whichever phase their requests were. */
+  readonly served: number;
   /** Of all users, within the phase: also of thoughts that had begun before it, or had not ended when it did. */
   readonly thinkMs: number;
 }

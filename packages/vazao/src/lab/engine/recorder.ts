@@ -52,6 +52,9 @@ export class Recorder {
   #cells = new Map<number, { tally: Tally; latency: Histogram; service: Histogram }>();
   #phases: readonly Phase[] = [];
   #times: Writable<PhaseTimes>[] = [];
+  /** The phase of this moment, and when it ends, as `performance.now()`. */
+  #current = 0;
+  #ends: readonly number[] = [];
   /** `performance.now()` at second 0 of the run. */
   #originAt = 0;
 
@@ -59,7 +62,8 @@ export class Recorder {
     this.#options = options;
   }
 
-  begin(phases: readonly Phase[], originAt: number): void {
+  /** Both moments as `performance.now()`. @param originAt - second 0 of the run */
+  begin(phases: readonly Phase[], beginAt: number, originAt: number): void {
     this.#phases = phases;
     this.#originAt = originAt;
     // What the log-ins before it have left.
@@ -67,7 +71,13 @@ export class Recorder {
     this.#secondLatency.reset();
     this.#stages = new Map();
     this.#cells.clear();
-    this.#times = phases.map(() => ({ responseMs: 0, responses: 0, thinkMs: 0 }));
+    let end = beginAt;
+    this.#ends = phases.map(({ durationS }) => {
+      end += durationS * 1_000;
+      return end;
+    });
+    this.#current = 0;
+    this.#times = phases.map(() => ({ responseMs: 0, responses: 0, served: 0, thinkMs: 0 }));
   }
 
   offered(phase: number, step: number): void {
@@ -117,6 +127,7 @@ export class Recorder {
       times.responseMs += serviceMs;
       times.responses += 1;
     }
+    if (error === undefined) this.#serve(outcome.endedAt);
     if (timing) this.#addStages(timing);
     if (this.#phases[outcome.phase]?.warmUp === false) this.#sample(outcome, latencyMs, serviceMs, cache, timing);
   }
@@ -156,6 +167,12 @@ export class Recorder {
       this.#cells.set(key, cell);
     }
     return cell;
+  }
+
+  #serve(endedAt: number): void {
+    while (endedAt >= (this.#ends[this.#current] ?? Number.POSITIVE_INFINITY)) this.#current += 1;
+    const times = this.#times[this.#current];
+    if (times) times.served += 1;
   }
 
   #addStages({ stages }: ServerTiming): void {

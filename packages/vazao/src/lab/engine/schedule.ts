@@ -38,6 +38,7 @@ export interface Phase {
 
 /** Seconds after the phase's begin at which `count` arrivals are due; more than its duration if it has no so many. */
 export function timeOfArrival({ from, to }: Pick<OpenLoad, 'from' | 'to'>, durationS: number, count: number): number {
+  if (count === 0) return from === 0 && to === 0 ? Number.POSITIVE_INFINITY : 0;
   const growth = (to - from) / durationS;
   if (growth === 0) return from === 0 ? Number.POSITIVE_INFINITY : count / from;
   // The root that does not cancel when the growth is small.

@@ -240,6 +240,7 @@ export class Session {
         fromS: from,
         toS: from + durationS,
         warmUp,
+        served: times.reduce((sum, { served }) => sum + served, 0),
         ...(load.model === 'open' ? { offeredRate: mean } : { users: mean, ...checkUsers(times, mean, durationS) }),
       };
     });

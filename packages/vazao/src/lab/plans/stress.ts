@@ -75,8 +75,7 @@ export const stress: Plan = async ({ session, load, times, criteria, signal, onP
     const judged = judge(bounds, measured, server, name);
     verdicts.set(level, judged);
     const failed = judged.filter(({ outcome }) => outcome === 'failed').map(({ metric }) => metric);
-    // Even when its last answers came after the end: what counts is what was answered while it was asked.
-    const served = servedWithin(session.seconds, measured);
+    const { served } = measured;
     const saturated = isOpen && served < SERVED_SHARE_MIN * measured.offered;
     const broke =
       failed.length > 0 ? `${failed.join(', ')} broke` : saturated ? 'less was served than offered' : undefined;
@@ -93,19 +92,6 @@ export const stress: Plan = async ({ session, load, times, criteria, signal, onP
     failed: held === undefined && broke !== undefined,
   };
 };
-
-function servedWithin(
-  seconds: readonly { readonly atS: number; readonly phase: string; readonly succeeded: number }[],
-  { fromS, toS }: PhaseFigures,
-): number {
-  let served = 0;
-  for (const second of seconds) {
-    // A phase may begin within a second: it has its part of it.
-    const overlap = Math.min(toS, second.atS + 1) - Math.max(fromS, second.atS);
-    if (overlap > 0) served += second.succeeded * Math.min(1, overlap);
-  }
-  return served;
-}
 
 function describeKnee(held: StepShown | undefined, broke: StepShown | undefined, isOpen: boolean): Knee {
   const unit = isOpen ? 'requests/s' : 'users';
