@@ -16,6 +16,12 @@ export const HELP = `vazao: exact caching and a runtime for web applications on 
   vazao lab run <scenario|app>
                         load on a server of this machine, by a plan: what it can take,
                         with a verdict; ends with 99 if a criterion fails. docs/lab.md
+  vazao lab compare <app>
+                        the application with and without workers and cache, in turns, or
+                        at two revisions (--against main); a table, and who beats whom
+  vazao lab report <results.json> …
+                        results as --html, --markdown or --junit <file>; ends with 99 if
+                        they are worse than those of --baseline <file>
 
   <app> is the name of a folder in apps/, or the path of a module.
 

@@ -7,6 +7,8 @@ type LabCommand = (words: readonly string[]) => Promise<number>;
 
 const COMMANDS: Readonly<Record<string, () => Promise<LabCommand>>> = {
   run: async () => (await import('./lab-run.ts')).runLab,
+  compare: async () => (await import('./lab-compare.ts')).compareLab,
+  report: async () => (await import('./lab-report.ts')).reportLab,
 };
 
 /** Resolves with the exit code. @param words - after `vazao lab` */

@@ -43,9 +43,10 @@ export function countingRuns({ runs }: CandidateResult): readonly RunResult[] {
   return runs.filter(({ generator }) => generator.void === undefined);
 }
 
-/** Undefined where no round measured it. */
+/** Undefined where no round measured it. Where all runs are void, what they measured: the table says so, and no verdict uses it. */
 export function summarise(candidate: CandidateResult, name: FigureName): Summary | undefined {
-  const values = countingRuns(candidate)
+  const counting = countingRuns(candidate);
+  const values = (counting.length > 0 ? counting : candidate.runs)
     .map((run) => figureOf(run, name))
     .filter((value) => value !== undefined);
   if (values.length === 0) return undefined;
@@ -85,8 +86,9 @@ export interface CriterionOnMedian extends Criterion {
 
 /** The criteria on the medians over the rounds. What was not measured is not passed. */
 export function judgeCandidate(candidate: CandidateResult, criteria: readonly Criterion[]): CriterionOnMedian[] {
+  const isSilent = countingRuns(candidate).length === 0;
   return criteria.map((criterion) => {
-    const value = summarise(candidate, criterion.metric)?.median;
+    const value = isSilent ? undefined : summarise(candidate, criterion.metric)?.median;
     const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = criterion;
     const outcome = value === undefined ? 'unknown' : value >= min && value <= max ? 'passed' : 'failed';
     return { ...criterion, value, outcome };

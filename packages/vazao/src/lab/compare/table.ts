@@ -35,17 +35,23 @@ export function scenarioTable(result: ComparisonResult): Table {
     rows: result.candidates.map((candidate) => [
       `${candidate.name} (${candidate.description})`,
       ...shown.map((kind) => showSummary(kind, summarise(candidate, kind.name))),
-      String(countingRuns(candidate).length),
+      countingRuns(candidate).length > 0 ? String(countingRuns(candidate).length) : `${candidate.runs.length} void`,
     ]),
   };
 }
 
 /** Verdicts, criteria and what is missing, one sentence a line. */
 export function scenarioSentences(result: ComparisonResult): string[] {
-  const lines = compareCandidates(result).map(({ figure, comparison }) => `${figure.title}: ${comparison.sentence}`);
+  const pairs = compareCandidates(result).filter(({ comparison }) => comparison.rounds > 0);
+  const lines = pairs.map(({ figure, comparison }) => `${figure.title}: ${comparison.sentence}`);
   for (const candidate of result.candidates) {
+    const silent = candidate.runs.length - countingRuns(candidate).length;
+    if (silent > 0) {
+      const why = candidate.runs.flatMap(({ generator }) => generator.void ?? [])[0];
+      lines.push(`${candidate.name}: ${silent} of ${candidate.runs.length} runs are void. ${why}`);
+    }
     const judged = judgeCandidate(candidate, result.criteria);
-    if (judged.length === 0) continue;
+    if (judged.length === 0 || silent === candidate.runs.length) continue;
     const words = judged.map(({ metric, min, max, value, outcome }) => {
       const kind = FIGURES.find(({ name }) => name === metric) as FigureKind;
       const bound = [
@@ -56,9 +62,6 @@ export function scenarioSentences(result: ComparisonResult): string[] {
     });
     const meets = judged.every(({ outcome }) => outcome === 'passed');
     lines.push(`${candidate.name} ${meets ? 'meets all criteria' : 'does not meet all criteria'}: ${words.join(', ')}`);
-    const silent = candidate.runs.length - countingRuns(candidate).length;
-    if (silent > 0)
-      lines.push(`${candidate.name}: ${silent} of ${candidate.runs.length} runs are void: the generator was late`);
   }
   return [...lines, ...result.skipped.map(({ name, why }) => `${name} was left out: ${why}`)];
 }

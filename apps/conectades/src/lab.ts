@@ -1,0 +1,106 @@
+/**
+ * What people do at Conectades, for the load lab: most look around, a few log in, look at what they have given, and donate. Which
+ * campaigns are asked for is uneven, as donations are (Zipf): few are on everybody's screen.
+ */
+import { type Scenario, type ScenarioStep, scenario, zipf } from 'vazao/lab';
+import { USUARIOS_DE_DESENVOLVIMENTO } from './seed.ts';
+import { senhas } from './senhas.ts';
+
+const CAMPANHAS = 1_000;
+const PAGINAS = 10;
+const DOADORES = 200;
+/** Of users who exist in the lab's own database alone. */
+const SENHA = 'doador do laboratório';
+
+const campanha = zipf(CAMPANHAS, 1);
+const pagina = zipf(PAGINAS, 1.5);
+
+const ativas: ScenarioStep = {
+  name: 'campanhas ativas',
+  weight: 0,
+  request: ({ random }) => ({ path: `/api/campanhas/listar/?status=ativa&pagina=${pagina(random)}` }),
+  extract: { campanhas: (answer) => answer.json().resultados.map(({ id }: { id: number }) => id) },
+};
+
+const conectades: Scenario = scenario({
+  name: 'Conectades',
+  thinkMs: 1_000,
+  timeoutMs: 10_000,
+  // Timings of the server, for whoever runs the lab with a token that shows them.
+  headers: process.env.LAB_TIMING_TOKEN ? { 'vazao-timing': process.env.LAB_TIMING_TOKEN } : {},
+  criteria: [
+    { metric: 'throughput', min: 500 },
+    { metric: 'mean', max: 50 },
+    { metric: 'hitRate', min: 0.8 },
+    { metric: 'successRate', min: 0.95 },
+    { metric: 'timeoutRate', max: 0.05 },
+    { metric: 'rssMax', max: 3 * 1024 ** 3 },
+  ],
+  steps: [
+    { name: 'lista de campanhas', weight: 30, request: { path: '/api/campanhas/listar/' } },
+    {
+      name: 'mais campanhas',
+      weight: 15,
+      request: ({ random }) => ({ path: `/api/campanhas/listar/?pagina=${1 + pagina(random)}` }),
+    },
+    // One in twenty is a draft, which does not exist for the public.
+    {
+      name: 'uma campanha',
+      weight: 50,
+      request: ({ random }) => ({ path: `/api/campanhas/${campanha(random)}/` }),
+      expect: { status: [200, 404] },
+    },
+    { name: 'lista de organizadoras', weight: 4, request: { path: '/api/organizadoras/listar/' } },
+    {
+      // A password costs 40 ms of a processor: as rare as people log in.
+      name: 'entrar',
+      weight: 0.4,
+      request: ({ user }) => ({
+        method: 'POST',
+        path: '/api/token/',
+        json: { username: `lab${(user.index % DOADORES) + 1}`, password: SENHA },
+      }),
+      extract: { access: (answer) => answer.json().access },
+      followedBy: [ativas],
+    },
+    {
+      name: 'minhas doações',
+      weight: 30,
+      needs: ['access'],
+      request: ({ user }) => ({
+        path: '/api/doacoes/minhas/',
+        headers: { authorization: `Bearer ${user.values.access}` },
+      }),
+    },
+    {
+      name: 'doar',
+      weight: 20,
+      needs: ['access', 'campanhas'],
+      request: ({ user, random }) => ({
+        method: 'POST',
+        path: '/api/doacoes/',
+        headers: { authorization: `Bearer ${user.values.access}` },
+        json: { campanha_id: random.pick(user.values.campanhas as number[]), valor: '25.00' },
+      }),
+      expect: { status: 201 },
+    },
+  ],
+});
+
+/** The development users go, whose passwords are known and with whom no server starts in production; donors of the lab come. */
+export async function prepare(query: (text: string, values?: readonly unknown[]) => Promise<unknown>): Promise<void> {
+  await query('update usuarios set ativo = false where username = any($1)', [
+    USUARIOS_DE_DESENVOLVIMENTO.map(({ username }) => username),
+  ]);
+  await query(
+    `insert into usuarios (username, senha_hash, papel, pessoa_id)
+     select 'lab' || n, $1, 'doador', p.id
+     from generate_series(1, $2::int) n
+     join (select id, row_number() over (order by id desc) as n from pessoas
+           where id not in (select pessoa_id from usuarios)) p using (n)
+     on conflict (username) do nothing`,
+    [await senhas.hash(SENHA), DOADORES],
+  );
+}
+
+export default conectades;

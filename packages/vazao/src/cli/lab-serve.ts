@@ -1,0 +1,142 @@
+/** Starts and stops one of our applications for the lab: by its command line, under an environment, with what stands around it. */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { extname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import pg from 'pg';
+import { type Architecture, nginxConfiguration } from '../lab/compare/architectures.ts';
+import { serveByCommand } from '../lab/server/serve-command.ts';
+
+export interface ServeTree {
+  /** Where the commands run. */
+  readonly root: string;
+  readonly dataFolder: string;
+  /** Path of the application's module, from the root. */
+  readonly application: string;
+  /** What it calls itself. */
+  readonly name: string;
+  readonly secret: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ServedArchitecture {
+  readonly origin: string;
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
+/** Runs with an application's data before they are measured: users who may log in in production, say. */
+export type PrepareLab = (query: (text: string, values?: readonly unknown[]) => Promise<unknown>) => Promise<void>;
+
+/** Server and generator share the cores: a server that takes all of them must not make the generator late. The same for all that are compared. */
+const POLITE = 'nice -n 10';
+
+export function missingPrograms({ around }: Architecture): string[] {
+  return around.filter((program) => spawnSync(program, ['-v'], { stdio: 'ignore' }).error !== undefined);
+}
+
+/**
+ * Creates and fills the database once, as `vazao dev` does, and lets the scenario's module change it (its export `prepare`), so that
+ * every architecture finds the same data.
+ */
+export async function prepareData(tree: Omit<ServeTree, 'signal'> & { readonly module: string }): Promise<void> {
+  const port = await findFreePort();
+  const command = commandOf(tree, 'dev', { PORT: String(port), LOG_LEVEL: 'error' });
+  const served = await serveByCommand(command, { origin: `http://127.0.0.1:${port}`, probe: false });
+  try {
+    const { prepare } = (await import(pathToFileURL(tree.module).href)) as { prepare?: PrepareLab };
+    if (!prepare) return;
+    const url = process.env.DATABASE_URL ?? (await readFile(join(tree.dataFolder, tree.name, 'url'), 'utf8')).trim();
+    const client = new pg.Client(url);
+    await client.connect();
+    try {
+      await prepare((text, values) => client.query(text, values as unknown[] | undefined));
+    } finally {
+      await client.end();
+    }
+  } finally {
+    await served.stop();
+  }
+}
+
+/** In production, as `vazao start` serves. One shell starts everything, so that all of it is one tree of processes, and one group to end. */
+export async function serveArchitecture(architecture: Architecture, tree: ServeTree): Promise<ServedArchitecture> {
+  const folder = await mkdtemp(join(tmpdir(), 'vazao-lab-'));
+  try {
+    const port = await findFreePort();
+    const environment: Record<string, string> = { LOG_LEVEL: 'warn', ...architecture.environment, PORT: String(port) };
+    const beside: string[] = [];
+    let front = port;
+    if (architecture.around.includes('redis-server')) {
+      const redisPort = await findFreePort();
+      environment.REDIS_URL = `redis://127.0.0.1:${redisPort}`;
+      beside.push(
+        `redis-server --port ${redisPort} --bind 127.0.0.1 --save '' --maxmemory 256mb --maxmemory-policy allkeys-lru --dir ${quote(folder)}`,
+      );
+    }
+    if (architecture.around.includes('nginx')) {
+      front = await findFreePort();
+      const file = join(folder, 'nginx.conf');
+      await writeFile(file, nginxConfiguration({ folder, port: front, upstreamPort: port }));
+      beside.push(`nginx -p ${quote(folder)} -c ${quote(file)}`);
+    }
+    const around = beside.map((command) => `${POLITE} ${command} >/dev/null 2>&1 &`).join(' ');
+    const origin = `http://127.0.0.1:${front}`;
+    const served = await serveByCommand(`${around} exec ${POLITE} ${commandOf(tree, 'start', environment)}`, {
+      origin,
+      probe: false,
+      signal: tree.signal,
+    });
+    return {
+      origin,
+      pid: served.pid,
+      stop: async () => {
+        await served.stop();
+        await rm(folder, { recursive: true, force: true });
+      },
+    };
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** The command line of the tree: its sources if it has them, else the one that is running. */
+function commandOf(
+  tree: Omit<ServeTree, 'signal'>,
+  verb: 'dev' | 'start',
+  environment: Readonly<Record<string, string>>,
+): string {
+  const own = join(tree.root, 'packages/vazao/src/cli/main.ts');
+  const main = existsSync(own) ? own : join(import.meta.dirname, `main${extname(import.meta.filename)}`);
+  const all = {
+    ...environment,
+    VAZAO_DATA: tree.dataFolder,
+    // A database of the lab's own: it is filled with invented data and written to.
+    DATABASE_URL: '',
+    VAZAO_SECRET: tree.secret,
+    ADMIN_PASSWORD: tree.secret,
+    NODE_ENV: verb === 'dev' ? 'development' : 'production',
+  };
+  const variables = Object.entries(all).map(([name, value]) => quote(`${name}=${value}`));
+  const words = [process.execPath, main, verb, tree.application].map(quote);
+  return `env -C ${quote(tree.root)} ${[...variables, ...words].join(' ')}`;
+}
+
+function quote(word: string): string {
+  return `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+function findFreePort(): Promise<number> {
+  return new Promise((done, fail) => {
+    const server = createServer();
+    server.once('error', fail);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => done(port));
+    });
+  });
+}
