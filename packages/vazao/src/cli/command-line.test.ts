@@ -38,7 +38,7 @@ test('commands and their words', () => {
 });
 
 const REFUSED: readonly [words: string[], message: string][] = [
-  [[], 'Which command? Known are dev, start, explain, doctor, torture and lab; `vazao --help` tells more.'],
+  [[], 'Which command? Known are dev, start, config, explain, doctor, torture and lab; `vazao --help` tells more.'],
   [['strat', 'x'], 'There is no command strat. Did you mean start?'],
   [['constructor'], 'There is no command constructor.'],
   [['doctor', '--jason'], '`vazao doctor` has no option --jason. Did you mean --json?'],

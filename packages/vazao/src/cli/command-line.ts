@@ -20,6 +20,7 @@ export type CommandLine =
       readonly json: boolean;
     }
   | { readonly command: 'doctor'; readonly application: string | undefined; readonly json: boolean }
+  | { readonly command: 'config'; readonly production: boolean; readonly json: boolean }
   | { readonly command: 'torture'; readonly torture: TortureWords }
   | { readonly command: 'lab'; readonly words: readonly string[] };
 
@@ -33,6 +34,7 @@ const COMMANDS: Readonly<Record<string, { readonly usage: string; readonly optio
     options: ['json', 'sql', 'param', 'search-path', 'declare'],
   },
   doctor: { usage: 'vazao doctor [app]', options: ['json'] },
+  config: { usage: 'vazao config', options: ['json', 'production'] },
   torture: { usage: TORTURE_USAGE, options: [] },
   lab: { usage: 'vazao lab run <scenario|app>', options: [] },
 };
@@ -74,7 +76,7 @@ export function parseCommandLine(words: readonly string[]): CommandLine {
   if (options.has('version')) return { command: 'version' };
   if (name === undefined) {
     throw new UsageError(
-      'Which command? Known are dev, start, explain, doctor, torture and lab; `vazao --help` tells more.',
+      'Which command? Known are dev, start, config, explain, doctor, torture and lab; `vazao --help` tells more.',
     );
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
@@ -90,8 +92,10 @@ export function parseCommandLine(words: readonly string[]): CommandLine {
       )}`,
     );
   }
+  if (name === 'config' && operand !== undefined) surplus.unshift(operand);
   if (surplus.length > 0) throw new UsageError(`One word too many: ${surplus[0]}. Usage: ${command.usage}`);
   const json = options.has('json');
+  if (name === 'config') return { command: name, production: options.has('production'), json };
   if (name === 'doctor') return { command: name, application: operand, json };
   if (name === 'explain' && options.has('sql')) return statementLine(values, operand, json);
   const stray = VALUED.find((option) => options.has(option));

@@ -1,13 +1,12 @@
 /** `vazao doctor [app]`: checks the database, and prints what mends each finding. */
-import { readConfiguration } from '../runtime/configuration.ts';
+
 import { diagnose, type Finding } from '../runtime/diagnosis/index.ts';
-import { findRoot } from '../runtime/load-application.ts';
 import { findDatabase } from './find-database.ts';
+import { readDevelopment } from './read-development.ts';
 
 export async function doctor(application: string | undefined, json: boolean): Promise<number> {
   // The doctor looks at production too, and needs no secret for it.
-  const variables = { ...process.env, NODE_ENV: '' };
-  const configuration = readConfiguration('development', variables, findRoot(process.cwd()));
+  const configuration = readDevelopment();
   await using database = await findDatabase(configuration, application, 'vazao doctor');
   const findings = await diagnose({ ...configuration, url: database.url });
   process.stdout.write(json ? `${JSON.stringify({ findings }, null, 2)}\n` : formatFindings(database.name, findings));

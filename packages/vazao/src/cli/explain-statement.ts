@@ -1,4 +1,5 @@
 /** `vazao explain --sql '…'`: what one statement reads, how finely, and how to write it finer. Nothing is run. */
+
 import { text } from 'node:stream/consumers';
 import pg from 'pg';
 import { loadCatalog } from '../db/index.ts';
@@ -12,13 +13,12 @@ import {
   loadParser,
   type Template,
 } from '../readset/index.ts';
-import { readConfiguration } from '../runtime/configuration.ts';
 import { connectDatabase } from '../runtime/database.ts';
 import { toDatabaseError } from '../runtime/database-errors.ts';
 import { RuntimeError } from '../runtime/errors.ts';
-import { findRoot } from '../runtime/load-application.ts';
 import { type CommandLine, UsageError } from './command-line.ts';
 import { findDatabase } from './find-database.ts';
+import { readDevelopment } from './read-development.ts';
 
 type Words = Extract<CommandLine, { readonly command: 'explain-statement' }>;
 
@@ -40,7 +40,7 @@ interface StatementExplanation {
 export async function explainStatement(words: Words): Promise<number> {
   const statement = (words.sql === '-' ? await text(process.stdin) : words.sql).trim();
   // As the doctor, it may look at production, and needs no secret for it.
-  const configuration = readConfiguration('development', { ...process.env, NODE_ENV: '' }, findRoot(process.cwd()));
+  const configuration = readDevelopment();
   await using database = await findDatabase(configuration, words.application, "vazao explain --sql '…'");
   const catalog = await readCatalog(database.url, words.searchPath);
   await loadParser();

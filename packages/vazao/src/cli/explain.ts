@@ -1,10 +1,10 @@
 /** `vazao explain <url>`: asks the running server, and prints what it says for people. */
+
 import type { ExplainedDrop, ExplainedStatement } from '../cache/index.ts';
 import type { ExplainedEntry, Explanation } from '../http/index.ts';
-import { readConfiguration } from '../runtime/configuration.ts';
 import { describeError, RuntimeError } from '../runtime/errors.ts';
 import { urlOf } from '../runtime/listen.ts';
-import { findRoot } from '../runtime/load-application.ts';
+import { readDevelopment } from './read-development.ts';
 
 const TIMEOUT_MS = 5_000;
 const STATEMENT_LENGTH_MAX = 2_000;
@@ -22,7 +22,7 @@ function resolveTarget(word: string): { origin: string; path: string } {
     const { origin, pathname, search } = new URL(word);
     return { origin, path: pathname + search };
   }
-  const { host, port } = readConfiguration('development', { ...process.env, NODE_ENV: '' }, findRoot(process.cwd()));
+  const { host, port } = readDevelopment();
   return { origin: urlOf(host, port), path: word.startsWith('/') ? word : `/${word}` };
 }
 

@@ -9,6 +9,8 @@ export const HELP = `vazao: exact caching and a runtime for web applications on 
                         what a statement reads and how finely, what made it coarse
                         and how to write it finer, or why its answer is not kept;
                         ends with 1 if it is not
+  vazao config          what is configured and where it is from: the environment, .env,
+                        the machine, or the default; secrets masked
   vazao doctor [app]    check the database, with the statement that mends each finding
   vazao torture <app>   run it on this machine under faults, as hosts, workers and a
                         database that fails over, and say whether an answer was ever
@@ -36,7 +38,8 @@ export const HELP = `vazao: exact caching and a runtime for web applications on 
   --faults <a,b>        torture: only these; --no-faults: none
   --mutation <name>     torture: break this rule of the cache on purpose, which has to
                         be noticed; --mutations: each in turn
-  --json                explain, doctor: for programs; torture: --json <file>
+  --production          config: as for vazao start, whatever NODE_ENV says
+  --json                config, explain, doctor: for programs; torture: --json <file>
   --plan <name>         lab run: load, stress, spike, volume, soak or smoke
   --rate <n>, --users <n>, --think <time>, --duration <time>, --warm-up <time>
                         lab run: requests a second that come, or people who wait and
@@ -48,5 +51,5 @@ export const HELP = `vazao: exact caching and a runtime for web applications on 
   --json <file>         lab run: the result, for programs
   --help, --version
 
-Configuration comes from the environment (HOST, PORT, DATABASE_URL, …); see docs/configuration.md.
+Configuration comes from the environment and .env (HOST, PORT, DATABASE_URL, …); see docs/configuration.md.
 `;

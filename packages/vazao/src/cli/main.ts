@@ -43,6 +43,10 @@ async function run(words: readonly string[]): Promise<number> {
       const { explainStatement } = await import('./explain-statement.ts');
       return explainStatement(line);
     }
+    case 'config': {
+      const { config } = await import('./config.ts');
+      return config(line);
+    }
     case 'doctor': {
       const { doctor } = await import('./doctor.ts');
       return doctor(line.application, line.json);

@@ -1,6 +1,7 @@
 /** `vazao dev` and `vazao start`: serves one application until a signal ends it. */
 import type { Application } from '../runtime/application.ts';
 import { type Configuration, type Environment, readConfiguration } from '../runtime/configuration.ts';
+import { putInto, readEnvironment } from '../runtime/environment.ts';
 import { findModule, findRoot, loadModule } from '../runtime/load-application.ts';
 import { type RunningServer, startServer } from '../runtime/server.ts';
 import { type RunningSupervisor, startSupervisor } from '../runtime/supervisor.ts';
@@ -16,7 +17,10 @@ export async function serve(word: string, environment: Environment): Promise<num
   const startedAt = performance.now() - process.uptime() * 1_000;
   const cwd = process.cwd();
   const root = findRoot(cwd);
-  const configuration = readConfiguration(environment, process.env, root);
+  const environmentGiven = { ...process.env };
+  let given = readEnvironment(root, environmentGiven);
+  const configuration = readConfiguration(environment, given.values, root);
+  putInto(process.env, given);
   process.env.NODE_ENV ||= environment; // libraries look there
   const file = findModule(word, { root, cwd });
   const application = await loadModule(file, cwd);
@@ -25,7 +29,14 @@ export async function serve(word: string, environment: Environment): Promise<num
   let server: RunningServer | RunningSupervisor | undefined;
   const end = watchForTheEnd(stopping, environment, {
     kill: () => server?.kill(),
-    reload: () => reload(server, () => readConfiguration(environment, process.env, root)),
+    reload: () =>
+      reload(server, () => {
+        const now = readEnvironment(root, environmentGiven);
+        const configurationNow = readConfiguration(environment, now.values, root);
+        putInto(process.env, now, given);
+        given = now;
+        return configurationNow;
+      }),
   });
   const progress = createProgressLine(process.stderr);
   try {

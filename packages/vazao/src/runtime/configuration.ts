@@ -1,22 +1,25 @@
 /**
- * Configuration comes from the environment alone and is checked before anything starts. {@link VARIABLES} is the whole
- * of it; `docs/configuration.md` is compared with it by a test.
+ * Configuration comes from the environment, and the file `.env`, and is checked before anything starts: each variable by
+ * itself, by the table `variables.ts`, and then what they say together.
  */
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import { type Duration, parseDuration } from '../cache/duration.ts';
-import { isRedisUrl } from '../cache/redis/redis-url.ts';
 import type { FeedSource } from '../feed/index.ts';
 import { RuntimeError } from './errors.ts';
 import { SHARES_PORT } from './listen.ts';
+import {
+  CACHE_DEFAULT_BYTES,
+  detectMemory,
+  leastMemory,
+  type MemoryShares,
+  shareMemory,
+  workersFor,
+} from './memory.ts';
 import { didYouMean } from './nearest.ts';
+import * as known from './variables.ts';
+import { type LogLevel, VARIABLES, type Variable } from './variables.ts';
 
 export type Environment = 'development' | 'production';
-export type LogLevel = (typeof LOG_LEVELS)[number];
-
-const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
-const FEEDS = ['auto', 'wal', 'outbox', 'app'] as const;
-const SECRET_LENGTH_MIN = 32;
 
 export interface Configuration {
   readonly environment: Environment;
@@ -41,6 +44,10 @@ export interface Configuration {
   readonly secret: string | undefined;
   /** False: every answer is computed, as if no route were cached. */
   readonly isCacheOn: boolean;
+  /** What the processes that serve may take together; half of the machine, or what the container allows, if nothing is said. */
+  readonly memoryLimitBytes: number;
+  /** Undefined: no bounds, in development and where what was found is less than WORKERS need. */
+  readonly memory: MemoryShares | undefined;
   readonly cacheSizeMaxBytes: number;
   /** 0: no audit. */
   readonly cacheAuditOneIn: number;
@@ -52,211 +59,6 @@ export interface Configuration {
   readonly debug: boolean;
 }
 
-interface Variable<T> {
-  readonly name: string;
-  /** What is used when the variable is absent or empty, as it would be written. */
-  readonly default: string | undefined;
-  /** What may be written, for people. */
-  readonly allowed: string;
-  readonly meaning: string;
-  /** The value; undefined when it is not allowed. */
-  readonly parse: (text: string) => T | undefined;
-  /** True: never repeated in a message. */
-  readonly isSecret?: boolean;
-}
-
-const HOST: Variable<string> = {
-  name: 'HOST',
-  default: '127.0.0.1',
-  allowed: 'a host name or an address; `0.0.0.0` or `::` for all addresses',
-  meaning: 'Where the server listens.',
-  parse: (text) => (/^[\w.:-]+$/.test(text) ? text : undefined),
-};
-const PORT: Variable<number> = {
-  name: 'PORT',
-  default: '8080',
-  allowed: 'a whole number from 0 to 65535; 0 takes any free port',
-  meaning: 'The port the server listens on.',
-  parse: (text) => parseWhole(text, 0, 65_535),
-};
-const DATABASE_URL: Variable<string> = {
-  name: 'DATABASE_URL',
-  default: undefined,
-  allowed: '`postgresql://user:password@host:port/database`',
-  meaning: 'The PostgreSQL to use. Absent: an embedded one is started in the data folder.',
-  parse: parseDatabaseUrl,
-  isSecret: true,
-};
-const DATABASE_REPLICA_URLS: Variable<readonly string[]> = {
-  name: 'DATABASE_REPLICA_URLS',
-  default: undefined,
-  allowed: 'like `DATABASE_URL`, with commas or spaces between them; needs `DATABASE_URL`',
-  meaning: 'Streaming replicas of that PostgreSQL, on which answers of cached routes are computed.',
-  parse: (text) => {
-    const urls = text.split(/[,\s]+/).filter((url) => url !== '');
-    return urls.every((url) => parseDatabaseUrl(url) !== undefined) ? urls : undefined;
-  },
-  isSecret: true,
-};
-const DATABASE_POOL: Variable<number> = {
-  name: 'DATABASE_POOL',
-  default: '10',
-  allowed: 'a whole number from 2 to 1000',
-  meaning:
-    'The most connections the server opens for queries, all workers together; at least 2 each. The feed needs three more.',
-  parse: (text) => parseWhole(text, 2, 1_000),
-};
-const DATA: Variable<string> = {
-  name: 'VAZAO_DATA',
-  default: '.vazao',
-  allowed: 'a folder',
-  meaning: 'Where data live: one folder for each application, and the secret of development.',
-  parse: (text) => text,
-};
-const SECRET: Variable<string> = {
-  name: 'VAZAO_SECRET',
-  default: undefined,
-  allowed: `at least ${SECRET_LENGTH_MIN} characters, the same on every server; \`openssl rand -base64 48\` makes one`,
-  meaning: 'Signs tokens and cookies. Required in production; development makes its own and keeps it.',
-  parse: (text) => (text.length >= SECRET_LENGTH_MIN ? text : undefined),
-  isSecret: true,
-};
-const FEED: Variable<FeedSource | 'auto'> = {
-  name: 'VAZAO_FEED',
-  default: 'auto',
-  allowed: FEEDS.map((feed) => `\`${feed}\``).join(', '),
-  meaning:
-    'How changes of the database become known: by its log, by triggers, or only those of this server. `auto` takes the strongest that the database allows.',
-  parse: (text) => FEEDS.find((feed) => feed === text),
-};
-const WORKERS: Variable<number> = {
-  name: 'WORKERS',
-  default: 'the cores for `vazao start`, on Linux with Node 26.4 or later; 1 elsewhere',
-  allowed: 'a whole number from 1 to 256; more than 1 only for `vazao start`, on Linux with Node 26.4 or later',
-  meaning: 'How many processes serve.',
-  parse: (text) => parseWhole(text, 1, 256),
-};
-const WORKER_REQUESTS_MAX: Variable<number> = {
-  name: 'WORKER_REQUESTS_MAX',
-  default: '0',
-  allowed: 'a whole number from 100 to 999999999, or 0 for never; needs several workers',
-  meaning:
-    'After so many requests, or up to a fifth fewer, another worker takes the place of one, without losing a request.',
-  parse: (text) => (text === '0' ? 0 : parseWhole(text, 100, 999_999_999)),
-};
-const WORKER_TIMEOUT: Variable<number> = {
-  name: 'WORKER_TIMEOUT',
-  default: '60s',
-  allowed: 'a time from `5s` to `24h`, or 0 for never',
-  meaning: 'A worker whose event loop has stood still for so long is killed, and replaced.',
-  parse: (text) => {
-    const ms = text === '0' ? 0 : parseDuration(text as Duration);
-    return ms === 0 || (ms !== undefined && ms >= 5_000 && ms <= 86_400_000) ? ms : undefined;
-  },
-};
-const CACHE: Variable<boolean> = {
-  name: 'VAZAO_CACHE',
-  default: 'on',
-  allowed: '`on` or `off`',
-  meaning: 'Whether answers are cached. `off` is for comparisons: every answer is computed.',
-  parse: (text) => ({ on: true, off: false })[text],
-};
-const CACHE_SIZE: Variable<number> = {
-  name: 'CACHE_SIZE',
-  default: '256 MB',
-  allowed: 'a size from 1 MB, with `B`, `KB`, `MB` or `GB` (of 1024)',
-  meaning: 'The memory that cached answers may take, all workers together.',
-  parse: (text) => {
-    const bytes = parseSize(text);
-    return bytes !== undefined && bytes >= 1024 ** 2 ? bytes : undefined;
-  },
-};
-const REDIS_URL: Variable<string> = {
-  name: 'REDIS_URL',
-  default: undefined,
-  allowed:
-    '`redis://user:password@host:port/database`, `rediss://…` (TLS), `redis-sentinel://host:port,host:port/master`, `redis-cluster://host:port,host:port`',
-  meaning: 'The Redis (7 or later) that processes and hosts share answers by. Absent: each process has its own alone.',
-  parse: (text) => (isRedisUrl(text) ? text : undefined),
-  isSecret: true,
-};
-const RELEASE: Variable<string> = {
-  name: 'VAZAO_RELEASE',
-  default: "a hash of the application's folder (without `node_modules`) and of the lock file above it",
-  allowed: 'a text that differs for each release, such as the commit',
-  meaning: 'Answers of one release are not given by another that uses the same Redis.',
-  parse: (text) => (text.length <= 200 ? text : undefined),
-};
-const CACHE_AUDIT: Variable<number> = {
-  name: 'CACHE_AUDIT',
-  default: '10000',
-  allowed: 'a whole number from 0 to 1000000000; 0 computes none again',
-  meaning:
-    'One hit in so many is computed again and compared; a difference is logged and shown by `/health`. At most 1 % of the time is spent on it.',
-  parse: (text) => parseWhole(text, 0, 1_000_000_000),
-};
-const LOG_LEVEL: Variable<LogLevel> = {
-  name: 'LOG_LEVEL',
-  default: '`info` in production, `warn` in development',
-  allowed: LOG_LEVELS.map((level) => `\`${level}\``).join(', '),
-  meaning: 'From which weight on log lines are written.',
-  parse: (text) => LOG_LEVELS.find((level) => level === text),
-};
-const NODE_ENV: Variable<string> = {
-  name: 'NODE_ENV',
-  default: '`development` for `vazao dev`, `production` for `vazao start`',
-  allowed: '`development` or `test` for `vazao dev`, `production` for `vazao start`',
-  meaning: 'The command decides; a value that contradicts it is refused.',
-  parse: (text) => text,
-};
-const DEBUG: Variable<boolean> = {
-  name: 'VAZAO_DEBUG',
-  default: '0',
-  allowed: '`0` or `1`',
-  meaning: 'Adds the stack and the causes to the sentence of a failure.',
-  parse: (text) => ({ '0': false, false: false, '1': true, true: true })[text],
-};
-const TEST_SERVER: Variable<string> = {
-  name: 'VAZAO_TEST_SERVER',
-  default: undefined,
-  allowed: 'a connection string',
-  meaning: "For the platform's own tests: the PostgreSQL that a whole test run shares.",
-  parse: (text) => text,
-  isSecret: true,
-};
-const TEST_PG_BIN: Variable<string> = {
-  name: 'VAZAO_TEST_PG_BIN',
-  default: 'the highest version in `/usr/lib/postgresql/`',
-  allowed: 'a folder',
-  meaning: 'For `vazao torture` and the tests: the folder of the server programs of PostgreSQL.',
-  parse: (text) => text,
-};
-
-/** All variables, in the order in which they are documented. */
-export const VARIABLES: readonly Omit<Variable<unknown>, 'parse'>[] = [
-  HOST,
-  PORT,
-  DATABASE_URL,
-  DATABASE_REPLICA_URLS,
-  DATABASE_POOL,
-  FEED,
-  WORKERS,
-  WORKER_REQUESTS_MAX,
-  WORKER_TIMEOUT,
-  CACHE,
-  CACHE_SIZE,
-  CACHE_AUDIT,
-  REDIS_URL,
-  LOG_LEVEL,
-  NODE_ENV,
-  DATA,
-  SECRET,
-  RELEASE,
-  DEBUG,
-  TEST_SERVER,
-  TEST_PG_BIN,
-];
-
 /** Reads the environment. `root` is the folder that relative folders start from. Throws {@link RuntimeError}. */
 export function readConfiguration(
   environment: Environment,
@@ -265,51 +67,69 @@ export function readConfiguration(
 ): Configuration {
   assertNamesKnown(variables);
   const read = <T>(variable: Variable<T>): T | undefined => readVariable(variable, variables);
-  assertEnvironmentAgrees(environment, read(NODE_ENV));
-  const secret = read(SECRET);
+  assertEnvironmentAgrees(environment, read(known.NODE_ENV));
+  const secret = read(known.SECRET);
   const readReplicaUrls = (): readonly string[] => {
-    const urls = read(DATABASE_REPLICA_URLS) ?? [];
-    if (urls.length > 0 && read(DATABASE_URL) === undefined)
+    const urls = read(known.DATABASE_REPLICA_URLS) ?? [];
+    if (urls.length > 0 && read(known.DATABASE_URL) === undefined)
       throw invalid('DATABASE_REPLICA_URLS is set without DATABASE_URL; name the primary that they are replicas of.');
     return urls;
   };
-  const workers = resolveWorkers(environment, read(WORKERS));
-  if (environment === 'production' && workers === 1 && (read(WORKER_REQUESTS_MAX) ?? 0) > 0) {
+  const memoryLimit = read(known.MEMORY_LIMIT);
+  const memoryLimitBytes = memoryLimit ?? detectMemory();
+  const workers = resolveWorkers(environment, read(known.WORKERS), memoryLimitBytes);
+  const cacheSize = read(known.CACHE_SIZE);
+  const memory = environment === 'production' ? shareMemory(memoryLimitBytes, workers, cacheSize) : undefined;
+  if (environment === 'production' && !memory && memoryLimit !== undefined) {
+    throw tooLittle(memoryLimit, workers, cacheSize);
+  }
+  if (environment === 'production' && workers === 1 && (read(known.WORKER_REQUESTS_MAX) ?? 0) > 0) {
     throw invalid(
       'WORKER_REQUESTS_MAX is set, but a single process can’t be replaced without a gap. Set WORKERS to 2 or more, or WORKER_REQUESTS_MAX=0.',
     );
   }
   if (environment === 'production' && secret === undefined) {
     throw invalid(
-      `VAZAO_SECRET is not set, and production needs it (${SECRET.allowed}). For a trial on your own machine use \`vazao dev\`.`,
+      `VAZAO_SECRET is not set, and production needs it (${known.SECRET.allowed}). For a trial on your own machine use \`vazao dev\`.`,
     );
   }
   return {
     environment,
-    host: read(HOST) ?? '127.0.0.1',
-    port: read(PORT) ?? 8080,
-    databaseUrl: read(DATABASE_URL),
+    host: read(known.HOST) ?? '127.0.0.1',
+    port: read(known.PORT) ?? 8080,
+    databaseUrl: read(known.DATABASE_URL),
     databaseReplicaUrls: readReplicaUrls(),
-    databasePoolMax: read(DATABASE_POOL) ?? 10,
-    feedSource: read(FEED) ?? 'auto',
+    databasePoolMax: read(known.DATABASE_POOL) ?? 10,
+    feedSource: read(known.FEED) ?? 'auto',
     workers,
-    workerRequestsMax: read(WORKER_REQUESTS_MAX) ?? 0,
-    workerTimeoutMs: read(WORKER_TIMEOUT) ?? 60_000,
-    dataFolder: resolve(root, read(DATA) ?? '.vazao'),
+    workerRequestsMax: read(known.WORKER_REQUESTS_MAX) ?? 0,
+    workerTimeoutMs: read(known.WORKER_TIMEOUT) ?? 60_000,
+    dataFolder: resolve(root, read(known.DATA) ?? '.vazao'),
     secret,
-    isCacheOn: read(CACHE) ?? true,
-    cacheSizeMaxBytes: read(CACHE_SIZE) ?? 256 * 1024 ** 2,
-    cacheAuditOneIn: read(CACHE_AUDIT) ?? 10_000,
-    redisUrl: read(REDIS_URL),
-    release: read(RELEASE),
-    logLevel: read(LOG_LEVEL) ?? (environment === 'production' ? 'info' : 'warn'),
-    debug: read(DEBUG) ?? false,
+    isCacheOn: read(known.CACHE) ?? true,
+    memoryLimitBytes,
+    memory,
+    cacheSizeMaxBytes: cacheSize ?? memory?.cacheBytes ?? CACHE_DEFAULT_BYTES,
+    cacheAuditOneIn: read(known.CACHE_AUDIT) ?? 10_000,
+    redisUrl: read(known.REDIS_URL),
+    release: read(known.RELEASE),
+    logLevel: read(known.LOG_LEVEL) ?? (environment === 'production' ? 'info' : 'warn'),
+    debug: read(known.DEBUG) ?? false,
   };
 }
 
-function resolveWorkers(environment: Environment, wanted: number | undefined): number {
+function tooLittle(limit: number, workers: number, cacheSize: number | undefined): RuntimeError {
+  const cache = cacheSize === undefined ? '' : ` and CACHE_SIZE=${formatSize(cacheSize)}`;
+  const fitting = workersFor(limit);
+  const fewer = fitting < workers && cacheSize === undefined ? `, or set WORKERS=${fitting}` : '';
+  return invalid(
+    `MEMORY_LIMIT is ${formatSize(limit)}, which is too little for WORKERS=${workers}${cache}. Give at least ${formatSize(leastMemory(workers, cacheSize))}${fewer}${cacheSize === undefined ? '' : ', or lower CACHE_SIZE'}.`,
+  );
+}
+
+function resolveWorkers(environment: Environment, wanted: number | undefined, memoryBytes: number): number {
   const isPossible = environment === 'production' && SHARES_PORT;
-  if (wanted === undefined) return isPossible ? availableParallelism() : 1;
+  if (wanted === undefined) return isPossible ? Math.min(availableParallelism(), workersFor(memoryBytes)) : 1;
   if (wanted === 1 || isPossible) return wanted;
   throw invalid(
     environment === 'production'
@@ -331,8 +151,7 @@ function readVariable<T>(
 }
 
 function assertNamesKnown(variables: Readonly<Record<string, string | undefined>>): void {
-  const known = VARIABLES.map(({ name }) => name);
-  const ours = known.filter((name) => name.startsWith('VAZAO_'));
+  const ours = VARIABLES.map(({ name }) => name).filter((name) => name.startsWith('VAZAO_'));
   for (const name of Object.keys(variables)) {
     if (!name.startsWith('VAZAO_') || ours.includes(name)) continue;
     throw invalid(`${name} is set, but there is no such variable${didYouMean(name, ours)}`);
@@ -351,19 +170,9 @@ function invalid(message: string): RuntimeError {
   return new RuntimeError('ERR_RUNTIME_CONFIGURATION', message);
 }
 
-function parseDatabaseUrl(text: string): string | undefined {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  return url && /^postgres(ql)?:$/.test(url.protocol) && url.pathname.length > 1 ? text : undefined;
-}
-
-function parseWhole(text: string, min: number, max: number): number | undefined {
-  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
-  return value >= min && value <= max ? value : undefined;
-}
-
-/** Bytes of `512 MB`, `1.5GB`, `1048576`. */
-export function parseSize(text: string): number | undefined {
-  const match = /^(\d+(?:\.\d+)?)\s*(B|KB|MB|GB)?$/i.exec(text);
-  const power = ['B', 'KB', 'MB', 'GB'].indexOf((match?.[2] ?? 'B').toUpperCase());
-  return match ? Math.round(Number(match[1]) * 1024 ** power) : undefined;
+/** As it would be written: `512 MB`. */
+export function formatSize(bytes: number): string {
+  const megabytes = bytes / 1024 ** 2;
+  const isWholeGigabytes = megabytes >= 1024 && megabytes % 1024 === 0;
+  return isWholeGigabytes ? `${megabytes / 1024} GB` : `${Math.ceil(megabytes)} MB`;
 }

@@ -8,6 +8,7 @@ import { FanOut } from '../feed/index.ts';
 import type { Configuration } from './configuration.ts';
 import { RuntimeError } from './errors.ts';
 import { type Host, openHost, resolveStartOptions, type StartOptions } from './host.ts';
+import { heapOptions, rssMax } from './memory.ts';
 import type { RunningServer } from './server.ts';
 import { ListeningSocket } from './workers/listening-socket.ts';
 import { type WorkerPlan, Workers } from './workers/workers.ts';
@@ -72,6 +73,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Runni
     host.database.kill();
   };
   const reload = async (now: Configuration): Promise<void> => {
+    assertReloadable(configuration, now);
     await host.migrate();
     await workers.reload(makePlan(now));
   };
@@ -87,17 +89,42 @@ function assertSeenByAll({ feed }: Host): void {
   );
 }
 
+/** What the supervisor itself has opened, or made others agree on, stays as it is. */
+const KEPT: readonly (readonly [keyof Configuration, string])[] = [
+  ['host', 'HOST'],
+  ['port', 'PORT'],
+  ['workers', 'WORKERS'],
+  ['databaseUrl', 'DATABASE_URL'],
+  ['feedSource', 'VAZAO_FEED'],
+  ['redisUrl', 'REDIS_URL'],
+  ['secret', 'VAZAO_SECRET'],
+  ['dataFolder', 'VAZAO_DATA'],
+];
+
+function assertReloadable(before: Configuration, now: Configuration): void {
+  const changed = KEPT.filter(([field]) => before[field] !== now[field]).map(([, name]) => name);
+  if (changed.length === 0) return;
+  throw new RuntimeError(
+    'ERR_RUNTIME_RELOAD',
+    `The reload was given up: ${changed.join(', ')} changed, which needs a stop and a start. Everything serves on as before.`,
+  );
+}
+
 /** Cache and pool are those of the host; each worker has its part. */
 function makePlan(configuration: Configuration): WorkerPlan {
-  const { workers, cacheSizeMaxBytes, databasePoolMax } = configuration;
+  const { workers, cacheSizeMaxBytes, databasePoolMax, memory } = configuration;
   return {
     configuration: {
       ...configuration,
       cacheSizeMaxBytes: Math.floor(cacheSizeMaxBytes / workers),
       databasePoolMax: Math.max(POOL_MIN, Math.floor(databasePoolMax / workers)),
     },
-    execArgv: [],
-    env: process.env,
-    rssMaxBytes: 0,
+    execArgv: memory && !hasOwnHeapOption() ? heapOptions(memory) : [],
+    env: { ...process.env },
+    rssMaxBytes: memory ? rssMax(memory) : 0,
   };
+}
+
+function hasOwnHeapOption(): boolean {
+  return [...process.execArgv, process.env.NODE_OPTIONS ?? ''].some((option) => /--max[-_]old[-_]space/.test(option));
 }

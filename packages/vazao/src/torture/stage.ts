@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { setReplicaIdentityFull } from '../feed/index.ts';
 import type { Application } from '../runtime/application.ts';
-import { VARIABLES } from '../runtime/configuration.ts';
+import { VARIABLES } from '../runtime/variables.ts';
 import { migrate } from '../runtime/migrate.ts';
 import { listPlainTables } from '../runtime/tables.ts';
 import { TortureError } from './errors.ts';

@@ -1,0 +1,135 @@
+/** Reload, recycling and kills under load: what is asked meanwhile is answered. Longer: `npm run soak:reload`. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, suite, test } from 'node:test';
+import { SHARES_PORT } from '../runtime/listen.ts';
+import { type CommandRun, runCommand, writeApplication } from '../testing/cli.ts';
+import { createTestDatabase } from '../testing/database.ts';
+import { createRandom } from '../testing/random.ts';
+import { ask, findWorkers, isAlive, until } from '../testing/running-host.ts';
+import { type SteadyResult, startSteadyClients } from '../testing/steady-clients.ts';
+
+const ROUTES = `
+    app.get('/pid', async () => ({ pid: process.pid, version: 1, word: process.env.WORD }));
+    app.get('/cached', { config: { cache: true } }, async () => { await db.query('select count(*) from a'); return { pid: process.pid }; });`;
+const CLIENTS = { kept: 6, fresh: 3, thinkMaxMs: 10 };
+
+const skip = SHARES_PORT ? false : 'several workers on one port need Linux';
+suite('a host that changes under load', { timeout: 240_000, skip }, () => {
+  const base = mkdtempSync(join(tmpdir(), 'vazao-reload-'));
+  writeFileSync(join(base, 'package.json'), '{ "workspaces": [] }');
+  const runs: CommandRun[] = [];
+  after(() => {
+    // Only a test that failed leaves one; its workers end with it.
+    for (const { child } of runs) child.kill('SIGKILL');
+    rmSync(base, { recursive: true, force: true });
+  });
+  const start = (application: string, databaseUrl: string, env: Record<string, string> = {}): CommandRun => {
+    const run = runCommand(
+      ['start', application],
+      { NODE_ENV: 'production', PORT: '0', WORKERS: '2', LOG_LEVEL: 'error', DATABASE_URL: databaseUrl, ...env },
+      base,
+    );
+    runs.push(run);
+    return run;
+  };
+  writeFileSync(join(base, '.env'), `VAZAO_SECRET=${'x'.repeat(40)}\nWORD=one\n`);
+
+  test('SIGHUP brings the code, the migrations and the variables of now, and loses nothing', async (context) => {
+    await using database = await createTestDatabase();
+    const application = writeApplication(join(base, 'app'), undefined, undefined, ROUTES);
+    const run = start(application, database.url);
+    const url = await run.url;
+    const random = createRandom(context);
+    const clients = ['/pid', '/cached'].map((path) =>
+      startSteadyClients({ port: Number(new URL(url).port), path, ...CLIENTS, random: () => random.next() }),
+    );
+    const reload = async (): Promise<void> => {
+      const before = await findWorkers(url, 2);
+      const told = run.output.stderr.split(/reloaded in|given up/).length;
+      run.child.kill('SIGHUP');
+      await until(() => run.output.stderr.split(/reloaded in|given up/).length > told, 'the reload has ended');
+      if (/given up/.test(run.output.stderr)) return;
+      for (const pid of before) assert.equal(isAlive(pid), false, `worker ${pid} has left`);
+    };
+    const good = readFileSync(application, 'utf8');
+    writeFileSync(
+      application,
+      good.replace('version: 1', "version: (await db.query('select max(n) from b')).rowCount + 1"),
+    );
+    writeFileSync(join(base, 'app/migrations/0002_more.sql'), 'create table b (n int);');
+    writeFileSync(join(base, '.env'), `VAZAO_SECRET=${'x'.repeat(40)}\nWORD=two\n`);
+    await reload();
+    await reload();
+    for (let asked = 0; asked < 6; asked++) {
+      const { version, word } = JSON.parse((await ask(`${url}/pid`)).body);
+      assert.deepEqual([version, word], [2, 'two']);
+    }
+    const answered = (one: SteadyResult): string => `${one.answered} answered on ${one.connections} connections`;
+
+    const pids = await findWorkers(url, 2);
+    writeFileSync(application, 'export default {{');
+    await reload();
+    assert.match(
+      run.output.stderr,
+      /The reload was given up: .*app\.ts failed while it was loaded.*Everything serves on as before\./,
+    );
+    assert.deepEqual((await findWorkers(url, 2)).sort(), pids.sort(), 'the old workers serve on');
+    for (const client of clients) {
+      const result = await client.stop();
+      context.diagnostic(answered(result));
+      assert.deepEqual(result.lost, []);
+      assert.ok(result.answered > 0 && result.byPid.size >= 4, 'all workers have answered');
+    }
+    run.child.kill('SIGTERM');
+    assert.equal(await run.ended, 0, run.output.stderr);
+  });
+
+  test('what only a start can change is refused by a reload', async () => {
+    await using database = await createTestDatabase();
+    writeFileSync(join(base, '.env'), `VAZAO_SECRET=${'x'.repeat(40)}\n`);
+    const run = start(writeApplication(join(base, 'kept'), undefined, undefined, ROUTES), database.url);
+    const url = await run.url;
+    const pids = await findWorkers(url, 2);
+    writeFileSync(join(base, '.env'), `VAZAO_SECRET=${'y'.repeat(40)}\n`);
+    run.child.kill('SIGHUP');
+    await until(() => /VAZAO_SECRET changed, which needs a stop and a start/.test(run.output.stderr), 'it is refused');
+    assert.deepEqual((await findWorkers(url, 2)).sort(), pids.sort());
+    run.child.kill('SIGTERM');
+    assert.equal(await run.ended, 0, run.output.stderr);
+  });
+
+  test('workers are replaced after so many requests, and a kill loses only what the worker had', async (context) => {
+    await using database = await createTestDatabase();
+    writeFileSync(join(base, '.env'), `VAZAO_SECRET=${'x'.repeat(40)}\n`);
+    const application = writeApplication(join(base, 'recycling'), undefined, undefined, ROUTES);
+    const run = start(application, database.url, { WORKER_REQUESTS_MAX: '100' });
+    const url = await run.url;
+    const random = createRandom(context);
+    const load = { port: Number(new URL(url).port), path: '/pid', ...CLIENTS, random: () => random.next() };
+    const recycling = startSteadyClients(load);
+    const first = await findWorkers(url, 2);
+    await until(() => first.every((pid) => !isAlive(pid)), 'both workers have been replaced');
+    assert.deepEqual((await recycling.stop()).lost, []);
+
+    const killing = startSteadyClients(load);
+    const dead = new Map<number, number>();
+    for (let killed = 0; killed < 3; killed++) {
+      const [victim = 0] = await findWorkers(url, 2);
+      process.kill(victim, 'SIGKILL');
+      await until(() => !isAlive(victim), 'it is gone');
+      dead.set(victim, performance.now());
+    }
+    await findWorkers(url, 2);
+    const { lost } = await killing.stop();
+    for (const { pid, sentAtMs, why } of lost) {
+      const wasItsOwn = pid === undefined ? [...dead.values()].some((goneAtMs) => sentAtMs <= goneAtMs) : dead.has(pid);
+      assert.ok(wasItsOwn, `${why}, of ${pid} at ${sentAtMs}; deaths ${[...dead].join(' ')}`);
+    }
+    context.diagnostic(`${lost.length} lost by ${dead.size} kills`);
+    run.child.kill('SIGTERM');
+    assert.equal(await run.ended, 0, run.output.stderr);
+  });
+});

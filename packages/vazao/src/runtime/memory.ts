@@ -1,0 +1,84 @@
+/**
+ * How `MEMORY_LIMIT` is divided, in MB:
+ *
+ *   with workers   limit = 160 supervisor + 64 for one that is starting while another leaves + WORKERS × share
+ *   one process    limit = 80 + share
+ *   share          = 44 program and buffers + heap of JavaScript (at least 48) + cache
+ *
+ * The cache has what CACHE_SIZE says, or else half of what the share has beyond the least, and no more than 256 MB in all.
+ * An embedded PostgreSQL is not in it. The constants are what Conectades' processes were seen to take, rounded up; the
+ * supervisor's has the program's own pages in it, which all processes share.
+ */
+import { totalmem } from 'node:os';
+
+const MB: number = 1024 ** 2;
+const SUPERVISOR_BYTES: number = 160 * MB;
+const RESERVE_BYTES: number = 64 * MB;
+const SINGLE_BYTES: number = 80 * MB;
+const PROGRAM_BYTES: number = 44 * MB;
+const HEAP_MIN_BYTES: number = 48 * MB;
+/** More than this V8 takes for itself only when it is told. */
+const HEAP_MAX_BYTES: number = 4_096 * MB;
+const CACHE_MIN_BYTES: number = 4 * MB;
+export const CACHE_DEFAULT_BYTES: number = 256 * MB;
+const SHARE_MIN_BYTES: number = PROGRAM_BYTES + HEAP_MIN_BYTES + CACHE_MIN_BYTES;
+
+export interface MemoryShares {
+  /** Of each process that serves, without pages of the program that processes share. */
+  readonly shareBytes: number;
+  /** For V8's old generation. */
+  readonly heapBytes: number;
+  /** Of all processes together. */
+  readonly cacheBytes: number;
+}
+
+/** Undefined when it is too little. */
+export function shareMemory(
+  limitBytes: number,
+  workers: number,
+  cacheSizeMaxBytes: number | undefined,
+): MemoryShares | undefined {
+  const around = workers === 1 ? SINGLE_BYTES : SUPERVISOR_BYTES + RESERVE_BYTES;
+  const shareBytes = Math.floor((limitBytes - around) / workers);
+  const beyond = shareBytes - PROGRAM_BYTES - HEAP_MIN_BYTES;
+  const chosen = Math.max(CACHE_MIN_BYTES, Math.min(beyond / 2, CACHE_DEFAULT_BYTES / workers));
+  const cacheEach = cacheSizeMaxBytes === undefined ? chosen : cacheSizeMaxBytes / workers;
+  const heapBytes = Math.floor(shareBytes - PROGRAM_BYTES - cacheEach);
+  if (heapBytes < HEAP_MIN_BYTES) return undefined;
+  return {
+    shareBytes,
+    heapBytes: Math.min(HEAP_MAX_BYTES, heapBytes),
+    cacheBytes: Math.floor(cacheEach) * workers,
+  };
+}
+
+/** The least that so many workers need. */
+export function leastMemory(workers: number, cacheSizeMaxBytes: number | undefined): number {
+  const around = workers === 1 ? SINGLE_BYTES : SUPERVISOR_BYTES + RESERVE_BYTES;
+  const cache = cacheSizeMaxBytes ?? workers * CACHE_MIN_BYTES;
+  return around + workers * (PROGRAM_BYTES + HEAP_MIN_BYTES) + cache;
+}
+
+/** How many workers there is room for; at least one. */
+export function workersFor(limitBytes: number): number {
+  const room = Math.floor((limitBytes - SUPERVISOR_BYTES - RESERVE_BYTES) / SHARE_MIN_BYTES);
+  return Math.max(1, room);
+}
+
+/** What the container allows, or else half of the machine: the rest is for its other programs. */
+export function detectMemory(): number {
+  const allowed = process.constrainedMemory();
+  return allowed > 0 && allowed < totalmem() ? allowed : Math.floor(totalmem() / 2);
+}
+
+/** Options of V8 for a process with this share. */
+export function heapOptions({ shareBytes, heapBytes }: MemoryShares): string[] {
+  const isSmall = shareBytes < 256 * MB;
+  // New objects have up to three such spaces, 16 MB each if nothing is said.
+  return [`--max-old-space-size=${Math.floor(heapBytes / MB)}`, ...(isSmall ? ['--max-semi-space-size=2'] : [])];
+}
+
+/** What `rss` may show: it counts the pages of the program in each process. */
+export function rssMax({ shareBytes }: MemoryShares): number {
+  return shareBytes + 64 * MB;
+}
