@@ -18,3 +18,19 @@ export class ReplicaConflictError extends Error {
     this.name = 'ReplicaConflictError';
   }
 }
+
+/**
+ * All connections are in use, and there was no room to wait for one, or none came free in time. More `DATABASE_POOL` helps
+ * where the database has the cores for it; else statements that are shorter, or fewer requests at a time.
+ */
+export class PoolBusyError extends Error {
+  readonly code = 'ERR_DB_POOL_BUSY';
+  /** As HTTP frameworks read it from an error that a handler did not catch. */
+  readonly statusCode = 503;
+  readonly headers: Readonly<Record<string, string>> = { 'retry-after': '1' };
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'PoolBusyError';
+  }
+}

@@ -2,11 +2,12 @@
 export type { DeclaredFunction } from '../readset/index.ts';
 export type { Effect } from './analysis.ts';
 export { currentContext, runInContext, runWithoutContext, stage, trackWrites, type WorkContext } from './context.ts';
-export { ReplicaConflictError } from './errors.ts';
+export { PoolBusyError, ReplicaConflictError } from './errors.ts';
 export type { FillSession } from './fill-session.ts';
 export { type LeaderLockOptions, PostgresLeaderLock } from './leader-lock.ts';
 export { loadCatalog } from './load-catalog.ts';
 export { Pool, type PoolOptions } from './pool.ts';
+export type { PoolBounds } from './pool-bounds.ts';
 export { judgeReplica, LAG_MAX_MS, type ReplicaFigures, type ReplicaRefusal } from './replica.ts';
 export { probeReplica } from './replica-probe.ts';
 export type { Schema } from './schema.ts';

@@ -13,6 +13,7 @@ import { currentContext, runWithoutContext } from './context.ts';
 import { FillClient } from './fill-client.ts';
 import { FillSession } from './fill-session.ts';
 import { HeldClient } from './held-client.ts';
+import { asBusy, boundedConfig, findBusy, type PoolBounds, transactionOption } from './pool-bounds.ts';
 import type { ReplicaFigures } from './replica.ts';
 import { type ReplicaFeed, Replicas } from './replicas.ts';
 import type { Schema } from './schema.ts';
@@ -49,6 +50,8 @@ export interface PoolOptions extends pg.PoolConfig {
    * question, on the same connection. @defaultValue asked within requests and `trackWrites` alone
    */
   readonly onWrite?: ((position: bigint) => void) | undefined;
+  /** What nobody may do without end; those on statements and transactions hold on replicas too. @defaultValue none */
+  readonly bounds?: PoolBounds | undefined;
 }
 
 declare module 'pg' {
@@ -67,12 +70,24 @@ type ConnectCallback = (
 export class Pool extends pg.Pool {
   readonly #analysis: Analysis;
   readonly #replicas: Replicas | undefined;
+  readonly #bounds: PoolBounds;
 
   constructor(options: PoolOptions) {
-    const { cache, feed, publication = 'vazao', declaredFunctions = [], replicaUrls = [], onWrite, ...rest } = options;
+    const {
+      cache,
+      feed,
+      publication = 'vazao',
+      declaredFunctions = [],
+      replicaUrls = [],
+      onWrite,
+      bounds = {},
+      ...own
+    } = options;
+    const rest = boundedConfig(own, bounds);
     // The clients are made by the pool from its options, so what they need travels there.
     const shared = { ...rest, Client: TrackedClient } as unknown as pg.PoolConfig;
     super(shared);
+    this.#bounds = bounds;
     this.#analysis = new Analysis(() => this.#connectPlain(), {
       cache,
       feed,
@@ -89,6 +104,7 @@ export class Pool extends pg.Pool {
   /** Reads the schema. Until then the pool works, and nothing that runs on it is cached. */
   async prepare(): Promise<void> {
     await this.#analysis.load();
+    if (this.#bounds.transactionMs) await this.#boundTransactions();
     await this.#replicas?.prepare();
   }
 
@@ -141,7 +157,13 @@ export class Pool extends pg.Pool {
     if (!callback) return this.#connectPlain() as unknown as Promise<pg.PoolClient>;
     // pg calls back in the context of whoever returned the connection.
     const bound = AsyncResource.bind(callback);
-    runWithoutContext(() => super.connect(bound));
+    const busy = findBusy(this, this.#bounds);
+    if (busy) process.nextTick(bound, busy, undefined, () => {});
+    else {
+      const told: ConnectCallback = (error, ...rest) =>
+        bound(error && (asBusy(error, this, this.#bounds) as Error), ...rest);
+      runWithoutContext(() => super.connect(told));
+    }
     return undefined;
   }
 
@@ -156,7 +178,26 @@ export class Pool extends pg.Pool {
   }
 
   /** A connection outlives the work that it is opened for, and what it emits belongs to nobody's. */
-  #connectPlain(): Promise<PooledClient> {
-    return runWithoutContext(() => super.connect()) as unknown as Promise<PooledClient>;
+  async #connectPlain(): Promise<PooledClient> {
+    const busy = findBusy(this, this.#bounds);
+    if (busy) throw busy;
+    try {
+      return (await runWithoutContext(() => super.connect())) as unknown as PooledClient;
+    } catch (error) {
+      throw asBusy(error, this, this.#bounds);
+    }
+  }
+
+  /** Connections from here on have the bound; the one that asked goes. An older server would refuse to know the setting. */
+  async #boundTransactions(): Promise<void> {
+    const held = new HeldClient(await this.#connectPlain());
+    try {
+      const { rows } = await held.client.send(`select current_setting('server_version_num')::int as version`);
+      const options = this.options as { options?: string };
+      const added = transactionOption(rows[0].version, this.#bounds, options.options);
+      if (added !== undefined) options.options = added;
+    } finally {
+      held.release(true);
+    }
   }
 }

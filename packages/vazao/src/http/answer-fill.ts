@@ -136,7 +136,7 @@ export class AnswerFill {
     const state = this.#request[STATE];
     state?.context.stages?.mark('cache');
     const context = { ...state?.context, fill: this.#session, position: 0n };
-    if (state) Object.assign(state, { context, observation: this.#observation });
+    if (state) Object.assign(state, { context, observation: this.#observation, forsake: () => this.#forsake() });
     runInContext(context, proceed);
   }
 
@@ -152,6 +152,11 @@ export class AnswerFill {
     this.#session.leave('client-left', detail);
     this.#settings.cache.fail(this.#fill);
     this.#leave(undefined, []);
+  }
+
+  #forsake(): void {
+    this.#giveUp('client-left', 'Its client left before its turn came.');
+    this.#end();
   }
 
   #complete(captured: CapturedResponse): void {

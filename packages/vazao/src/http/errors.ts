@@ -4,6 +4,8 @@ export type HttpErrorCode =
   | 'ERR_HTTP_PLUGIN_ORDER'
   /** `config.cache` of a route is not what it may be. */
   | 'ERR_HTTP_CACHE_OPTIONS'
+  /** An option of the limits, or `config.class` or `config.limit` of a route, is not what it may be. */
+  | 'ERR_HTTP_LIMITS_OPTIONS'
   /** The option `timing` would show timings to everybody in production, or lacks a secret. */
   | 'ERR_HTTP_TIMING'
   /** The plugin option `live` is not what it may be. */

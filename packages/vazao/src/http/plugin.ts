@@ -162,6 +162,7 @@ class VazaoPlugin {
   }
 
   #onRequest(request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
+    const app = request.server;
     const outer = currentContext();
     const context = outer?.fill?.isOpen ? outer : this.#createContext(request, reply);
     request[STATE] = {
@@ -171,6 +172,7 @@ class VazaoPlugin {
       caller: undefined,
       carried: undefined,
       observation: undefined,
+      forsake: undefined,
     };
     const proceed = (): void => runInContext(context, () => done());
     const caller = this.#identities.of(request.raw.headers);
@@ -182,13 +184,18 @@ class VazaoPlugin {
       const isCached = options !== undefined && isRead && context !== outer;
       if (isCached && options.queryForm) this.#spellings.normalize(request, options.queryForm);
       const key = isCached ? this.#baseKey(request) : undefined;
-      if (!options || key === undefined) proceed();
-      else if (this.#live?.isAskedFor(request, options))
-        this.#live.open(request, reply, key, options, known).catch(done);
-      else if (request.method === 'HEAD') proceed();
-      else {
-        new CachedGet(this.#cachedGet, request, reply, key, options, known, proceed, done).run().catch(done);
-      }
+      const answer = (): void => {
+        if (!options || key === undefined) proceed();
+        else if (this.#live?.isAskedFor(request, options))
+          this.#live.open(request, reply, key, options, known).catch(done);
+        else if (request.method === 'HEAD') proceed();
+        else {
+          new CachedGet(this.#cachedGet, request, reply, key, options, known, proceed, done).run().catch(done);
+        }
+      };
+      // Before others may wait for this request's answer: a limit is its caller's own.
+      if (app.limits) app.limits.check(request, reply, known.identity?.id, answer);
+      else answer();
     };
     if (caller instanceof Promise) caller.then(enter, done);
     else enter(caller);

@@ -2,6 +2,8 @@
 import type { FastifyInstance } from 'fastify';
 import { HttpError } from './errors.ts';
 
+const ALREADY_SET = 'fastify.errorHandlerAlreadySet';
+
 /** The hooks registered before ours would read the request unseen. Throws {@link HttpError}. */
 export function assertFirst(app: FastifyInstance): void {
   const hooks = internal(app, 'fastify.hooks');
@@ -27,6 +29,12 @@ export function assertFirst(app: FastifyInstance): void {
 /** What Fastify was made with. Without it (another Fastify) nothing is known. */
 export function applicationOptions(app: FastifyInstance): Record<string, unknown> | undefined {
   return internal(app, 'fastify.options');
+}
+
+/** Lets the application set its own error handler without Fastify's warning that there is one: ours is what it stands on. */
+export function allowErrorHandler(app: FastifyInstance): void {
+  const symbol = Object.getOwnPropertySymbols(app).find(({ description }) => description === ALREADY_SET);
+  if (symbol) (app as unknown as Record<symbol, boolean>)[symbol] = false;
 }
 
 /** What Fastify keeps of its own set-up under a symbol. Without it (another Fastify) the caller's check passes. */

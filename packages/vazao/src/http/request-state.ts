@@ -16,6 +16,8 @@ export interface RequestState {
   /** What the client carries, of a request that passes the cache by. */
   carried: CarriedPosition | undefined;
   observation: Observation | undefined;
+  /** Of a request that leads a fill: its client left before the handler began, and whoever waits looks again. */
+  forsake: (() => void) | undefined;
 }
 
 export interface CachedRoute extends ResolvedRouteCacheOptions {

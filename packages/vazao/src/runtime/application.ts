@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type pg from 'pg';
 import type { PoolOptions } from '../db/index.ts';
+import type { LimitsOptions } from '../http/index.ts';
 import type { Identify } from '../http/options.ts';
 import type { SecurityOptions } from '../http/security/index.ts';
 import type { SessionSettings } from './sessions.ts';
@@ -45,6 +46,11 @@ export interface Application {
    * secret that is missing. Asked once for each start, after the migrations; the start is refused if there is any.
    */
   readonly refuses?: ((client: pg.ClientBase) => Promise<readonly string[]>) | undefined;
+  /**
+   * What clients may take, beside what the environment says: rates, room for single classes, the page of a refusal. `false`:
+   * nothing is limited. @defaultValue room that follows from the pool, and a limit on log-ins
+   */
+  readonly limits?: Omit<LimitsOptions, 'store'> | false | undefined;
   /** Registers routes, hooks and plugins. */
   readonly register: (app: FastifyInstance, context: ApplicationContext) => Promise<void> | void;
   /** Paths worth trying first; printed with `curl` after the start. */

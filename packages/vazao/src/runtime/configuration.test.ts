@@ -30,6 +30,21 @@ test('without any variable the defaults hold', () => {
     cacheAuditOneIn: 10_000,
     redisUrl: undefined,
     release: undefined,
+    limits: {
+      isOn: true,
+      inFlightMax: undefined,
+      rates: { user: undefined, anonymous: undefined, address: undefined, login: undefined },
+      store: undefined,
+      stateRedisUrl: undefined,
+      trustProxy: [],
+      bodyMaxBytes: 1024 ** 2,
+      requestTimeoutMs: 30_000,
+      answerTimeoutMs: 30_000,
+      statementTimeoutMs: 30_000,
+      transactionTimeoutMs: 60_000,
+      idleTransactionTimeoutMs: 30_000,
+      databaseWaitMs: 5_000,
+    },
     logLevel: 'warn',
     debug: false,
   });
@@ -86,6 +101,27 @@ for (const [variables, message] of REFUSED) {
     assert.throws(() => read(variables), { code: 'ERR_RUNTIME_CONFIGURATION', message });
   });
 }
+
+test('limits are read with their units', () => {
+  const { limits } = read({
+    VAZAO_LIMIT_USER: '600/1m',
+    VAZAO_LIMIT_LOGIN: 'off',
+    VAZAO_TRUST_PROXY: '10.0.0.0/8, ::1',
+    BODY_MAX: '64 KB',
+    DATABASE_STATEMENT_TIMEOUT: '0',
+    ANSWER_TIMEOUT: '2s',
+  });
+  assert.deepEqual(limits.rates, {
+    user: { requests: 600, window: '1m' },
+    anonymous: undefined,
+    address: undefined,
+    login: false,
+  });
+  assert.deepEqual(limits.trustProxy, ['10.0.0.0/8', '::1']);
+  assert.deepEqual([limits.bodyMaxBytes, limits.statementTimeoutMs, limits.answerTimeoutMs], [65_536, 0, 2_000]);
+  for (const rate of ['600', '0/1m', '1/10ms', '1/1y', '-1/1m'])
+    assert.throws(() => read({ VAZAO_LIMIT_USER: rate }), /VAZAO_LIMIT_USER is .* such as `600\/1m`/);
+});
 
 test('never repeats a secret in a message', () => {
   for (const variables of [

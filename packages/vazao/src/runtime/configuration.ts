@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import type { FeedSource } from '../feed/index.ts';
 import { RuntimeError } from './errors.ts';
+import { type LimitConfiguration, readLimits } from './limit-variables.ts';
 import { SHARES_PORT } from './listen.ts';
 import {
   CACHE_DEFAULT_BYTES,
@@ -55,6 +56,8 @@ export interface Configuration {
   readonly redisUrl: string | undefined;
   /** What tells releases of the application apart that share the second tier; undefined: a hash of its folder. */
   readonly release: string | undefined;
+  /** What clients and statements may take. */
+  readonly limits: LimitConfiguration;
   readonly logLevel: LogLevel;
   readonly debug: boolean;
 }
@@ -113,6 +116,7 @@ export function readConfiguration(
     cacheAuditOneIn: read(known.CACHE_AUDIT) ?? 10_000,
     redisUrl: read(known.REDIS_URL),
     release: read(known.RELEASE),
+    limits: readLimits(read),
     logLevel: read(known.LOG_LEVEL) ?? (environment === 'production' ? 'info' : 'warn'),
     debug: read(known.DEBUG) ?? false,
   };

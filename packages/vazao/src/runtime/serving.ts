@@ -7,7 +7,7 @@ import type { FastifyInstance } from 'fastify';
 import { Cache } from '../cache/index.ts';
 import { Pool } from '../db/index.ts';
 import type { Feed } from '../feed/index.ts';
-import { type CacheValue, vazaoPlugin } from '../http/index.ts';
+import { type CacheValue, limitsPlugin, serverOptions, vazaoPlugin } from '../http/index.ts';
 import { securityPlugin } from '../http/security/index.ts';
 import { loadPeer } from '../peer/index.ts';
 import type { Application } from './application.ts';
@@ -15,6 +15,7 @@ import type { Configuration } from './configuration.ts';
 import type { Drain } from './drain.ts';
 import { RuntimeError } from './errors.ts';
 import { registerHealth, type WorkerFigures } from './health.ts';
+import { openLimits, poolBounds, serverBounds } from './limits.ts';
 import { listen } from './listen.ts';
 import { loggerOptions } from './log.ts';
 import { RELEASE_TIMEOUT_MS, within } from './release.ts';
@@ -54,14 +55,18 @@ export async function serveApplication(options: ServingOptions, acquired: AsyncD
     cache: cache as Cache<unknown>,
     feed,
     declaredFunctions: application.declaredFunctions,
+    bounds: poolBounds(configuration),
   });
   db.on('error', () => {}); // an idle connection was lost: the pool opens another when it needs one
   acquired.defer(() => within(RELEASE_TIMEOUT_MS, db.end()));
   await db.prepare();
   const secondTier = await openSecondTier({ configuration, application, feed, db, secret }, acquired);
+  const processes = (): number => options.findWorkers().alive;
+  const limits = await openLimits({ configuration, application, databaseUrl, processes }, acquired);
   signal.throwIfAborted();
 
   const app = fastify({
+    ...serverOptions(serverBounds(configuration)),
     logger: loggerOptions(configuration) ?? false,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
@@ -83,6 +88,7 @@ export async function serveApplication(options: ServingOptions, acquired: AsyncD
       explain: configuration.environment === 'development',
       timing: { visibleTo: configuration.environment === 'development' ? 'everybody' : 'token' },
     });
+    if (limits) await app.register(limitsPlugin, limits);
     const { security = {} } = application;
     if (security !== false) {
       const tellErrors = configuration.environment === 'development';

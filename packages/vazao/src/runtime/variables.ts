@@ -2,6 +2,8 @@
 import { type Duration, parseDuration } from '../cache/duration.ts';
 import { isRedisUrl } from '../cache/redis/redis-url.ts';
 import type { FeedSource } from '../feed/index.ts';
+import { LIMIT_VARIABLES } from './limit-variables.ts';
+import { parseSize } from './size.ts';
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
@@ -212,6 +214,7 @@ export const VARIABLES: readonly Omit<Variable<unknown>, 'parse'>[] = [
   CACHE_SIZE,
   CACHE_AUDIT,
   REDIS_URL,
+  ...LIMIT_VARIABLES,
   LOG_LEVEL,
   NODE_ENV,
   DATA,
@@ -230,11 +233,4 @@ function parseDatabaseUrl(text: string): string | undefined {
 function parseWhole(text: string, min: number, max: number): number | undefined {
   const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
   return value >= min && value <= max ? value : undefined;
-}
-
-/** Bytes of `512 MB`, `1.5GB`, `1048576`. */
-export function parseSize(text: string): number | undefined {
-  const match = /^(\d+(?:\.\d+)?)\s*(B|KB|MB|GB)?$/i.exec(text);
-  const power = ['B', 'KB', 'MB', 'GB'].indexOf((match?.[2] ?? 'B').toUpperCase());
-  return match ? Math.round(Number(match[1]) * 1024 ** power) : undefined;
 }

@@ -11,6 +11,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { createIpcChannel, type FanOut } from '../../feed/index.ts';
+import { attachCounter, MemoryStore } from '../../http/index.ts';
 import type { Configuration } from '../configuration.ts';
 import { drainMs, lingerMs } from '../drain.ts';
 import { RuntimeError, type RuntimeErrorCode } from '../errors.ts';
@@ -56,6 +57,8 @@ export class Workers {
   readonly #options: WorkersOptions;
   readonly #seats: readonly Seat[];
   readonly #leaving = new Set<WorkerProcess>();
+  /** What all workers count together for the limits. */
+  readonly #counter = new MemoryStore();
   readonly #started = Promise.withResolvers<void>();
   readonly #emptied = Promise.withResolvers<void>();
   readonly #ticker: NodeJS.Timeout;
@@ -162,6 +165,7 @@ export class Workers {
     this.#spare = undefined;
     seat.coming = worker;
     const leave = fanOut.add(createIpcChannel(worker.child));
+    attachCounter(this.#counter, worker.child);
     const { configuration } = this.#plan;
     const requestsMax = Math.ceil(configuration.workerRequestsMax * (1 - RECYCLE_JITTER * random()));
     worker.assign(

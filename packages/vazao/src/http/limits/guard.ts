@@ -1,0 +1,44 @@
+/**
+ * What is looked at before everything else, hits among it: the length of the URL, the number of fields, and the outer fence.
+ * It takes the place of the listeners on the server, as `hit-listener.ts` does, and hands on what may pass.
+ */
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
+import type { ClientAddress } from './client-address.ts';
+import type { Fence } from './fence.ts';
+import { seconds } from './rate-fields.ts';
+import { type Refusal, type RefusalPage, refusal, writeRefusal } from './refusal.ts';
+
+export interface GuardOptions {
+  readonly urlMaxBytes: number;
+  readonly headersMax: number;
+  readonly addresses: ClientAddress;
+  /** Undefined: addresses are not limited. */
+  readonly fence: Fence | undefined;
+  readonly page: RefusalPage;
+  readonly onRefused: (refused: Refusal) => void;
+}
+
+export function installGuard(server: Server | object, options: GuardOptions): void {
+  const { urlMaxBytes, headersMax, addresses, fence, page, onRefused } = options;
+  const emitter = server as Server;
+  const others = emitter.listeners('request') as RequestListener[];
+  emitter.removeAllListeners('request');
+  const refuse = (request: IncomingMessage, response: ServerResponse, refused: Refusal): void => {
+    onRefused(refused);
+    writeRefusal(request, response, refused, page);
+  };
+  emitter.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    // Node reads a URL as latin1: a character is a byte.
+    if ((request.url as string).length > urlMaxBytes) return refuse(request, response, refusal('ERR_LIMIT_URL'));
+    // Name and value each.
+    if (request.rawHeaders.length > headersMax * 2) return refuse(request, response, refusal('ERR_LIMIT_HEADERS'));
+    if (fence) {
+      const waitMs = fence.pass(addresses.partitionOf(addresses.find(request)));
+      if (waitMs > 0) {
+        const retryAfter = Math.max(1, seconds(waitMs));
+        return refuse(request, response, refusal('ERR_LIMIT_RATE', { retryAfter, violatedPolicies: ['address'] }));
+      }
+    }
+    for (const listener of others) listener.call(emitter, request, response);
+  });
+}

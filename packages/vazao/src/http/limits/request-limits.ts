@@ -1,0 +1,70 @@
+/** What the limits know of a request and of its route, kept on Fastify's own objects. */
+
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ClassFigures, Release } from './admission.ts';
+import type { Rate } from './rate.ts';
+import type { Quota } from './rate-fields.ts';
+import type { RatePolicy } from './rate-store.ts';
+import type { RefusalCode } from './refusal.ts';
+import type { RequestClass } from './request-class.ts';
+
+export interface RouteLimits {
+  readonly class: RequestClass;
+  /** The route's own rate. */
+  readonly policy: RatePolicy | undefined;
+}
+
+export interface RequestLimits {
+  readonly class: RequestClass;
+  /** The request's `Accept`. */
+  readonly accept: string | undefined;
+  /** The client is gone. */
+  isGone: boolean;
+  /** Ends its waiting for a place. */
+  leave: (() => void) | undefined;
+  release: Release | undefined;
+  /** Of a place whose request is still worked on although its client is gone. */
+  late: NodeJS.Timeout | undefined;
+}
+
+export interface LimitsFigures {
+  /** Undefined without admission. */
+  readonly classes: Readonly<Record<RequestClass, ClassFigures>> | undefined;
+  /** Refusals so far, by code. */
+  readonly refused: Readonly<Partial<Record<RefusalCode, number>>>;
+  /** Clients that were cut off for not reading their answers. */
+  readonly slowReaders: number;
+}
+
+/** `app.limits`. */
+export interface HttpLimits {
+  /**
+   * Counts a request under the limits that hold for it, and calls `go`, or answers it with 429. The vazao plugin calls it
+   * before it answers from the cache; else the hook of the limits does.
+   * @param user - who asks; undefined when nobody is known
+   */
+  check(request: FastifyRequest, reply: FastifyReply, user: string | undefined, go: () => void): void;
+  /** Counts under a limit of the application's own, as for attempts to log in as somebody: whether it was allowed. */
+  consume(name: string, rate: Rate, key: string): Promise<Quota & { readonly isAllowed: boolean }>;
+  figures(): LimitsFigures;
+}
+
+export const LIMITS: unique symbol = Symbol('vazao.limits');
+export const ROUTE_LIMITS: unique symbol = Symbol('vazao.limits.route');
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What the route may take of the room: see the limits. @defaultValue by method; `health` for `/health`, `admin` below `/admin` */
+    class?: RequestClass | undefined;
+    /** How often one user, or one address where nobody is known, may ask for this route; hits are not counted. */
+    limit?: Rate | undefined;
+    [ROUTE_LIMITS]?: RouteLimits;
+  }
+  interface FastifyInstance {
+    /** The limits; undefined where their plugin is not registered. */
+    readonly limits: HttpLimits | undefined;
+  }
+  interface FastifyRequest {
+    [LIMITS]: RequestLimits | null;
+  }
+}
