@@ -15,6 +15,7 @@ import { HitStatus } from './cache-status.ts';
 import { CachedGet, type CachedGetSettings } from './cached-get.ts';
 import { HttpError } from './errors.ts';
 import { registerExplain } from './explain.ts';
+import { takeInvalidField } from './field-values.ts';
 import { installHitListener } from './hit-listener.ts';
 import { Identities, type KnownIdentity } from './identities.ts';
 import { Live } from './live/index.ts';
@@ -114,7 +115,11 @@ class VazaoPlugin {
     app.addHook('onRoute', (route) => this.#onRoute(route));
     app.addHook('onRequest', (request, reply, done) => this.#onRequest(request, reply, done));
     this.#timings.register(app);
-    app.addHook('onSend', (request, reply, _payload, done) => this.#onSend(request, reply, done));
+    app.addHook('onSend', (request, reply, _payload, done) => {
+      const error = takeInvalidField(reply);
+      if (error) done(error);
+      else this.#onSend(request, reply, done);
+    });
     app.addHook('preClose', async () => {
       this.#isClosing = true;
       await this.#live?.close();

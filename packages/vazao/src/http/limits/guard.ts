@@ -1,5 +1,6 @@
 /**
- * What is looked at before everything else, hits among it: the length of the URL, the number of fields, and the outer fence.
+ * What is looked at before everything else, hits among it: what Node's parser lets through although RFC 9112 does not, the
+ * length of the URL, the number of fields, and the outer fence.
  * It takes the place of the listeners on the server, as `hit-listener.ts` does, and hands on what may pass.
  */
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
@@ -28,6 +29,7 @@ export function installGuard(server: Server | object, options: GuardOptions): vo
     writeRefusal(request, response, refused, page);
   };
   emitter.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    if (!isWellFormed(request)) return refuse(request, response, refusal('ERR_LIMIT_MALFORMED'));
     // Node reads a URL as latin1: a character is a byte.
     if ((request.url as string).length > urlMaxBytes) return refuse(request, response, refusal('ERR_LIMIT_URL'));
     // Name and value each.
@@ -41,4 +43,23 @@ export function installGuard(server: Server | object, options: GuardOptions): vo
     }
     for (const listener of others) listener.call(emitter, request, response);
   });
+}
+
+/** As RFC 9110, 4.2.1 and 7.2 have it: a name or an address, and a port. May be empty. */
+const HOST = /^(?:[\w.~!$&'()*+,;=%-]*|\[[\da-fA-F:.]+\])(?::\d{0,5})?$/;
+
+/**
+ * A server in front may take the first of two `Host` fields and the next one the second; RFC 9112, 3.2 has both refused, and
+ * Node takes the first. HTTP/0.9, which has no fields at all, ended in 1996.
+ */
+function isWellFormed({ rawHeaders, httpVersionMajor }: IncomingMessage): boolean {
+  if (httpVersionMajor === 1) {
+    let hosts = 0;
+    for (let i = 0; i < rawHeaders.length; i += 2) {
+      const name = rawHeaders[i] as string;
+      if (name.length !== 4 || name.toLowerCase() !== 'host') continue;
+      if (++hosts > 1 || !HOST.test(rawHeaders[i + 1] as string)) return false;
+    }
+  }
+  return httpVersionMajor > 0;
 }

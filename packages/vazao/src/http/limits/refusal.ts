@@ -130,7 +130,8 @@ export function writeRefusal(
   const head = ['content-type', type, 'content-length', String(Buffer.byteLength(body))];
   if (refused.retryAfter !== undefined) head.push('retry-after', String(refused.retryAfter));
   const { 'transfer-encoding': coding, 'content-length': length } = request.headers;
-  if (coding !== undefined || (length !== undefined && length !== '0')) head.push('connection', 'close');
+  const hasBody = coding !== undefined || (length !== undefined && length !== '0');
+  if (hasBody || refused.code === 'ERR_LIMIT_MALFORMED') head.push('connection', 'close');
   response.writeHead(refused.status, head);
   if (request.method === 'HEAD') response.end();
   else response.end(body);
