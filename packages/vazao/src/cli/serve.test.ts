@@ -110,15 +110,19 @@ suite('vazao dev', { timeout: 120_000 }, () => {
     await third.ended;
   });
 
-  test('an error that nobody caught ends everything', async () => {
+  test('an error that nobody caught ends the process that serves, and another takes its place', async () => {
     const file = writeApplication(
       join(base, 'failing'),
-      "identify: () => { setTimeout(() => { throw new Error('lost'); }, 1500); return undefined; },",
+      undefined,
+      undefined,
+      "app.get('/crash', async () => { setTimeout(() => { throw new Error('lost'); }); return {}; });",
     );
     const run = start(file);
-    assert.equal(await run.ended, 1);
-    assert.match(run.output.stderr, /^vazao: lost$/m);
-    assert.deepEqual(listServers(data), []);
+    const url = await run.url;
+    await fetch(`${url}/crash`);
+    await until(() => /^vazao: worker \d+ ends: lost$/m.test(run.output.stderr), 'it is told');
+    await until(async () => (await fetch(`${url}/count`).catch(() => undefined))?.status === 200, 'it answers');
+    await stop(run, 'SIGINT');
   });
 
   test('the end of the database ends it with a sentence', async () => {

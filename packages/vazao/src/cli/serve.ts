@@ -2,10 +2,13 @@
 import type { Application } from '../runtime/application.ts';
 import { type Configuration, type Environment, readConfiguration } from '../runtime/configuration.ts';
 import { putInto, readEnvironment } from '../runtime/environment.ts';
+import { errorCode } from '../runtime/errors.ts';
+import { SHARES_PORT } from '../runtime/listen.ts';
 import { findModule, findRoot, loadModule } from '../runtime/load-application.ts';
 import { type RunningServer, startServer } from '../runtime/server.ts';
-import { type RunningSupervisor, startSupervisor } from '../runtime/supervisor.ts';
+import { type RunningSupervisor, type SupervisorOptions, startSupervisor } from '../runtime/supervisor.ts';
 import { reportFailure } from './failure.ts';
+import { followCode } from './follow-code.ts';
 import { createProgressLine } from './progress.ts';
 
 /** All that stopping may take, after which what is left is cut off. Under 2 s in development, by promise. */
@@ -27,28 +30,30 @@ export async function serve(word: string, environment: Environment): Promise<num
 
   const stopping = new AbortController();
   let server: RunningServer | RunningSupervisor | undefined;
+  const readAgain = (): Configuration => {
+    const now = readEnvironment(root, environmentGiven);
+    const configurationNow = readConfiguration(environment, now.values, root);
+    putInto(process.env, now, given);
+    given = now;
+    return configurationNow;
+  };
   const end = watchForTheEnd(stopping, environment, {
     kill: () => server?.kill(),
-    reload: () =>
-      reload(server, () => {
-        const now = readEnvironment(root, environmentGiven);
-        const configurationNow = readConfiguration(environment, now.values, root);
-        putInto(process.env, now, given);
-        given = now;
-        return configurationNow;
-      }),
+    reload: () => reload(server, readAgain),
   });
   const progress = createProgressLine(process.stderr);
   try {
     const { signal } = stopping;
     const options = { application, configuration, onProgress: progress.update, onCrash: end.fail, signal };
-    server = await (configuration.workers === 1 ? startServer(options) : startSupervisor({ ...options, file }));
+    server = await start({ ...options, file });
   } catch (error) {
     if (!stopping.signal.aborted) throw error;
     return end.exitCode();
   } finally {
     progress.end();
   }
+  using _watch =
+    environment === 'development' ? followCode(server, { file, root, configuration, readAgain }) : undefined;
   greet(application, server, configuration, (performance.now() - startedAt) / 1_000);
 
   await end.requested;
@@ -65,9 +70,22 @@ export async function serve(word: string, environment: Environment): Promise<num
   process.exit(end.exitCode());
 }
 
+/** A supervisor, or one process: in production as WORKERS says, in development where that can't be followed by another. */
+async function start(options: SupervisorOptions): Promise<RunningServer | RunningSupervisor> {
+  const { environment, workers } = options.configuration;
+  const isDevelopment = environment === 'development';
+  if (isDevelopment ? !SHARES_PORT : workers === 1) return startServer(options);
+  try {
+    return await startSupervisor(options);
+  } catch (error) {
+    if (!isDevelopment || errorCode(error) !== 'ERR_RUNTIME_UNSHARED') throw error;
+    return startServer(options);
+  }
+}
+
 /**
- * SIGHUP in production reloads. Of the others the first signal asks for an orderly end, the second ends at once. An error that nobody caught asks for the end, too:
- * after it the state of the process is not known.
+ * SIGHUP in production reloads. Of the others the first signal asks for an orderly end, the second ends at once. An error
+ * that nobody caught asks for the end, too: after it the state of the process is not known.
  */
 function watchForTheEnd(
   stopping: AbortController,

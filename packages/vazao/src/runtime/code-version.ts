@@ -75,7 +75,7 @@ function listLinked(modules: string, folder: string): string[] {
 }
 
 /** The nearest folder, upwards, that has one of the files. */
-function findUp(from: string, names: readonly string[]): string | undefined {
+export function findUp(from: string, names: readonly string[]): string | undefined {
   for (let folder = from; ; folder = dirname(folder)) {
     if (names.some((name) => existsSync(join(folder, name)))) return folder;
     if (dirname(folder) === folder) return undefined;

@@ -13,6 +13,7 @@ export type RuntimeErrorCode =
   | 'ERR_RUNTIME_REFUSED'
   | 'ERR_RUNTIME_RELOAD'
   | 'ERR_RUNTIME_SEED'
+  | 'ERR_RUNTIME_UNSHARED'
   | 'ERR_RUNTIME_WORKERS';
 
 export class RuntimeError extends Error {

@@ -11,6 +11,7 @@ import { type Host, openHost, resolveStartOptions, type StartOptions } from './h
 import { heapOptions, rssMax } from './memory.ts';
 import type { RunningServer } from './server.ts';
 import { ListeningSocket } from './workers/listening-socket.ts';
+import { WorkerProcess } from './workers/worker-process.ts';
 import { type WorkerPlan, Workers } from './workers/workers.ts';
 
 export interface SupervisorOptions extends StartOptions {
@@ -25,8 +26,9 @@ export interface RunningSupervisor extends RunningServer {
    * Replaces the workers, one at a time, by ones with the code and the configuration of now: nothing that is asked meanwhile
    * is lost. New migrations are applied first. Rejects with {@link RuntimeError} when that fails, or a new worker can't
    * start; those that served go on.
+   * @param options - `migrates`: false if it is known that no migration has come. @defaultValue true
    */
-  reload(configuration: Configuration): Promise<void>;
+  reload(configuration: Configuration, options?: { readonly migrates?: boolean | undefined }): Promise<void>;
 }
 
 const POOL_MIN = 2;
@@ -37,21 +39,33 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Runni
   const { configuration, onProgress, onCrash, signal } = resolved;
   await using acquired = new AsyncDisposableStack();
   const socket = acquired.use(await ListeningSocket.bind(configuration));
+  const plan = makePlan(configuration);
+  const isDevelopment = configuration.environment === 'development';
+  // They load the platform while the rest is opened; in development one more than there are seats is always there.
+  const { execArgv, env } = plan;
+  const spares = Array.from(
+    { length: configuration.workers },
+    () => new WorkerProcess({ socketFd: socket.fd(), execArgv, env }),
+  );
+  acquired.defer(() => {
+    for (const spare of spares) spare.kill(); // those that became workers are gone by then
+  });
   const host = await openHost(resolved, acquired, (source) =>
     acquired.adopt(new FanOut({ source }), (fanOut) => fanOut.close()),
   );
   assertSeenByAll(host);
 
-  onProgress(`starting ${configuration.workers} workers`);
+  onProgress(isDevelopment ? 'starting the application' : `starting ${configuration.workers} workers`);
   const workers = new Workers({
     fanOut: host.attached,
     host,
     file: options.file,
     socket,
-    plan: makePlan(configuration),
+    plan,
     count: configuration.workers,
     random: options.random ?? Math.random,
-    keepsSpare: false,
+    spares,
+    isDevelopment,
     onCrash,
   });
   acquired.defer(() => workers.close());
@@ -72,9 +86,9 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Runni
     workers.kill();
     host.database.kill();
   };
-  const reload = async (now: Configuration): Promise<void> => {
+  const reload: RunningSupervisor['reload'] = async (now, { migrates = true } = {}) => {
     assertReloadable(configuration, now);
-    await host.migrate();
+    if (migrates) await host.migrate();
     await workers.reload(makePlan(now));
   };
   return { url: workers.url, psql: host.database.psql, close, kill, reload, [Symbol.asyncDispose]: close };
@@ -84,7 +98,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Runni
 function assertSeenByAll({ feed }: Host): void {
   if (feed.status().source !== 'app') return;
   throw new RuntimeError(
-    'ERR_RUNTIME_CONFIGURATION',
+    'ERR_RUNTIME_UNSHARED',
     'This database tells of no changes, so only those that a process makes itself are seen, and several workers would not see each other’s. Set WORKERS=1, or mend what `vazao doctor` names.',
   );
 }

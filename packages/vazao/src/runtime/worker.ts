@@ -12,6 +12,8 @@
 import inspector from 'node:inspector';
 import { flushCompileCache } from 'node:module';
 import { createIpcChannel, createRelayedFeed } from '../feed/index.ts';
+import { loadPeer } from '../peer/index.ts';
+import { loadParser } from '../readset/parse.ts';
 import type { Application } from './application.ts';
 import { isDatabaseAway } from './database-errors.ts';
 import { Drain } from './drain.ts';
@@ -63,6 +65,7 @@ export async function runWorker(): Promise<number> {
   await using acquired = new AsyncDisposableStack();
   try {
     await tell({ kind: 'worker:up' });
+    void preload();
     const assignment = await assigned;
     drain = new Drain(assignment.configuration);
     const { url } = await serve(assignment, () => host, drain, ending.signal, acquired);
@@ -81,6 +84,12 @@ export async function runWorker(): Promise<number> {
     exitCode = 1;
   }
   return exitCode;
+}
+
+/** What every application needs, and is else loaded when it is first used: whoever waits for an assignment has time for it. */
+async function preload(): Promise<void> {
+  // What fails fails again where it is used, and is told there.
+  await Promise.allSettled([loadParser(), loadPeer('fastify', 'Serving an application')]);
 }
 
 async function serve(

@@ -63,13 +63,15 @@ export function judgeDeath(seat: Seat, { worker, how, staleAtMs, random }: Death
   const wasKilled = worker.hasServed && how === 'SIGKILL' && worker.cutOff === undefined;
   if (livedMs >= QUICK_DEATH_MS) seat.quickDeaths = 0;
   else if (!wasKilled) seat.quickDeaths++;
-  return seat.quickDeaths >= QUICK_DEATHS_MAX ? 'crash loop' : restartMs(seat.quickDeaths, random);
+  if (seat.quickDeaths < QUICK_DEATHS_MAX) return restartMs(seat.quickDeaths, random);
+  seat.quickDeaths = 0; // whoever goes on in spite of it begins anew
+  return 'crash loop';
 }
 
 export function crashLoop(how: string): RuntimeError {
   return new RuntimeError(
     'ERR_RUNTIME_WORKERS',
-    `${QUICK_DEATHS_MAX} workers in a row ended within ${QUICK_DEATH_MS / 1_000} s of their start, the last by ${how}. The lines above say why; \`vazao dev\` shows it in one process.`,
+    `${QUICK_DEATHS_MAX} workers in a row ended within ${QUICK_DEATH_MS / 1_000} s of their start, the last by ${how}. The lines above say why.`,
   );
 }
 

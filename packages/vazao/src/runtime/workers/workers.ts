@@ -30,8 +30,13 @@ export interface WorkersOptions {
   readonly count: number;
   readonly plan: WorkerPlan;
   readonly random: () => number;
-  /** Only now and then is a new one wanted in a hurry: one is forked ahead of time. */
-  readonly keepsSpare: boolean;
+  /** Forked while the rest was opened. */
+  readonly spares: readonly WorkerProcess[];
+  /**
+   * Another is wanted in a hurry: one is forked ahead of time, and nobody waits until the old one is gone. A crash loop waits
+   * for a reload, which is for somebody who is about to mend it.
+   */
+  readonly isDevelopment: boolean;
   readonly onCrash: (error: Error) => void;
 }
 
@@ -63,7 +68,7 @@ export class Workers {
   readonly #emptied = Promise.withResolvers<void>();
   readonly #ticker: NodeJS.Timeout;
   #plan: WorkerPlan;
-  #spare: WorkerProcess | undefined;
+  readonly #spares: WorkerProcess[];
   #url = '';
   #hasStarted = false;
   #isClosing = false;
@@ -76,6 +81,7 @@ export class Workers {
   constructor(options: WorkersOptions) {
     this.#options = options;
     this.#plan = options.plan;
+    this.#spares = [...options.spares];
     this.#seats = Array.from({ length: options.count }, createSeat);
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
     this.#ticker.unref();
@@ -99,7 +105,7 @@ export class Workers {
       const before = this.#plan;
       this.#plan = plan;
       // One that was forked for another plan is of no use.
-      if (!isDeepStrictEqual([before.env, before.execArgv], [plan.env, plan.execArgv])) this.#dropSpare();
+      if (!isDeepStrictEqual([before.env, before.execArgv], [plan.env, plan.execArgv])) this.#dropSpares();
       for (const [index, seat] of this.#seats.entries()) {
         if (this.#isClosing) return;
         try {
@@ -111,6 +117,7 @@ export class Workers {
             index === 0
               ? 'Everything serves on as before.'
               : `${index} of ${this.#seats.length} workers are new, the others serve on as before.`;
+          this.#keepSpare();
           throw new RuntimeError('ERR_RUNTIME_RELOAD', `The reload was given up: ${message} ${others}`);
         }
       }
@@ -121,7 +128,7 @@ export class Workers {
   async close(): Promise<void> {
     this.#isClosing = true;
     clearInterval(this.#ticker);
-    this.#spare?.kill();
+    this.#dropSpares();
     // Connections that come from now on are refused when the last worker stops listening, and not left in the queue.
     this.#options.socket.close();
     const { configuration } = this.#plan;
@@ -143,7 +150,7 @@ export class Workers {
   }
 
   #all(): WorkerProcess[] {
-    const all = [...this.#seats.flatMap(({ serving, coming }) => [serving, coming]), ...this.#leaving, this.#spare];
+    const all = [...this.#seats.flatMap(({ serving, coming }) => [serving, coming]), ...this.#leaving, ...this.#spares];
     return all.filter((worker) => worker !== undefined);
   }
 
@@ -157,12 +164,12 @@ export class Workers {
     seat.isWaitingForDatabase = false;
     let worker: WorkerProcess;
     try {
-      worker = this.#spare?.isRunning ? this.#spare : this.#fork();
+      const spare = this.#spares.shift();
+      worker = spare?.isRunning ? spare : this.#fork();
     } catch (error) {
       onCrash(error as Error); // the port was taken meanwhile
       return;
     }
-    this.#spare = undefined;
     seat.coming = worker;
     const leave = fanOut.add(createIpcChannel(worker.child));
     attachCounter(this.#counter, worker.child);
@@ -203,7 +210,7 @@ export class Workers {
     if (this.#seats.some(({ serving }) => serving === undefined)) return;
     this.#hasStarted = true;
     this.#started.resolve();
-    if (this.#options.keepsSpare && !this.#isClosing) this.#spare ??= this.#fork();
+    this.#keepSpare();
   }
 
   /** A worker whose place another has taken, or will take, leaves. */
@@ -238,11 +245,12 @@ export class Workers {
   }
 
   #scheduleRestart(seat: Seat, worker: WorkerProcess, { how, what }: { how: string; what: string }): void {
-    const { random, onCrash } = this.#options;
+    const { random, onCrash, isDevelopment } = this.#options;
     const pauseMs = judgeDeath(seat, { worker, how, staleAtMs: this.#staleAtMs, random });
     if (pauseMs === 'crash loop') {
       const error = crashLoop(how);
-      if (this.#hasStarted) onCrash(error);
+      if (this.#hasStarted && isDevelopment) report(`${error.message} It waits for the code to change.`);
+      else if (this.#hasStarted) onCrash(error);
       else this.#started.reject(error);
       return;
     }
@@ -290,7 +298,7 @@ export class Workers {
       if (seat.coming) this.#dismiss(seat, 'it was superseded');
       this.#fill(seat);
       await replacement.promise;
-      if (!this.#options.keepsSpare) await old?.gone;
+      if (!this.#options.isDevelopment) await old?.gone;
     } finally {
       seat.replacement = undefined;
     }
@@ -304,9 +312,12 @@ export class Workers {
     seat.replacement?.reject(new Error(sentence(why)));
   }
 
-  #dropSpare(): void {
-    this.#spare?.kill();
-    this.#spare = undefined;
+  #keepSpare(): void {
+    if (this.#options.isDevelopment && !this.#isClosing && this.#spares.length === 0) this.#spares.push(this.#fork());
+  }
+
+  #dropSpares(): void {
+    for (const spare of this.#spares.splice(0)) spare.kill();
   }
 
   /** One change after the other, whatever became of the one before. */
