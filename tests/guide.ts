@@ -6,8 +6,8 @@ import type { TestDatabase } from '../packages/vazao/src/testing/database.ts';
 import { type PackedPackage, ROOT } from './packed-package.ts';
 
 /** What the guides' programs read and write. */
-const BOOKS = `create table books (id int primary key, title text not null, price numeric(8, 2) not null);
-  insert into books select n, 'Book ' || n, n from generate_series(1, 10) n;`;
+const TABLE = 'create table books (id int primary key, title text not null, price numeric(8, 2) not null)';
+const ROWS = `truncate books; insert into books select n, 'Book ' || n, n from generate_series(1, 10) n;`;
 
 /** The program of a guide: its first block of code in that language. */
 export function readGuide(name: string, language = 'js'): string {
@@ -18,7 +18,7 @@ export function readGuide(name: string, language = 'js'): string {
 }
 
 export async function createBooks(database: TestDatabase): Promise<void> {
-  await database.pool.query(BOOKS);
+  await database.pool.query(TABLE);
   const client = await database.client();
   await setReplicaIdentityFull(client, ['books']);
   await client.end();
@@ -28,7 +28,13 @@ export async function createBooks(database: TestDatabase): Promise<void> {
  * Runs the guide's program with statements behind it; throws when they fail. `foreign` is a plain pool, somebody else's hand;
  * `until(read, isTrue)` reads again until it is, bounded.
  */
-export function runGuide(packed: PackedPackage, guide: string, database: TestDatabase, statements: string): void {
+export async function runGuide(
+  packed: PackedPackage,
+  guide: string,
+  database: TestDatabase,
+  statements: string,
+): Promise<void> {
+  await database.pool.query(ROWS);
   packed.writeFile('guide.js', readGuide(guide));
   packed.writeFile(
     'check.js',

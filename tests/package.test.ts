@@ -11,7 +11,7 @@ import { installPackedPackage, listInstalled, ROOT, sizeBytes } from './packed-p
 
 const SIZE_MAX_BYTES = 15e6;
 const PACKAGES_MAX = 25;
-const { version, exports, peerDependencies } = JSON.parse(
+const { version, exports, peerDependencies, devDependencies } = JSON.parse(
   readFileSync(join(ROOT, 'packages/vazao/package.json'), 'utf8'),
 );
 const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
@@ -61,8 +61,8 @@ test('every subpath can be imported, and the command line says its version', () 
   assert.equal(run(process.execPath, ['node_modules/vazao/src/cli/main.js', '--version']).trim(), version);
 });
 
-test('the guide for values of any code', () => {
-  runGuide(
+test('the guide for values of any code', async () => {
+  await runGuide(
     packed,
     'values.md',
     database,
@@ -72,6 +72,28 @@ test('the guide for values of any code', () => {
      await foreign.query("update books set title = 'First' where id = 1");
      await until(() => guide.findBook(1), ({ title }) => title === 'First');`,
   );
+});
+
+/** What the guides for web frameworks promise; they all serve the same. */
+const SERVES_BOOKS = `
+  const get = async (path, headers = {}) => {
+    const response = await fetch(guide.url() + path, { headers });
+    return { status: response.status, how: response.headers.get('cache-status'), body: await response.json() };
+  };
+  assert.equal((await get('/books/2')).body.title, 'Book 2');
+  await until(() => get('/books/2'), ({ how }) => /; hit/.test(how)); // once what ran before the feed has ended
+  assert.match((await get('/books/2', { cookie: 'a=1' })).how, /bypass/);
+  const headers = { 'content-type': 'application/json' };
+  await fetch(guide.url() + '/books/2/price', { method: 'PUT', headers, body: '{"price":"7.00"}' });
+  assert.equal((await get('/books/2')).body.price, '7.00');
+  await foreign.query("update books set title = 'Second' where id = 2");
+  await until(() => get('/books/2'), ({ body }) => body.title === 'Second');
+  assert.equal((await get('/books/99')).status, 404);`;
+
+test('the guides for Express and Hono', async () => {
+  const names = ['express', 'hono', '@hono/node-server'];
+  packed.install(...names.map((name) => `${name}@${devDependencies[name]}`));
+  for (const guide of ['express.md', 'hono.md']) await runGuide(packed, guide, database, SERVES_BOOKS);
 });
 
 test('the platform says what it lacks, and serves once that is installed', { timeout: 200_000 }, async () => {

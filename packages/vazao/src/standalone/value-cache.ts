@@ -56,6 +56,15 @@ export interface ValueCacheParts {
 /** Reasons that are remembered, for {@link ValueCache.explain}. */
 const REASONS_MAX = 1_000;
 
+const PARTS = new WeakMap<ValueCache, ValueCacheParts>();
+
+/** What a cache is made of, for adapters that keep more than values in it. */
+export function partsOf(cache: ValueCache): ValueCacheParts {
+  const parts = PARTS.get(cache);
+  if (!parts) throw new CacheError('ERR_CACHE_OPTIONS', 'This is no cache of `createCache`.');
+  return parts;
+}
+
 export class ValueCache implements AsyncDisposable {
   /** Compatible with `pg.Pool`. Statements that run on it inside a read are what the value depends on. */
   readonly db: Pool;
@@ -70,6 +79,7 @@ export class ValueCache implements AsyncDisposable {
   /** Use `createCache`. */
   constructor(parts: ValueCacheParts) {
     this.#parts = parts;
+    PARTS.set(this, parts);
     this.db = parts.db;
     this.feed = parts.feed;
   }
