@@ -1,6 +1,6 @@
 /** An answer of a route of another framework: what is kept of it, and how it is given. */
 import { hash } from 'node:crypto';
-import { matchesEtag } from '../http/stored-response.ts';
+import { matchesEtag } from '../http/sending/preconditions.ts';
 
 export interface Answer {
   readonly status: number;
