@@ -18,7 +18,8 @@ import { facetValue } from './facets.ts';
 import type { KnownIdentity } from './identities.ts';
 import { type CacheValue, DEPTH_MAX, type Found, walk } from './lookup.ts';
 import type { CarriedPosition } from './position-token.ts';
-import { currentRepeat, isAlone, type Repeat } from './repeat.ts';
+import type { Refresher } from './refresh/index.ts';
+import { currentRepeat, isAlone, type Repeat, toAsking } from './repeat.ts';
 import { STATE } from './request-state.ts';
 import type { ResolvedRouteCacheOptions } from './route-options.ts';
 import { type Asked, askSecondTier } from './second-tier.ts';
@@ -34,6 +35,7 @@ export interface CachedGetSettings {
   /** The application has a `rewriteUrl`, which may read anything of the request unseen. */
   readonly rewritesUrls: boolean;
   readonly auditor: Auditor | undefined;
+  readonly refresher: Refresher | undefined;
   /** What came before the server began to close would else keep its connection, and the server, open. */
   readonly closesConnection: (request: FastifyRequest) => boolean;
 }
@@ -117,7 +119,7 @@ export class CachedGet {
 
   /** Answers by what stands in the cache. Returns false when that is no answer. */
   #answerFromEntry({ entry, key }: Found): boolean {
-    const { fill, hitStatus, auditor } = this.#settings;
+    const { fill, hitStatus, auditor, refresher } = this.#settings;
     const { cache } = fill;
     if (entry?.value.kind === 'bypass' && cache.isGood(entry)) {
       this.#bypass(entry.value.reason);
@@ -129,6 +131,7 @@ export class CachedGet {
       entry.hits++;
       this.#write(entry.value, hitStatus.text);
       auditor?.sample(entry, this.#request.raw);
+      if (entry.expiresAtMs !== Number.POSITIVE_INFINITY) refresher?.onHit(entry, () => toAsking(this.#request.raw));
       return true;
     }
     const staleMs = cache.staleMs(entry);
@@ -139,6 +142,7 @@ export class CachedGet {
   }
 
   async #lead(found: Found, { fill }: Leader): Promise<Outcome> {
+    this.#settings.refresher?.onMiss(found.key, () => toAsking(this.#request.raw));
     const { secondTier, cache } = this.#settings.fill;
     if (!secondTier?.isAvailable || !this.#mayAskSecondTier || !cache.isFresh()) return this.#compute(found, fill);
     const asked = await this.#askSecondTier(found.key, fill);

@@ -13,6 +13,8 @@ import { type Found, type HttpCache, lookUp } from './lookup.ts';
 import type { PluginFeed } from './options.ts';
 import type { PositionTokens } from './position-token.ts';
 import type { Spellings } from './query-form.ts';
+import type { Refresher } from './refresh/index.ts';
+import { toAsking } from './repeat.ts';
 import type { Compression } from './sending/compression.ts';
 import { acceptableCodings } from './sending/content-coding.ts';
 import { readSendingFields } from './sending/preconditions.ts';
@@ -26,6 +28,8 @@ export interface HitListenerOptions {
   readonly tokens: PositionTokens;
   readonly feed: Pick<PluginFeed, 'position'>;
   readonly auditor: Auditor | undefined;
+  /** Told of hits whose answers have a time to live. */
+  readonly refresher: Refresher | undefined;
   readonly timings: RequestTimings;
   readonly compression: Compression;
   readonly spellings: Spellings;
@@ -44,7 +48,7 @@ export function installHitListener(server: Server | object, options: HitListener
   const handOn = (request: IncomingMessage, response: ServerResponse): void => {
     for (const listener of others) listener.call(emitter, request, response);
   };
-  const { cache, identities, hitStatus, tokens, feed, auditor, timings, compression, spellings } = options;
+  const { cache, identities, hitStatus, tokens, feed, auditor, refresher, timings, compression, spellings } = options;
   const { isClosing, answersHead, followsAnswers } = options;
 
   const answer = (found: Found, request: IncomingMessage, response: ServerResponse): boolean => {
@@ -65,6 +69,7 @@ export function installHitListener(server: Server | object, options: HitListener
     writeStoredResponse(stored, request.method, fields, acceptable, response, hitStatus.text, own);
     entry.hits++;
     compression.noteHit(stored, acceptable);
+    if (refresher && entry.expiresAtMs !== Number.POSITIVE_INFINITY) refresher.onHit(entry, () => toAsking(request));
     auditor?.sample(entry, request);
     return true;
   };

@@ -34,6 +34,7 @@ export type { CacheValue, HttpCache } from './lookup.ts';
 export type { Identify, Identity, PluginFeed, RouteCacheOptions } from './options.ts';
 export { vazaoPlugin } from './plugin.ts';
 export type { PluginOptions } from './plugin-options.ts';
+export type { RefreshFigures, RefreshOptions } from './refresh/index.ts';
 export type { HttpSecondTier } from './second-tier.ts';
 export { createTimingToken, type RequestEvent, requestChannel, type TimingOptions } from './timing/index.ts';
 export { valueCodec } from './value-codec.ts';

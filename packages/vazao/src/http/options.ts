@@ -2,6 +2,7 @@ import type { Duration } from '../cache/index.ts';
 import type { Feed } from '../feed/index.ts';
 import type { AuditFigures } from './auditor.ts';
 import type { LiveFigures } from './live/index.ts';
+import type { RefreshFigures } from './refresh/index.ts';
 
 /** The part of a feed that the plugin uses. */
 export type PluginFeed = Pick<Feed, 'position' | 'lagMs' | 'isFresh' | 'waitFor'>;
@@ -67,6 +68,8 @@ declare module 'fastify' {
     readonly audit: AuditFigures | undefined;
     /** The streams of events that are open; undefined where there are none to be had. */
     readonly live: LiveFigures | undefined;
+    /** Answers that were computed ahead of their readers; undefined where none are. */
+    readonly refresh: RefreshFigures | undefined;
   }
   interface FastifyRequest {
     /** Who is asking, by {@link Identify}. Reading it in a cached handler makes the answer per user. */

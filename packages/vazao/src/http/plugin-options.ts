@@ -4,6 +4,7 @@ import type { AuditorOptions } from './auditor.ts';
 import type { LiveOptions } from './live/options.ts';
 import type { HttpCache } from './lookup.ts';
 import type { Identify, PluginFeed } from './options.ts';
+import type { RefreshOptions } from './refresh/index.ts';
 import type { HttpSecondTier } from './second-tier.ts';
 import type { TimingOptions } from './timing/index.ts';
 
@@ -19,6 +20,8 @@ export interface PluginOptions {
   readonly identify?: Identify | readonly Identify[] | undefined;
   /** Computes a sample of the hits again and compares: see {@link AuditFigures}. `false`: none. */
   readonly audit?: Pick<AuditorOptions, 'oneIn' | 'shareMax'> | false | undefined;
+  /** Hot answers are computed ahead of their next reader, while the database has room. `false`: none. */
+  readonly refresh?: RefreshOptions | false | undefined;
   /** Clients may follow the answer of any cached GET as a stream of events. `false`: of none. */
   readonly live?: LiveOptions | false | undefined;
   /** Serves `GET /.vazao/explain?url=…` to callers on this machine: for development. @defaultValue false */

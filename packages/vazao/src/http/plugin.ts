@@ -24,6 +24,7 @@ import { ANSWER_WAIT_MAX_MS, type PluginOptions } from './plugin-options.ts';
 import { type CarriedPosition, POSITION_HEADER, PositionTokens } from './position-token.ts';
 import { resolveQueryForm, Spellings } from './query-form.ts';
 import { RecentAnswers } from './recent-answers.ts';
+import { Refresher } from './refresh/index.ts';
 import { applicationOptions, assertFirst } from './registration.ts';
 import { ROUTE, STATE } from './request-state.ts';
 import { resolveRouteCacheOptions } from './route-options.ts';
@@ -46,6 +47,7 @@ class VazaoPlugin {
   readonly #auditor: Auditor | undefined;
   readonly #timings: RequestTimings;
   readonly #live: Live | undefined;
+  readonly #refresher: Refresher | undefined;
   /** The application has a `rewriteUrl`, which may read anything of the request unseen. */
   readonly #rewritesUrls: boolean;
   #hasConstraints = false;
@@ -67,6 +69,7 @@ class VazaoPlugin {
     this.#timings = new RequestTimings(createVisibility(options.timing, options.secret));
     this.#rewritesUrls = applicationOptions(app)?.rewriteUrl != null;
     this.#compression = new Compression(cache);
+    this.#refresher = options.refresh === false ? undefined : new Refresher(app, cache, db, options.refresh ?? {});
     this.#cachedGet = {
       fill: {
         cache,
@@ -86,13 +89,13 @@ class VazaoPlugin {
       readWaitMaxMs: options.readWaitMaxMs ?? 100,
       rewritesUrls: this.#rewritesUrls,
       auditor: this.#auditor,
+      refresher: this.#refresher,
       closesConnection: (request) => this.#closesConnection(request),
     };
     if (options.live !== false && !this.#rewritesUrls) {
       const { readWaitMaxMs } = this.#cachedGet;
-      const identityHeaders = this.#identities.headers;
       this.#live = new Live(
-        { app, cache, feed, tokens: this.#tokens, identityHeaders, readWaitMaxMs },
+        { app, cache, feed, tokens: this.#tokens, identities: this.#identities, readWaitMaxMs },
         options.live ?? {},
       );
     }
@@ -102,6 +105,7 @@ class VazaoPlugin {
     app.decorateRequest(STATE, null);
     app.decorate('audit', { getter: () => this.#auditor?.figures });
     app.decorate('live', { getter: () => this.#live?.figures });
+    app.decorate('refresh', { getter: () => this.#refresher?.figures });
     if (!this.#identities.isEmpty) {
       app.decorateRequest('user', {
         getter(this: FastifyRequest) {
@@ -122,6 +126,7 @@ class VazaoPlugin {
     });
     app.addHook('preClose', async () => {
       this.#isClosing = true;
+      this.#refresher?.close();
       await this.#live?.close();
     });
     app.addHook('onReady', (done) => {
@@ -133,6 +138,7 @@ class VazaoPlugin {
           hitStatus: this.#hitStatus,
           tokens: this.#tokens,
           auditor: this.#auditor,
+          refresher: this.#refresher,
           timings: this.#timings,
           compression: this.#compression,
           spellings: this.#spellings,

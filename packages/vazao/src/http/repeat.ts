@@ -12,6 +12,7 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify';
 import type { NotStored } from '../cache/index.ts';
 import { runWithoutContext } from '../db/index.ts';
+import { POSITION_HEADER } from './position-token.ts';
 import type { StoredResponse } from './stored-response.ts';
 
 /** What was found, told by whoever answered. */
@@ -71,6 +72,22 @@ export function repeatRequest(
     headers[name] = before === undefined ? value : [before, value].flat();
   }
   return ask(app, { url: url as string, headers, remoteAddress: socket.remoteAddress }, repeat);
+}
+
+/** Fields that ask for a form of the answer that is not kept, or for none. */
+const OF_FORM = new Set([
+  'if-match',
+  'if-modified-since',
+  'if-none-match',
+  'if-range',
+  'if-unmodified-since',
+  'range',
+  POSITION_HEADER,
+]);
+
+/** What a reader asks, to compute the same answer for the next. */
+export function toAsking(request: Pick<IncomingMessage, 'url' | 'headers' | 'socket'>): Asking {
+  return keepAsking(request, OF_FORM);
 }
 
 /** Keeps what a request asks, without some of its fields. */

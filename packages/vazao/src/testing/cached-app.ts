@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance, FastifyServerOptions } from 'fastify';
+import type { FeedOptions } from '../feed/index.ts';
 import type { PluginOptions } from '../http/index.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 import { createTestPlatform, type TestPlatform } from './platform.ts';
@@ -16,9 +17,18 @@ export type Setting = AsyncDisposable & {
   read: () => Promise<string>;
 };
 
-export async function createSetting(
-  options: { fastify?: FastifyServerOptions; plugin?: Partial<PluginOptions> } = {},
-): Promise<Setting> {
+interface SettingOptions {
+  readonly fastify?: FastifyServerOptions;
+  readonly plugin?: Partial<PluginOptions>;
+  readonly feed?: Partial<FeedOptions>;
+}
+
+/** One whose answers are kept also where the machine is so busy that the feed is not heard for a second. */
+export function createPatientSetting(options: SettingOptions = {}): Promise<Setting> {
+  return createSetting({ feed: { leaseMs: 60_000, silenceMs: 60_000 }, ...options });
+}
+
+export async function createSetting(options: SettingOptions = {}): Promise<Setting> {
   const database = await createTestDatabase();
   const platform = await createTestPlatform(database, { schema: SCHEMA, ...options });
   return {

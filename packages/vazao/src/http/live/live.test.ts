@@ -1,17 +1,17 @@
 /** Streams of events that follow cached answers. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cached, createSetting, type Setting, until } from '../../testing/cached-app.ts';
+import { cached, createPatientSetting, type Setting, until } from '../../testing/cached-app.ts';
 import { type EventClient, openEvents } from '../../testing/event-client.ts';
 import { createForeignPool } from '../../testing/platform.ts';
 
 type LiveSetting = Setting & { origin: string; computed: () => number; write: (nome: string) => Promise<void> };
 
 async function createLive(
-  options: Parameters<typeof createSetting>[0] = {},
+  options: Parameters<typeof createPatientSetting>[0] = {},
   cache: object | true = true,
 ): Promise<LiveSetting> {
-  const setting = await createSetting(options);
+  const setting = await createPatientSetting(options);
   let computed = 0;
   setting.app.get<{ Params: { id: string } }>('/itens/:id', { config: { cache } }, async ({ params }, reply) => {
     computed++;
@@ -77,7 +77,7 @@ test('a change that does not change the answer sends nothing', async () => {
 });
 
 test('while one computation runs, further changes cause at most one more, and the last state arrives', async () => {
-  await using setting = await createSetting();
+  await using setting = await createPatientSetting();
   const { db } = setting.platform;
   let running = 0;
   let most = 0;
@@ -109,7 +109,7 @@ test('while one computation runs, further changes cause at most one more, and th
 });
 
 test('under so many writes that each overtakes its computation, states are shown all the same, in their order', async () => {
-  await using setting = await createSetting();
+  await using setting = await createPatientSetting();
   const { db } = setting.platform;
   let n = 0;
   let isBusy = false;
@@ -183,13 +183,15 @@ test('who comes back and has seen the state is told only when there is another',
 
 test('each user follows their own answer, and a stream ends with the proof of who is asking', async () => {
   const expiresAt = new Map<string, number>();
-  await using setting = await createSetting({
+  const signedOut = new Set<string>();
+  await using setting = await createPatientSetting({
     plugin: {
       identify: {
         headers: ['authorization'],
+        remembers: true,
         user: ({ authorization }) => {
           const id = authorization?.slice('Bearer '.length).split(' ')[0];
-          return id ? { id, expiresAt: expiresAt.get(id) } : undefined;
+          return id && !signedOut.has(id) ? { id, expiresAt: expiresAt.get(id) } : undefined;
         },
       },
       live: { heartbeatMs: 200 },
@@ -221,6 +223,12 @@ test('each user follows their own answer, and a stream ends with the proof of wh
   }
   assert.equal(bia.events.length, 1);
 
+  // A session that ends while its stream is open.
+  signedOut.add('bia');
+  const out = await bia.next();
+  assert.deepEqual([out.event, JSON.parse(out.data)], ['end', { reason: 'expired' }]);
+  await bia.until('its end', () => bia.isEnded);
+
   expiresAt.set('carla', Date.now() + 1_500);
   own.carla = 2;
   using carla = await as('carla um');
@@ -233,7 +241,7 @@ test('each user follows their own answer, and a stream ends with the proof of wh
 });
 
 test('a handler that turns to look at the user splits those who follow, and nobody gets the answer of another', async () => {
-  await using setting = await createSetting({
+  await using setting = await createPatientSetting({
     plugin: {
       identify: {
         headers: ['authorization'],
@@ -264,7 +272,7 @@ test('a handler that turns to look at the user splits those who follow, and nobo
 });
 
 test('who loses the right is told, and the stream ends', async () => {
-  await using setting = await createSetting();
+  await using setting = await createPatientSetting();
   const { db } = setting.platform;
   setting.app.addHook('onRequest', async (_request, reply) => {
     const { rows } = await db.query('select nome from itens where id = 1');
@@ -287,7 +295,7 @@ test('who loses the right is told, and the stream ends', async () => {
 });
 
 test('an answer that is not kept, or is no text, can not be followed, and says why', async () => {
-  await using setting = await createSetting();
+  await using setting = await createPatientSetting();
   const { db } = setting.platform;
   const read = (): Promise<unknown> => db.query('select nome from itens where id = 1');
   const { app } = setting;

@@ -10,7 +10,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, LightMyRequestResponse } from 'fastify';
 import { isFor } from '../answer-fill.ts';
 import { facetValue, varyOf } from '../facets.ts';
-import type { KnownIdentity } from '../identities.ts';
+import type { Identities, KnownIdentity } from '../identities.ts';
 import { type HttpCache, walk } from '../lookup.ts';
 import type { PluginFeed } from '../options.ts';
 import { type CarriedPosition, POSITION_HEADER, type PositionTokens } from '../position-token.ts';
@@ -34,7 +34,7 @@ export interface LiveSettings {
   readonly cache: HttpCache;
   readonly feed: PluginFeed;
   readonly tokens: PositionTokens;
-  readonly identityHeaders: readonly string[];
+  readonly identities: Identities;
   /** How long a client that carries a position waits for the feed, before its first answer is computed past the cache. */
   readonly readWaitMaxMs: number;
 }
@@ -143,6 +143,7 @@ export class Live {
         this.#topics.slow.sweep(performance.now());
         this.#topics.beat();
       },
+      (stream) => void this.#checkCaller(stream),
       (stream) => this.#topics.end(stream, 'expired'),
     );
   }
@@ -194,6 +195,15 @@ export class Live {
       if (++ended % ENDED_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
     }
     this.#pulse.close();
+  }
+
+  /** A session may have been ended, or have another user, since the stream was opened: asked again, as each hit asks. */
+  async #checkCaller(stream: LiveStream): Promise<void> {
+    const { caller, asking } = stream;
+    if (!caller.identity) return;
+    const now = await this.#settings.identities.of(asking.headers);
+    // That it can't be found out says nothing against it.
+    if (!now.failure && now.key !== caller.key) this.#topics.end(stream, 'expired');
   }
 
   /** The request for the answer itself. */
@@ -341,7 +351,7 @@ export class Live {
       const name = head[i] as string;
       if (!OF_BODY.has(name)) fields.push(name, head[i + 1] as string);
     }
-    const { identityHeaders } = this.#settings;
+    const { headers: identityHeaders } = this.#settings.identities;
     const vary = new Set(['accept', ...facets.flatMap(([facet]) => varyOf(facet, identityHeaders))]);
     fields.push('content-type', EVENT_STREAM, 'cache-control', 'no-store, no-transform');
     fields.push('vary', [...vary].join(', '), 'x-accel-buffering', 'no');

@@ -10,6 +10,7 @@ const STEPS = 20;
 export class Pulse {
   readonly #options: Pick<ResolvedLiveOptions, 'heartbeatMs' | 'random'>;
   readonly #onBeat: () => void;
+  readonly #onRound: (stream: LiveStream) => void;
   readonly #onExpired: (stream: LiveStream) => void;
   readonly #steps = Array.from({ length: STEPS }, () => new Set<LiveStream>());
   readonly #expiring = new Set<LiveStream>();
@@ -17,14 +18,19 @@ export class Pulse {
   #step = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param onBeat - called at each step */
+  /**
+   * @param onBeat - called at each step
+   * @param onRound - called for each stream once a round
+   */
   constructor(
     options: Pick<ResolvedLiveOptions, 'heartbeatMs' | 'random'>,
     onBeat: () => void,
+    onRound: (stream: LiveStream) => void,
     onExpired: (stream: LiveStream) => void,
   ) {
     this.#options = options;
     this.#onBeat = onBeat;
+    this.#onRound = onRound;
     this.#onExpired = onExpired;
   }
 
@@ -49,7 +55,10 @@ export class Pulse {
 
   #beat(): void {
     this.#step = (this.#step + 1) % STEPS;
-    for (const stream of this.#steps[this.#step] as Set<LiveStream>) stream.whisper();
+    for (const stream of this.#steps[this.#step] as Set<LiveStream>) {
+      stream.whisper();
+      this.#onRound(stream);
+    }
     const now = Date.now();
     for (const stream of this.#expiring) if (now >= stream.expiresAt) this.#onExpired(stream);
     this.#onBeat();

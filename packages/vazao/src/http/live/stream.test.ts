@@ -6,7 +6,7 @@ import { connect } from 'node:net';
 import { describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import fc from 'fast-check';
-import { createSetting, type Setting, until } from '../../testing/cached-app.ts';
+import { createPatientSetting, type Setting, until } from '../../testing/cached-app.ts';
 import { createTestDatabase } from '../../testing/database.ts';
 import { type EventClient, openEvents } from '../../testing/event-client.ts';
 import { createTestPlatform } from '../../testing/platform.ts';
@@ -18,8 +18,8 @@ import { StreamLimits } from './stream-limits.ts';
 
 const cached = { config: { cache: { liveInterval: 0 } } } as const;
 
-async function createRoute(options: Parameters<typeof createSetting>[0] = {}): Promise<Setting> {
-  const setting = await createSetting(options);
+async function createRoute(options: Parameters<typeof createPatientSetting>[0] = {}): Promise<Setting> {
+  const setting = await createPatientSetting(options);
   const { db } = setting.platform;
   setting.app.get('/item', cached, async () => (await db.query('select nome from itens where id = 1')).rows[0]);
   setting.app.post('/item', async (request) => {
@@ -134,7 +134,7 @@ test('comments keep a silent stream alive, and each client is told its own time 
 });
 
 test('a client that does not read costs one state, gets the newest when it reads, or is cut off', async () => {
-  await using setting = await createSetting({ plugin: { live: { heartbeatMs: 100, slowMaxMs: 60_000 } } });
+  await using setting = await createPatientSetting({ plugin: { live: { heartbeatMs: 100, slowMaxMs: 60_000 } } });
   const { db } = setting.platform;
   const filler = 'x'.repeat(900_000);
   setting.app.get('/grande', cached, async () => {
@@ -167,7 +167,7 @@ test('a client that does not read costs one state, gets the newest when it reads
 
 test('slow clients are cut off after their time, and when what they have not read takes too much memory', async () => {
   for (const live of [{ heartbeatMs: 100, slowMaxMs: 200 }, { slowMaxBytes: 100_000 }]) {
-    await using setting = await createSetting({ plugin: { live } });
+    await using setting = await createPatientSetting({ plugin: { live } });
     const { db } = setting.platform;
     const filler = 'x'.repeat(900_000);
     setting.app.get('/grande', cached, async () => {
@@ -223,7 +223,7 @@ test('HEAD has the head of the stream; HTTP/1.0 has no chunks; over HTTP/2 it is
 });
 
 test('what hooks say of the answer stands on the stream, and what the answer says of its body does not', async () => {
-  await using setting = await createSetting();
+  await using setting = await createPatientSetting();
   const { db } = setting.platform;
   setting.app.addHook('onRequest', async (request, reply) => {
     reply.header('access-control-allow-origin', request.headers.origin ?? '*');
@@ -341,7 +341,7 @@ test('who carries a position is never shown an older state first', async () => {
 });
 
 test('an answer with a time to live is computed again when that ends', async () => {
-  await using setting = await createSetting();
+  await using setting = await createPatientSetting();
   const { db } = setting.platform;
   setting.app.get('/hora', { config: { cache: { ttl: 150, liveInterval: 0 } } }, async () => {
     return (await db.query('select now()::text as hora')).rows[0];

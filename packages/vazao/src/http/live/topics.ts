@@ -262,8 +262,12 @@ export class Topics {
         this.end(stream, 'uncacheable');
         continue;
       }
-      const { key } = walk(cache, stream.baseKey, stream.asking, stream.caller);
-      this.attach(stream, key, topic.options, undefined);
+      // Who is asking may not be known: then nobody can tell what is theirs.
+      if (stream.caller.failure) this.end(stream, 'refused');
+      else {
+        const { key } = walk(cache, stream.baseKey, stream.asking, stream.caller);
+        this.attach(stream, key, topic.options, undefined);
+      }
     }
   }
 
