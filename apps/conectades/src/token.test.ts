@@ -5,9 +5,10 @@ import { createIdentify } from './identidade.ts';
 import { createTestApp, SECRET, type TestApp } from './testing/test-app.ts';
 
 let teste: TestApp;
+const lines: string[] = [];
 describe('identity', () => {
   before(async () => {
-    teste = await createTestApp();
+    teste = await createTestApp((line) => lines.push(line));
   });
   after(() => teste?.[Symbol.asyncDispose]());
 
@@ -59,6 +60,20 @@ describe('identity', () => {
         bodies.add(response.body);
       }
       assert.equal(bodies.size, 1);
+    });
+
+    it('are logged, given and refused, without what was sent', async () => {
+      lines.length = 0;
+      const { refresh } = await entrar();
+      const payload = { username: 'doador1', password: 'senha-errada' };
+      await teste.esperarErro('credenciais_invalidas', { method: 'POST', url: '/api/token/', payload });
+      await teste.pedir(renovar(refresh));
+      await teste.esperarErro('token_invalido', renovar(refresh));
+      const written = lines.join('');
+      assert.match(written, /"usuario":5,"identificado":true,"msg":"log-in"/);
+      assert.match(written, /"usuario":5,"identificado":false,"msg":"log-in refused"/);
+      assert.match(written, /used twice/);
+      for (const secret of ['doador123', 'senha-errada', refresh]) assert.ok(!written.includes(secret));
     });
 
     it('of access and of refresh do not pass for each other', async () => {

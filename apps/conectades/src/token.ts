@@ -55,6 +55,8 @@ export function token(app: App, context: ApplicationContext): void {
       const [row] = rows;
       // One answer, at one price, for an unknown user and for a wrong password.
       const { matches, needsRehash } = await senhas.verify(password, row?.senha_hash);
+      // Without the name that was sent: people type their password there.
+      request.log.info({ usuario: row?.id, identificado: matches }, matches ? 'log-in' : 'log-in refused');
       if (!matches || !row) throw new Problema('credenciais_invalidas');
       if (needsRehash) {
         // Only if nobody has changed the password meanwhile.
@@ -82,7 +84,9 @@ export function token(app: App, context: ApplicationContext): void {
     },
     async (request, reply) => {
       const { subject, token: refresh } = await renovacoes.rotate(request.body.refresh).catch((cause) => {
-        throw cause instanceof RefreshTokenError ? new Problema('token_invalido', undefined, { cause }) : cause;
+        if (!(cause instanceof RefreshTokenError)) throw cause;
+        if (cause.reused) request.log.warn('a refresh token was used twice: its family was revoked');
+        throw new Problema('token_invalido', undefined, { cause });
       });
       // Read again: the role may have changed, and who was deactivated gets no more tokens.
       const { rows } = await db.query<UsuarioRow>(`select ${COLUMNS} from usuarios where id = $1 and ativo`, [

@@ -39,7 +39,7 @@ export interface TestApp extends AsyncDisposable {
   esperarErro(code: ErrorCode, pedido: Pedido): Promise<LightMyRequestResponse>;
 }
 
-export async function createTestApp(): Promise<TestApp> {
+export async function createTestApp(onLine?: (line: string) => void): Promise<TestApp> {
   const database = await createTestDatabase();
   await migrate(database.pool);
   const client = await database.client();
@@ -53,7 +53,8 @@ export async function createTestApp(): Promise<TestApp> {
     environment: 'development',
     secret: SECRET,
   };
-  const app = Fastify({ forceCloseConnections: true });
+  const logger = onLine ? { level: 'info', stream: { write: onLine } } : false;
+  const app = Fastify({ forceCloseConnections: true, logger });
   const schemas = rememberSchemas(app);
   identify(app, context);
   await conectades.register(app, context);

@@ -8,7 +8,7 @@ import { Cache } from '../cache/index.ts';
 import { Pool } from '../db/index.ts';
 import type { Feed } from '../feed/index.ts';
 import { type CacheValue, limitsPlugin, serverOptions, vazaoPlugin } from '../http/index.ts';
-import { securityPlugin } from '../http/security/index.ts';
+import { answerUnroutable, securityPlugin } from '../http/security/index.ts';
 import { loadPeer } from '../peer/index.ts';
 import type { Application } from './application.ts';
 import type { Configuration } from './configuration.ts';
@@ -69,6 +69,7 @@ export async function serveApplication(options: ServingOptions, acquired: AsyncD
     ...serverOptions(serverBounds(configuration)),
     logger: loggerOptions(configuration) ?? false,
     forceCloseConnections: 'idle',
+    frameworkErrors: answerUnroutable,
     return503OnClosing: false,
   });
   acquired.defer(() => drain.close(app));

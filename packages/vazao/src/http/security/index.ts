@@ -35,3 +35,4 @@ export {
   type Tokens,
   type TokensOptions,
 } from './tokens.ts';
+export { answerUnroutable } from './unroutable.ts';

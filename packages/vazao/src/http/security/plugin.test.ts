@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import Fastify, { type FastifyInstance, type InjectOptions } from 'fastify';
 import { assertNeverHit, cached, createSetting } from '../../testing/cached-app.ts';
 import { type SecurityOptions, securityPlugin } from './plugin.ts';
+import { answerUnroutable } from './unroutable.ts';
 
 async function createApp(options: SecurityOptions = {}): Promise<FastifyInstance> {
   const app = Fastify();
@@ -166,6 +167,25 @@ test('requests that another site makes a browser send are refused, and nobody el
   assert.equal((await always.inject({ method: 'POST', url: '/', headers })).statusCode, 403);
   for (const origin of ['admin.example', 'https://admin.example/', 'https://admin.example/x', 'null'])
     await assert.rejects(createApp({ crossOrigin: { trustedOrigins: [origin] } }), { code: 'ERR_SECURITY_OPTIONS' });
+});
+
+test('what can not be routed is refused with the headers, and its path is not repeated', async () => {
+  const app = Fastify({ frameworkErrors: answerUnroutable });
+  await app.register(securityPlugin);
+  app.get('/item/:id', async () => 'well');
+  for (const [path, status] of [
+    ['/item/%E9', 400],
+    ['/%', 400],
+    [`/item/${'segredo'.repeat(40)}`, 414],
+  ] as const) {
+    const response = await app.inject(path);
+    assert.equal(response.statusCode, status, path);
+    assert.equal(response.json().status, status);
+    assert.equal(response.headers['content-type'], 'application/problem+json');
+    assert.equal(response.headers['x-content-type-options'], 'nosniff');
+    assert.match(String(response.headers['content-security-policy']), /default-src 'none'/);
+    assert.doesNotMatch(response.body, /segredo|%/);
+  }
 });
 
 test('a failure answers without the words of what was thrown, and what the application says itself stays', async () => {
