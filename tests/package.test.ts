@@ -61,17 +61,17 @@ test('every subpath can be imported, and the command line says its version', () 
   assert.equal(run(process.execPath, ['node_modules/vazao/src/cli/main.js', '--version']).trim(), version);
 });
 
-test('the guide for values of any code', async () => {
-  await runGuide(
-    packed,
-    'values.md',
-    database,
-    `assert.deepEqual(await guide.findBook(1), { title: 'Book 1', price: '1.00' });
-     await guide.setPrice(1, '9.90');
-     assert.equal((await guide.findBook(1)).price, '9.90');
-     await foreign.query("update books set title = 'First' where id = 1");
-     await until(() => guide.findBook(1), ({ title }) => title === 'First');`,
-  );
+/** What the guides for values promise, by whatever way they ask the database. */
+const FINDS_BOOKS = `
+  assert.deepEqual(await guide.findBook(1), { title: 'Book 1', price: '1.00' });
+  await guide.setPrice(1, '9.90');
+  assert.equal((await guide.findBook(1)).price, '9.90');
+  await foreign.query("update books set title = 'First' where id = 1");
+  await until(() => guide.findBook(1), ({ title }) => title === 'First');`;
+
+test('the guides for values of any code, Kysely and Drizzle', async () => {
+  packed.install(...['kysely', 'drizzle-orm'].map((name) => `${name}@${devDependencies[name]}`));
+  for (const guide of ['values.md', 'kysely.md', 'drizzle.md']) await runGuide(packed, guide, database, FINDS_BOOKS);
 });
 
 /** What the guides for web frameworks promise; they all serve the same. */
