@@ -1,13 +1,17 @@
 /** `docs/lab.md`: its example runs, by the command line as it is written, and its tables name every plan and metric. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { METRICS } from '../packages/vazao/src/lab/plans/criteria.ts';
 import { PLAN_KINDS } from '../packages/vazao/src/lab/plans/plan.ts';
 import type { RunResult } from '../packages/vazao/src/lab/run-result.ts';
+import { writeRouteTypes } from '../packages/vazao/src/lab/scenario/openapi-types.ts';
+import type { Scenario } from '../packages/vazao/src/lab/scenario/scenario.ts';
 import { runCommand } from '../packages/vazao/src/testing/cli.ts';
 
 const text = readFileSync(join(import.meta.dirname, '../docs/lab.md'), 'utf8');
@@ -51,9 +55,7 @@ test('the example runs', { timeout: 60_000 }, async () => {
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  // Inside the workspace, where `vazao/lab` is found.
-  const folder = join(import.meta.dirname, `.lab-doc-${process.pid}`);
-  mkdirSync(folder);
+  const folder = makeFolder();
   try {
     writeFileSync(join(folder, 'shop.ts'), code);
     const target = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -75,3 +77,26 @@ test('the example runs', { timeout: 60_000 }, async () => {
     server.closeAllConnections();
   }
 });
+
+test('the example with types runs', async () => {
+  const [, second] = text.matchAll(/```ts\n([\s\S]*?)```/g);
+  const [, code = ''] = second ?? [];
+  const folder = makeFolder();
+  try {
+    const parameters = [{ name: 'id', in: 'path', schema: { type: 'integer' } }];
+    const document = { openapi: '3.1.0', paths: { '/api/campanhas/{id}/': { get: { parameters, responses: {} } } } };
+    writeFileSync(join(folder, 'routes.ts'), writeRouteTypes(document));
+    writeFileSync(join(folder, 'campaigns.ts'), code);
+    const module: { default: Scenario } = await import(pathToFileURL(join(folder, 'campaigns.ts')).href);
+    assert.deepEqual(module.default.steps[0]?.request, { method: 'GET', path: '/api/campanhas/7/' });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+/** Where `vazao/lab` is found as it is in the workspace. */
+function makeFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'vazao-lab-doc-'));
+  symlinkSync(join(import.meta.dirname, '../node_modules'), join(folder, 'node_modules'));
+  return folder;
+}

@@ -8,11 +8,11 @@ import { printTable, startServer, writeOneStep } from './start-server.ts';
 const DURATION_S = 120;
 const KINDS = ['clean', 'leak', 'slower', ...Array<string>(9).fill('clean')];
 
-export async function measureSoaks(): Promise<void> {
+export async function measureSoaks(kinds: readonly string[] = KINDS): Promise<void> {
   using scenario = writeOneStep();
   const probe = new URL('../../packages/vazao/src/lab/entry/heap-probe.ts', import.meta.url).href;
   const rows = [['server', 'verdict', 'heap', 'rss', 'handles', 'connections', 'p99']];
-  for (const kind of KINDS) {
+  for (const kind of kinds) {
     const folder = mkdtempSync(join(tmpdir(), 'vazao-soak-'));
     try {
       await using server = await startServer([kind], { NODE_OPTIONS: `--import=${probe}`, VAZAO_LAB_PROBE: folder });

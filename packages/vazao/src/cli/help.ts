@@ -18,6 +18,8 @@ export const HELP = `vazao: exact caching and a runtime for web applications on 
   vazao lab run <scenario|app>
                         load on a server of this machine, by a plan: what it can take,
                         with a verdict; ends with 99 if a criterion fails. docs/lab.md
+  vazao lab types <file|url>
+                        types of an application's requests, from its OpenAPI document
   vazao lab compare <app>
                         the application with and without workers and cache, in turns, or
                         at two revisions (--against main); a table, and who beats whom

@@ -6,6 +6,7 @@ import { UsageError } from './usage-error.ts';
 type LabCommand = (words: readonly string[]) => Promise<number>;
 
 const COMMANDS: Readonly<Record<string, () => Promise<LabCommand>>> = {
+  types: async () => (await import('./lab-types.ts')).writeLabTypes,
   run: async () => (await import('./lab-run.ts')).runLab,
   compare: async () => (await import('./lab-compare.ts')).compareLab,
   report: async () => (await import('./lab-report.ts')).reportLab,

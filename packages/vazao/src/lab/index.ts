@@ -13,6 +13,7 @@ export type {
   ServerSample,
 } from './run-result.ts';
 export { csv, type Row, type Table, zipf } from './scenario/data.ts';
+export { type RouteTypes, routes } from './scenario/routes.ts';
 export {
   type Answer,
   type Expectation,
