@@ -5,7 +5,7 @@
  *   delay     20 ms, every fiftieth request 100 ms
  *   stall     at once, but for 200 ms every 10 s, in which nothing is answered
  *   capacity  one after the other, as many per second as the second word says
- *   clean, leak, slower   keep nothing; 1 KB for each request; answer 0.1 ms later with each 1,000 requests
+ *   clean, leak, slower   keep nothing; 1 KB for each request; answer 1 ms later with each 1,000 requests
  */
 import { createServer } from 'node:http';
 import { createServer as createTcpServer, type Server } from 'node:net';
@@ -59,7 +59,7 @@ function createHandler(name: string, perS: number): Parameters<typeof createServ
       after(freeAt - performance.now());
     } else {
       if (name === 'leak') kept.push(Buffer.alloc(1_000, 'x').toString('latin1'), count);
-      after(name === 'slower' ? 5 + count / 10_000 : 5);
+      after(name === 'slower' ? 5 + count / 1_000 : 5);
     }
   };
 }

@@ -38,7 +38,11 @@ export async function serveByCommand(command: string, options: ServeOptions): Pr
   const child = start(command, probeFolder === undefined ? {} : probeEnvironment(probeFolder));
   const output = collectOutput(child);
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  // Whoever presses Ctrl-C twice leaves no server behind.
+  const kill = (): void => signalGroup(child, 'SIGKILL');
+  process.once('exit', kill);
   const stop = async (): Promise<void> => {
+    process.off('exit', kill);
     signalGroup(child, 'SIGTERM');
     const killer = setTimeout(() => signalGroup(child, 'SIGKILL'), STOPPED_MS_MAX);
     await ended;
