@@ -43,6 +43,18 @@ test('what was popular is forgotten by halves', () => {
   assert.equal(sketch.count(now), 7);
 });
 
+test('all counts are halved, and none reaches into its neighbour', () => {
+  const sketch = new FrequencySketch();
+  const keys = Array.from({ length: 2_000 }, (_, n) => sketch.fingerprint(`/${n}`));
+  for (const key of keys) sketch.add(key);
+  const before = keys.map((key) => sketch.count(key));
+  const other = sketch.fingerprint('/other');
+  for (let counted = 2_000; counted < 2_560; counted++) sketch.add(other);
+  // Raised by `other` meanwhile, where all counters are shared with it.
+  const wrong = keys.filter((key, n) => sketch.count(key) > Math.floor((before[n] as number) / 2));
+  assert.ok(wrong.length <= 10, `${wrong.length} of 2,000 are larger than half`);
+});
+
 test('what was counted stays when there is more to count', () => {
   const sketch = new FrequencySketch();
   const keys = Array.from({ length: 300 }, (_, n) => sketch.fingerprint(`/${n}`));
