@@ -236,6 +236,7 @@ test('bytes that are no answer are none', () => {
     etag: '"x"',
     lastModifiedMs: undefined,
     codings: undefined,
+    text: undefined,
     head: ['content-type', 'text/plain', 'content-length', '4', 'cache-status', ''],
     headNotModified: ['etag', '"x"', 'cache-status', ''],
     facets: [['user', '+{"id":7}']],

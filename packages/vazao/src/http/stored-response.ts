@@ -11,7 +11,12 @@ export interface Representation {
   readonly body: Buffer;
   /** Name, value, name, value …, as `writeHead` takes them. The last value is for `Cache-Status`, set before each writing. */
   readonly head: string[];
+  /** A short body as text of one byte a character, made by its first hit: it goes out in one piece with its head. */
+  text: string | undefined;
 }
+
+/** Of larger ones a copy would cost more than the second piece. */
+export const TEXT_MAX_BYTES = 4_096;
 
 /** What of an answer has been encoded so far; made later, and counted by the cache when it is there. */
 export interface Codings extends Record<Coding, Representation | 'not smaller' | undefined> {
@@ -130,10 +135,11 @@ export function createStoredResponse(
     codings: negotiated ? createCodings() : undefined,
     head,
     headNotModified,
+    text: undefined,
     facets,
     position,
     token,
-    bytes: body.length + headBytes(head) + headBytes(headNotModified),
+    bytes: countBytes(head, body) + headBytes(headNotModified),
   };
 }
 
@@ -159,7 +165,7 @@ export function createRepresentation(stored: StoredResponse, coding: Coding, bod
   setField(head, 'etag', etagOf(stored.etag, coding));
   setField(head, 'content-length', String(body.length));
   head.splice(-2, 0, 'content-encoding', coding);
-  return { body, head };
+  return { body, head, text: undefined };
 }
 
 /** Gives a field another value in its place. Returns false when there is none of that name. */
@@ -177,6 +183,12 @@ export function findLastModified(head: readonly string[]): number | undefined {
   for (let at = 0; at < head.length; at += 2)
     if (head[at] === 'last-modified') return parseHttpDate(head[at + 1] as string);
   return undefined;
+}
+
+/** What is counted for a body and the fields before it. */
+export function countBytes(head: readonly string[], body: Buffer): number {
+  const textBytes = body.length <= TEXT_MAX_BYTES ? body.length : 0;
+  return headBytes(head) + body.length + textBytes;
 }
 
 export function headBytes(head: readonly string[]): number {

@@ -1,7 +1,7 @@
 /** Answers and nodes of the tree of keys as bytes, for the second tier. What comes back is checked piece by piece. */
 import type { Facet, FacetValue } from './facets.ts';
 import type { CacheValue } from './lookup.ts';
-import { createCodings, findLastModified, headBytes } from './stored-response.ts';
+import { countBytes, createCodings, findLastModified, headBytes } from './stored-response.ts';
 
 interface Bytes {
   encode(value: CacheValue): Buffer;
@@ -36,7 +36,7 @@ export const valueCodec: Bytes = {
 function split(value: CacheValue): { readonly body: Buffer; readonly facts: object } {
   if (value.kind !== 'response') return { body: Buffer.alloc(0), facts: value };
   // What was encoded is made again where it is asked for: it would be sent over once for each coding.
-  const { body, position, codings, lastModifiedMs: _, ...facts } = value;
+  const { body, position, codings, lastModifiedMs: _date, text: _text, ...facts } = value;
   return { body, facts: { ...facts, position: String(position), negotiated: codings !== undefined } };
 }
 
@@ -58,10 +58,11 @@ function readResponse(facts: Record<string, unknown>, body: Buffer): CacheValue 
     codings: facts.negotiated === true ? createCodings() : undefined,
     head,
     headNotModified,
+    text: undefined,
     facets,
     position: BigInt(position),
     token,
-    bytes: body.length + headBytes(head) + headBytes(headNotModified),
+    bytes: countBytes(head, body) + headBytes(headNotModified),
   };
 }
 

@@ -10,7 +10,7 @@
  */
 
 import type { HttpCache } from '../lookup.ts';
-import { createRepresentation, headBytes, type Representation, type StoredResponse } from '../stored-response.ts';
+import { countBytes, createRepresentation, type Representation, type StoredResponse } from '../stored-response.ts';
 import { type Acceptable, type Coding, encode } from './content-coding.ts';
 
 /** Of the four threads of libuv two stay for whoever else needs them: files, names of hosts, passwords. */
@@ -102,7 +102,7 @@ export class Compression {
       if (encoded.length >= stored.body.length) return 'not smaller';
       const representation = createRepresentation(stored, coding, encoded);
       const key = stored.codings?.key;
-      if (key !== undefined) this.#cache.grow(key, stored, encoded.length + headBytes(representation.head));
+      if (key !== undefined) this.#cache.grow(key, stored, countBytes(representation.head, encoded));
       return representation;
     } catch {
       return 'not smaller';
