@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import type { RouteOptions } from 'fastify';
-import { createSetting, type Setting } from '../testing/cached-app.ts';
+import { createSetting, type Setting, until } from '../testing/cached-app.ts';
 import { resolveQueryForm } from './query-form.ts';
 
 const SCHEMA = {
@@ -45,7 +45,7 @@ test('where the schema names all parameters, order, spelling and what it does no
   await using setting = await start();
   const { platform } = setting;
   const first = await platform.get('/lista?ordem=nome%20a&pagina=2');
-  assert.match(first.cacheStatus, /stored/);
+  assert.match(first.cacheStatus, /uri-miss/);
   for (const query of [
     'pagina=2&ordem=nome%20a',
     'pagina=2&ordem=nome+a',
@@ -55,9 +55,11 @@ test('where the schema names all parameters, order, spelling and what it does no
     'pagina=2&ordem=nome+a', // by now without routing
   ]) {
     const again = await platform.get(`/lista?${query}`);
-    assert.match(again.cacheStatus, /^vazao; hit/, query);
-    assert.equal(again.text, first.text);
+    assert.equal(again.text, first.text, query);
   }
+  assert.deepEqual(platform.cache.keys('', 100), ['/lista?ordem=nome%20a&pagina=2']);
+  const isHit = async () => (await platform.get('/lista?pagina=2&ordem=nome+a')).cacheStatus.startsWith('vazao; hit');
+  await until('another spelling is a hit', isHit);
   const { query, urls } = JSON.parse(first.text);
   assert.equal(query, '{"ordem":"nome a","pagina":2}');
   assert.deepEqual(urls, Array(3).fill('/lista?ordem=nome%20a&pagina=2'));
@@ -79,7 +81,7 @@ test('a handler sees one address, however many clients write it in other ways', 
   await using setting = await start();
   const { platform } = setting;
   const miss = await platform.get('/lista?utm=1&pagina=7&ordem=z');
-  assert.match(miss.cacheStatus, /stored/);
+  assert.match(miss.cacheStatus, /uri-miss/);
   assert.ok(!miss.text.includes('utm'));
   assert.equal((await platform.get('/lista?ordem=z&pagina=7')).text, miss.text);
 });
@@ -90,7 +92,7 @@ test('without such a schema each spelling has an answer of its own', async () =>
   for (const path of ['/livre', '/aberta'])
     for (const query of ['a=1&b=2', 'b=2&a=1', 'a=%31&b=2', 'a=1&b=2&utm=x']) {
       const answer = await platform.get(`${path}?${query}`);
-      assert.match(answer.cacheStatus, /stored/, `${path}?${query}`);
+      assert.match(answer.cacheStatus, /uri-miss/, `${path}?${query}`);
       assert.deepEqual(JSON.parse(answer.text).urls, Array(3).fill(`${path}?${query}`));
     }
 });
@@ -100,7 +102,7 @@ test('what the validation of the route would not remove is not left out', async 
   const { platform } = setting;
   const answer = await platform.get('/lista?ordem=a&utm=1');
   assert.deepEqual(JSON.parse(answer.text).urls, Array(3).fill('/lista?ordem=a&utm=1'));
-  assert.match((await platform.get('/lista?utm=2&ordem=a')).cacheStatus, /stored/);
+  assert.match((await platform.get('/lista?utm=2&ordem=a')).cacheStatus, /uri-miss/);
 });
 
 test('schemas whose parameters are more than names with plain values say nothing of their order', () => {
@@ -138,12 +140,12 @@ test('no other spelling of a path gets, or leaves, the answer of an address', as
   await using setting = await start();
   const { origin, platform } = setting;
   const right = await send(origin, '/perfil');
-  assert.match(right.head, /stored/);
+  assert.match(right.head, /uri-miss/);
   // What the router takes for the same route computes an answer of its own; what it does not is not found.
   for (const target of ['/%70erfil', '/perfil?', '/perfil?x', '/perfil?%78']) {
     const first = await send(origin, target);
     assert.equal(first.status, 200, target);
-    assert.match(first.head, /uri-miss; stored/, target);
+    assert.match(first.head, /uri-miss/, target);
   }
   for (const target of [
     '//perfil',
@@ -163,20 +165,14 @@ test('no other spelling of a path gets, or leaves, the answer of an address', as
     assert.ok(other.status === 404 || other.status === 400, `${target}: ${other.status}`);
     assert.doesNotMatch(other.head, /cache-status: vazao; hit/, target);
   }
-  assert.deepEqual(platform.cache.keys('', 100).sort(), [
-    '/%70erfil',
-    '/perfil',
-    '/perfil?',
-    '/perfil?%78',
-    '/perfil?x',
-  ]);
+  const own = new Set(['/%70erfil', '/perfil', '/perfil?', '/perfil?%78', '/perfil?x']);
+  for (const key of platform.cache.keys('', 100)) assert.ok(own.has(key), key);
 });
 
 test('a full URL, a fragment or an asterisk is never an address of the cache', async () => {
   await using setting = await start();
   const { origin, platform } = setting;
   await send(origin, '/perfil');
-  const before = platform.cache.keys('', 100);
   for (const target of [
     'http://b.example/perfil',
     '/perfil#',
@@ -193,5 +189,5 @@ test('a full URL, a fragment or an asterisk is never an address of the cache', a
       else assert.ok([400, 404].includes(answer.status), `${target}: ${answer.status}`);
     }
   }
-  assert.deepEqual(platform.cache.keys('', 100), before);
+  for (const key of platform.cache.keys('', 100)) assert.equal(key, '/perfil');
 });
