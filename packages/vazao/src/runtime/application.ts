@@ -36,7 +36,7 @@ export interface Application {
    */
   readonly security?:
     | (Omit<SecurityOptions, 'tellErrors' | 'sessions'> & {
-        /** Sessions by cookie, in the application's database. @defaultValue none */
+        /** Sessions by cookie, in the database or the Redis of `VAZAO_STATE_REDIS_URL`. @defaultValue none */
         readonly sessions?: SessionSettings | undefined;
       })
     | false

@@ -71,7 +71,8 @@ const STATE_REDIS_URL: Variable<string> = {
   name: 'VAZAO_STATE_REDIS_URL',
   default: undefined,
   allowed: '`redis://user:password@host:port/database` or `rediss://…` (TLS)',
-  meaning: 'A Redis that evicts nothing (`noeviction`), for counts that must not be lost as cached answers may.',
+  meaning:
+    'A Redis that evicts nothing (`noeviction`), for counts and sessions, which must not be lost as cached answers may.',
   parse: (text) => (isRedisUrl(text) && /^rediss?:/.test(text) ? text : undefined),
   isSecret: true,
 };

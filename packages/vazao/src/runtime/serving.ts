@@ -76,7 +76,7 @@ export async function serveApplication(options: ServingOptions, acquired: AsyncD
   const context = { db, environment: configuration.environment, secret };
   return await failAs(application, async () => {
     const onProblem = (error: Error): void => app.log.warn(error, 'ended sessions stay for now');
-    const sessions = openSessions({ application, configuration, db, secret, onProblem });
+    const sessions = await openSessions({ application, configuration, db, secret, onProblem }, acquired);
     if (!configuration.isCacheOn) computeAll(app);
     await app.register(vazaoPlugin, {
       cache,

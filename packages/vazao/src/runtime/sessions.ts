@@ -1,9 +1,16 @@
-/** The sessions of a process that serves: in the application's own database. */
+/** The sessions of a process that serves: in the application's own database, or in the Redis for what must not be evicted. */
 import type { Pool } from '../db/index.ts';
-import { createPostgresSessionStore, Sessions, type SessionsOptions } from '../http/security/index.ts';
+import {
+  createPostgresSessionStore,
+  createRedisSessionStore,
+  type SessionStore,
+  Sessions,
+  type SessionsOptions,
+} from '../http/security/index.ts';
+import { loadPeer } from '../peer/index.ts';
 import type { Application } from './application.ts';
 import type { Configuration } from './configuration.ts';
-import { RuntimeError } from './errors.ts';
+import { describeError, RuntimeError } from './errors.ts';
 
 /** Sessions by cookie; see {@link Sessions}. */
 export interface SessionSettings
@@ -23,13 +30,10 @@ interface SessionParts {
 }
 
 /** Undefined where the application asks for none. Throws {@link RuntimeError}. */
-export function openSessions({
-  application,
-  configuration,
-  db,
-  secret,
-  onProblem,
-}: SessionParts): Sessions | undefined {
+export async function openSessions(
+  { application, configuration, db, secret, onProblem }: SessionParts,
+  acquired: AsyncDisposableStack,
+): Promise<Sessions | undefined> {
   const { security } = application;
   if (!security || !security.sessions) return undefined;
   const { idleS = 30 * 60, absoluteS = 12 * 60 * 60, ...options } = security.sessions;
@@ -39,6 +43,38 @@ export function openSessions({
       `${application.name} does not start in production: its sessions say \`secure: false\`, by which cookies go over plain HTTP. Leave it out.`,
     );
   }
-  const store = createPostgresSessionStore({ db, idleS, absoluteS, onProblem });
+  const { stateRedisUrl } = configuration.limits;
+  const store =
+    stateRedisUrl === undefined
+      ? createPostgresSessionStore({ db, idleS, absoluteS, onProblem })
+      : await openRedisStore(stateRedisUrl, { idleS, absoluteS }, acquired);
   return new Sessions({ ...options, store, secret, absoluteS });
+}
+
+async function openRedisStore(
+  url: string,
+  lifetimes: { readonly idleS: number; readonly absoluteS: number },
+  acquired: AsyncDisposableStack,
+): Promise<SessionStore> {
+  const { Redis } = await loadPeer<typeof import('ioredis')>('ioredis', 'Sessions in Redis');
+  const client = new Redis(url, {
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    connectTimeout: 2_000,
+    commandTimeout: 1_000,
+    retryStrategy: (attempt: number) => Math.min(50 * 2 ** attempt, 1_000),
+  });
+  client.on('error', () => {}); // who needs it is told by the call that fails
+  acquired.defer(() => client.disconnect());
+  try {
+    await client.connect();
+    return await createRedisSessionStore({ client, ...lifetimes });
+  } catch (cause) {
+    throw new RuntimeError(
+      'ERR_RUNTIME_CONFIGURATION',
+      `The Redis of VAZAO_STATE_REDIS_URL can't hold the sessions: ${describeError(cause).replace(/\.$/, '')}.`,
+      { cause },
+    );
+  }
 }
