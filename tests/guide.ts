@@ -9,6 +9,14 @@ import { type PackedPackage, ROOT } from './packed-package.ts';
 const TABLE = 'create table books (id int primary key, title text not null, price numeric(8, 2) not null)';
 const ROWS = `truncate books; insert into books select n, 'Book ' || n, n from generate_series(1, 10) n;`;
 
+/** What the guides for values promise, in whatever way they ask the database. */
+export const FINDS_BOOKS: string = `
+  assert.deepEqual(await guide.findBook(1), { title: 'Book 1', price: '1.00' });
+  await guide.setPrice(1, '9.90');
+  assert.equal((await guide.findBook(1)).price, '9.90');
+  await foreign.query("update books set title = 'First' where id = 1");
+  await until(() => guide.findBook(1), ({ title }) => title === 'First');`;
+
 /** The program of a guide: its first block of code in that language. */
 export function readGuide(name: string, language = 'js'): string {
   const text = readFileSync(join(ROOT, 'docs/guides', name), 'utf8');

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { type CommandRun, watch } from '../packages/vazao/src/testing/cli.ts';
 import { createTestDatabase } from '../packages/vazao/src/testing/database.ts';
-import { createBooks, runGuide } from './guide.ts';
+import { createBooks, FINDS_BOOKS, runGuide } from './guide.ts';
 import { installPackedPackage, listInstalled, ROOT, sizeBytes } from './packed-package.ts';
 
 const SIZE_MAX_BYTES = 15e6;
@@ -60,14 +60,6 @@ test('every subpath can be imported, and the command line says its version', () 
     assert.match(`${subpath}: ${message}`, /^vazao\/lab: .*'hdr-histogram-js'/);
   assert.equal(run(process.execPath, ['node_modules/vazao/src/cli/main.js', '--version']).trim(), version);
 });
-
-/** What the guides for values promise, by whatever way they ask the database. */
-const FINDS_BOOKS = `
-  assert.deepEqual(await guide.findBook(1), { title: 'Book 1', price: '1.00' });
-  await guide.setPrice(1, '9.90');
-  assert.equal((await guide.findBook(1)).price, '9.90');
-  await foreign.query("update books set title = 'First' where id = 1");
-  await until(() => guide.findBook(1), ({ title }) => title === 'First');`;
 
 test('the guides for values of any code, Kysely and Drizzle', async () => {
   packed.install(...['kysely', 'drizzle-orm'].map((name) => `${name}@${devDependencies[name]}`));
