@@ -73,6 +73,7 @@ class LimitsPlugin {
       check: (request: FastifyRequest, reply: FastifyReply, user: string | undefined, go: () => void) =>
         this.#check(request, reply, user, go),
       consume: (name: string, rate: Rate, key: string) => this.#consumeOwn(name, rate, key),
+      addressOf: ({ raw }: FastifyRequest) => this.#addresses.partitionOf(this.#addresses.find(raw)),
       figures: () => this.#figures(),
     });
     app.addHook('onRoute', (route) => this.#onRoute(route));

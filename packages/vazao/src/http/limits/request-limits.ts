@@ -46,6 +46,8 @@ export interface HttpLimits {
   check(request: FastifyRequest, reply: FastifyReply, user: string | undefined, go: () => void): void;
   /** Counts under a limit of the application's own, as for attempts to log in as somebody: whether it was allowed. */
   consume(name: string, rate: Rate, key: string): Promise<Quota & { readonly isAllowed: boolean }>;
+  /** What the request is counted under where nobody is known: its client's address, or network of IPv6. */
+  addressOf(request: FastifyRequest): string;
   figures(): LimitsFigures;
 }
 

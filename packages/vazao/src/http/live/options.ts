@@ -9,7 +9,7 @@ export interface LiveOptions {
   readonly perAddressMax?: number | undefined;
   /** Open streams of one user, as `identify` tells. One more is answered 429. @defaultValue {@link PER_USER_MAX_DEFAULT} */
   readonly perUserMax?: number | undefined;
-  /** Whose stream it is, for `perAddressMax`. @defaultValue `request.ip` */
+  /** Whose stream it is, for `perAddressMax`. @defaultValue as the limits count, or `request.ip` without them */
   readonly addressOf?: ((request: FastifyRequest) => string) | undefined;
   /** Least time between two computations of one answer, in milliseconds; a route's `liveInterval` goes before. @defaultValue {@link INTERVAL_MS_DEFAULT} */
   readonly intervalMs?: number | undefined;
@@ -53,7 +53,9 @@ export function resolveLiveOptions(options: LiveOptions): ResolvedLiveOptions {
     streamsMax: options.streamsMax ?? STREAMS_MAX_DEFAULT,
     perAddressMax: options.perAddressMax ?? PER_ADDRESS_MAX_DEFAULT,
     perUserMax: options.perUserMax ?? PER_USER_MAX_DEFAULT,
-    addressOf: options.addressOf ?? ((request: FastifyRequest): string => request.ip),
+    addressOf:
+      options.addressOf ??
+      ((request: FastifyRequest): string => request.server.limits?.addressOf(request) ?? request.ip),
     intervalMs: options.intervalMs ?? INTERVAL_MS_DEFAULT,
     computingMax: options.computingMax ?? COMPUTING_MAX_DEFAULT,
     heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS_DEFAULT,

@@ -56,9 +56,12 @@ export class Topics {
       () => cache.isFresh(),
       (topic) => this.#take(topic),
     );
-    cache.endings.listen(({ key }) => {
+    cache.endings.listen(({ key }, ending) => {
       const topic = this.#topics.get(key);
-      if (topic) this.#touch(topic);
+      if (!topic) return;
+      // The cache is full of what is asked for more often: computed at once, it would soon be evicted again.
+      if (ending === 'evicted') topic.attempts++;
+      this.#touch(topic);
     });
   }
 
@@ -149,7 +152,7 @@ export class Topics {
   #touch(topic: Topic): void {
     topic.isDirty = true;
     topic.dirtySinceMs ||= performance.now();
-    if (!topic.isComputing && !topic.isWaiting) this.#turns.add(topic, 0);
+    if (!topic.isComputing && !topic.isWaiting) this.#turns.add(topic, this.#pauseMs(topic));
   }
 
   /** A dirty topic has its turn. */
