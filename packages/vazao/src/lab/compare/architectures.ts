@@ -64,7 +64,8 @@ export function nginxConfiguration(options: {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     (name) => `  ${name}_temp_path ${folder}/${name};`,
   );
-  return `worker_processes auto;
+  // Started by root, its workers would be somebody who may not write to the folder.
+  return `${process.getuid?.() === 0 ? 'user root;\n' : ''}worker_processes auto;
 pid ${folder}/nginx.pid;
 error_log ${folder}/nginx.log warn;
 daemon off;

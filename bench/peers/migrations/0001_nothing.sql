@@ -1,0 +1,2 @@
+-- The tables are made by run.ts, for all candidates alike.
+select 1;
