@@ -23,6 +23,9 @@ export const HELP = `vazao: exact caching and a runtime for web applications on 
   vazao lab compare <app>
                         the application with and without workers and cache, in turns, or
                         at two revisions (--against main); a table, and who beats whom
+  vazao lab plan --from <results.json> --users <n> --think <time>
+                        workers, hosts, pool and memory for so many users
+                        (--growth 20%/y --peak 10x); says what was not measured
   vazao lab report <results.json> …
                         results as --html, --markdown or --junit <file>; ends with 99 if
                         they are worse than those of --baseline <file>

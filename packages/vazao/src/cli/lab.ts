@@ -10,6 +10,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<LabCommand>>> = {
   run: async () => (await import('./lab-run.ts')).runLab,
   compare: async () => (await import('./lab-compare.ts')).compareLab,
   report: async () => (await import('./lab-report.ts')).reportLab,
+  plan: async () => (await import('./lab-plan.ts')).planLab,
 };
 
 /** Resolves with the exit code. @param words - after `vazao lab` */

@@ -2,6 +2,8 @@
  * The report as one file: plots, tables and sentences, with everything inlined. Its policy forbids every request, so that it can be
  * sent around and opened anywhere, and looks the same in ten years.
  */
+
+import { scalingSteps } from '../capacity/scaling-steps.ts';
 import type { ComparisonResult } from '../compare/comparison.ts';
 import { scenarioSentences, scenarioTable, showFigure, type Table } from '../compare/table.ts';
 import { FIGURES, type FigureKind, figureOf } from '../figures.ts';
@@ -14,7 +16,6 @@ import { nameOf } from './junit.ts';
 import { showBytes, showMs, showShare } from './numbers.ts';
 import { PAGE_SCRIPT } from './page-script.ts';
 import { COLOURS, PAGE_STYLE } from './page-style.ts';
-import { stepsOf } from './scaling-steps.ts';
 import { explainLatency, partsOf } from './why-slow.ts';
 
 export interface HtmlOptions {
@@ -101,7 +102,7 @@ function baselineSection(verdicts: readonly BaselineVerdict[]): string {
 function uslSection(runs: readonly RunResult[], draw: Draw): string {
   // A law is one server's: steps of different architectures are no steps.
   if (new Set(runs.map(({ architecture }) => architecture)).size > 1) return '';
-  const { points, what } = stepsOf(runs);
+  const { points, what } = scalingSteps(runs);
   const fit = tryFit(points);
   if (!fit) return '';
   const { lambda, sigma, kappa, peakN } = fit;

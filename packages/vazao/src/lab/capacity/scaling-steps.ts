@@ -12,7 +12,7 @@ export interface ScalingSteps {
  * Throughput by concurrency, of the phases of all runs that count. Concurrency is what was in progress, X·R by Little's law: of an
  * open model and of users who think alike, for a user who thinks loads nothing. Below 1 it is left out.
  */
-export function stepsOf(runs: readonly RunResult[]): ScalingSteps {
+export function scalingSteps(runs: readonly RunResult[]): ScalingSteps {
   const points = runs
     .filter(({ generator }) => !generator.void)
     .flatMap(({ phases }) => phases.filter(({ warmUp }) => !warmUp))
