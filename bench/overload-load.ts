@@ -88,8 +88,8 @@ class Overload {
     for (const socket of this.#idle) socket.destroy();
     return {
       seconds: this.#seconds.slice(0, seconds),
-      goodMs: this.#goodMs.sort((a, b) => a - b),
-      refusedMs: this.#refusedMs.sort((a, b) => a - b),
+      goodMs: this.#goodMs.toSorted((a, b) => a - b),
+      refusedMs: this.#refusedMs.toSorted((a, b) => a - b),
       withoutRetryAfter: this.#withoutRetryAfter,
       behindMs: this.#behindMs,
     };
@@ -114,11 +114,20 @@ class Overload {
       return;
     }
     this.#open++;
+    // A connection that can't be had in time is a failure, too.
+    const late = setTimeout(() => fresh.destroy(), this.#options.patienceMs);
     const fresh = connect(this.#options.port, '127.0.0.1');
     fresh.setNoDelay(true);
     fresh.on('error', () => {});
-    fresh.once('connect', () => this.#exchange(fresh, sending));
+    let isConnected = false;
+    fresh.once('connect', () => {
+      isConnected = true;
+      clearTimeout(late);
+      this.#exchange(fresh, sending);
+    });
     fresh.once('close', () => {
+      if (!isConnected) this.#secondOf(performance.now()).failed++;
+      clearTimeout(late);
       this.#open--;
       const at = this.#idle.indexOf(fresh);
       if (at >= 0) this.#idle.splice(at, 1);

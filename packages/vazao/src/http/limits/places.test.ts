@@ -103,6 +103,20 @@ test('a place is given back however the work ends', async () => {
   assert.equal(server.app.limits?.figures().classes?.read.admitted, 18);
 });
 
+test('a client that reads slowly keeps no place while it reads', async () => {
+  await using server = await alone({ admission: { inFlightMax: 4, ...PATIENT } }, (app) => {
+    app.get('/large', async () => Buffer.alloc(16 * 1024 * 1024, 'x'));
+  });
+  const socket = open(server.origin);
+  socket.pause();
+  socket.write('GET /large HTTP/1.1\r\nHost: a\r\n\r\n');
+  const read = (): { inFlight: number; admitted: number } | undefined => server.app.limits?.figures().classes?.read;
+  await until('its answer is on the way', () => read()?.admitted === 1);
+  await until('its place is free', () => read()?.inFlight === 0);
+  assert.equal(socket.destroyed, false);
+  socket.destroy();
+});
+
 test('the readers of one fill take one place, and a hit none', async () => {
   const gate = new Gate();
   await using server = await withCache({ admission: { inFlightMax: 4, ...PATIENT } }, ({ app, read }) => {
@@ -182,12 +196,15 @@ test('when the one that leads a fill leaves its line, another of those who wait 
   const busy = fetch(`${server.origin}/busy`);
   await until('the place is taken', () => gate.entered === 1);
   const waiting = (): number | undefined => server.app.limits?.figures().classes?.read.waiting;
+  let closed = 0;
+  server.app.server.on('connection', (socket) => socket.once('close', () => closed++));
   const leader = open(server.origin);
   leader.write('GET /um HTTP/1.1\r\nHost: a\r\n\r\n');
   await until('it waits', () => waiting() === 1);
   const other = fetch(`${server.origin}/um`);
   await delay(20); // it may join the fill meanwhile, or not: both end alike
   leader.destroy();
+  await until('the server has noticed', () => closed === 1);
   await until('the other waits in its place', () => server.platform.cache.isFilling('/um') && waiting() === 1);
   gate.open();
   assert.equal(await (await other).text(), 'um');
