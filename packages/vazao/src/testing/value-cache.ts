@@ -19,7 +19,9 @@ export async function createTestCache(
     rows.map(({ name }) => name),
   );
   await client.end();
-  const cache = await createCache({ connectionString: database.url, ...options });
+  // A machine that is busy for a second must not look like a feed that is away.
+  const feed = { leaseMs: 20_000, ...options.feed };
+  const cache = await createCache({ connectionString: database.url, ...options, feed });
   await untilUnsuspected(cache.feed);
   return cache;
 }
