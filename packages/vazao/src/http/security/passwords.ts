@@ -76,7 +76,7 @@ export function createPasswords(options: PasswordsOptions = {}): Passwords {
     using _turn = await take();
     return await argon2id({ message: password.normalize('NFC'), nonce, tagLength, ...by });
   };
-  // Of a password that nobody knows: what an unknown user's log-in is compared with, to cost the same.
+  // Of no password: what an unknown user's log-in is compared with, to cost the same. Nothing is known to match it.
   const nobodys = format(cost, randomBytes(SALT_BYTES), randomBytes(HASH_BYTES));
   return {
     async hash(password, salt = randomBytes(SALT_BYTES)) {
@@ -92,7 +92,7 @@ export function createPasswords(options: PasswordsOptions = {}): Passwords {
       const parts = parse(hash ?? nobodys);
       if (!parts || password.length > LENGTH_MAX) return NO_MATCH;
       const found = await derive(password, parts.salt, parts.cost, parts.hash.length);
-      const matches = timingSafeEqual(found, parts.hash) && hash !== undefined;
+      const matches = timingSafeEqual(found, parts.hash);
       return { matches, needsRehash: matches && isCheaper(parts, cost) };
     },
   };

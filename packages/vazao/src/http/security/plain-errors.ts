@@ -25,9 +25,7 @@ export function registerPlainErrors(app: FastifyInstance): void {
   app.addHook('onSend', (_request, reply, payload, done) => {
     const error = reply[FAILURE];
     if (error === undefined || reply.statusCode < 500 || typeof payload !== 'string') return done(null, payload);
-    const plain = toPlain(payload, error, reply.statusCode);
-    if (plain !== undefined) reply.header('content-length', Buffer.byteLength(plain));
-    done(null, plain ?? payload);
+    done(null, toPlain(payload, error, reply.statusCode) ?? payload);
   });
 }
 

@@ -44,7 +44,7 @@ async function createSetting(
   await createSecurityTables(database.pool);
   const lines: string[] = [];
   const store = wrap(createPostgresSessionStore({ db: database.pool, ...LIFETIMES }));
-  const sessions = new Sessions({ store, secret: SECRET, ...LIFETIMES, recheckMs, storeTimeoutMs: 500 });
+  const sessions = new Sessions({ store, secret: SECRET, ...LIFETIMES, recheckMs, storeTimeoutMs: 10_000 });
   const platform = await createTestPlatform(database, {
     schema: 'create table itens (id int primary key, nome text not null); insert into itens values (1, $$um$$);',
     plugin: { identify: sessions.identify, explain: true },
@@ -194,6 +194,26 @@ test('log-out ends a session at once, and log-out everywhere all of the user', a
   assert.equal(await user(bia), 'bia');
   const { rows } = await setting.database.pool.query('select user_id from vazao.sessions');
   assert.deepEqual(rows, [{ user_id: 'bia' }]);
+});
+
+test('a request during the log-out does not bring the session back', async () => {
+  const asked = Promise.withResolvers<void>();
+  const gate = Promise.withResolvers<void>();
+  await using setting = await createSetting(60_000, (store) => ({
+    ...store,
+    remove: async (hash) => {
+      asked.resolve();
+      await gate.promise;
+      await store.remove(hash);
+    },
+  }));
+  const cookie = await setting.logIn('ana');
+  const gone = setting.ask('/log-out', { cookie, body: {} });
+  await asked.promise;
+  assert.equal((await setting.ask('/mine', { cookie })).text, 'um ana');
+  gate.resolve();
+  assert.equal((await gone).status, 200);
+  assert.equal((await setting.ask('/mine', { cookie })).text, 'um nobody');
 });
 
 test('another process notices the end when it looks again', async () => {

@@ -143,7 +143,7 @@ export class Sessions {
   async remove(hash: Buffer): Promise<string> {
     this.#forget(hash);
     await this.#ask(() => this.#store.remove(hash));
-    this.#forget(hash);
+    this.#forget(hash); // it may have been looked up meanwhile
     return this.#cookie('', 0);
   }
 
