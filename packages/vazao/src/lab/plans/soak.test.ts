@@ -101,6 +101,11 @@ suite('what was planted is found, and nothing else', () => {
   }
 });
 
+test('40 bytes a request are nothing, however sure they are', () => {
+  for (let run = 0; run < 5; run++)
+    assert.deepEqual(rising({ leakBytesPerRequest: 40 }, SEED + run), [], `seed ${SEED + run}`);
+});
+
 test('a leak is told in bytes per hour, with its interval', () => {
   const { seconds, server } = simulate(createRandom(SEED), { leakBytesPerRequest: 1_024 });
   const heap = findTrends(seconds, server).find(({ series }) => series === 'heap');

@@ -66,15 +66,15 @@ test('a server that serves 80 requests a second, one after the other', async () 
     plan: 'stress',
     rate: 60,
     timing: 'even',
-    durationS: 1.8,
-    warmUpS: 0.5,
+    durationS: 1.2,
+    warmUpS: 0.3,
     criteria: [
       { metric: 'p50', max: 80 },
       { metric: 'throughput', min: 1_000 },
     ],
   });
   const { knee } = run.findings;
-  // At 10 % too much the median waits 130 ms; half of what is allowed is for a busy machine.
+  // At 12 % too much the median waits 112 ms; most of what is allowed is for a busy machine.
   assert.ok(knee && Math.abs(knee.throughput / 80 - 1) < 0.1, JSON.stringify(knee));
   assert.ok(knee.brokeRate !== undefined && knee.brokeRate / knee.heldRate <= 1.06, JSON.stringify(knee));
   assert.match(knee.why, /^\d+ requests\/s held; at \d+ (p50 broke|less was served than offered)\.$/);
