@@ -50,6 +50,17 @@ test('steps that all held have reached no knee, and say so', () => {
   assert.equal(knee.interval.high, Number.POSITIVE_INFINITY);
 });
 
+test('steps in collapse say nothing of the capacity', () => {
+  const steps = [
+    [500, 499],
+    [1_200, 1_000],
+    [1_500, 300],
+    [2_000, 200],
+    [2_500, 100],
+  ].map(([offeredPerS, completedPerS]) => ({ offeredPerS, completedPerS, broken: [] }) as unknown as Step);
+  assert.equal(findKnee(steps).capacityPerS, 1_000);
+});
+
 test('a server that fails at the first step holds at nothing', () => {
   assert.equal(findKnee(stress(1_000).slice(14)).sustainedPerS, 0);
   assert.equal(findKnee([]).reason, 'not reached');
