@@ -43,8 +43,11 @@ suite('a host that changes under load', { timeout: 240_000, skip }, () => {
     const run = start(application, database.url);
     const url = await run.url;
     const random = createRandom(context);
+    await using started = new AsyncDisposableStack();
     const clients = ['/pid', '/cached'].map((path) =>
-      startSteadyClients({ port: Number(new URL(url).port), path, ...CLIENTS, random: () => random.next() }),
+      started.use(
+        startSteadyClients({ port: Number(new URL(url).port), path, ...CLIENTS, random: () => random.next() }),
+      ),
     );
     const reload = async (): Promise<void> => {
       const before = await findWorkers(url, 2);
@@ -109,12 +112,12 @@ suite('a host that changes under load', { timeout: 240_000, skip }, () => {
     const url = await run.url;
     const random = createRandom(context);
     const load = { port: Number(new URL(url).port), path: '/pid', ...CLIENTS, random: () => random.next() };
-    const recycling = startSteadyClients(load);
+    await using recycling = startSteadyClients(load);
     const first = await findWorkers(url, 2);
     await until(() => first.every((pid) => !isAlive(pid)), 'both workers have been replaced');
     assert.deepEqual((await recycling.stop()).lost, []);
 
-    const killing = startSteadyClients(load);
+    await using killing = startSteadyClients(load);
     const dead = new Map<number, number>();
     for (let killed = 0; killed < 3; killed++) {
       const [victim = 0] = await findWorkers(url, 2);

@@ -33,7 +33,7 @@ export interface SteadyResult {
   readonly slowestMs: number;
 }
 
-export interface SteadyClients {
+export interface SteadyClients extends AsyncDisposable {
   readonly answered: number;
   /** Lets what is in flight finish. */
   stop(): Promise<SteadyResult>;
@@ -81,14 +81,18 @@ export function startSteadyClients(options: SteadyOptions): SteadyClients {
     connection?.end();
   };
   const all = Array.from({ length: options.kept + options.fresh }, (_, index) => run(index < options.kept));
+  const stop = async (): Promise<SteadyResult> => {
+    isStopping = true;
+    await Promise.all(all);
+    return result;
+  };
   return {
     get answered() {
       return result.answered;
     },
-    async stop() {
-      isStopping = true;
-      await Promise.all(all);
-      return result;
+    stop,
+    async [Symbol.asyncDispose]() {
+      await stop();
     },
   };
 }
