@@ -173,6 +173,7 @@ export class TrackedClient extends BaseClient {
       const { rows } = await client.query(`select ${INSERTED_POSITION_SQL} as position`);
       const position = parsePosition(rows[0].position);
       if (position > context.position) context.position = position;
+      this.#analysis?.onWrite?.(position);
       return position;
     } catch {
       return undefined;
