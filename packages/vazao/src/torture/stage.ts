@@ -96,6 +96,8 @@ export async function openStage(options: StageOptions): Promise<Stage> {
     REDIS_URL: redis.url,
     WORKERS: String(WORKERS_PER_HOST),
     VAZAO_SECRET: secret,
+    // Everybody is served, however slow: a refusal would be one more way to be right.
+    VAZAO_LIMIT_IN_FLIGHT: '10000',
     // A host that was killed starts three processes; what they compile is the same each time.
     NODE_COMPILE_CACHE: join(folder, 'compiled'),
     VAZAO_LIMITS: 'off', // more readers than a real server would admit
