@@ -100,7 +100,6 @@ export async function openStage(options: StageOptions): Promise<Stage> {
     VAZAO_LIMIT_IN_FLIGHT: '10000',
     // A host that was killed starts three processes; what they compile is the same each time.
     NODE_COMPILE_CACHE: join(folder, 'compiled'),
-    VAZAO_LIMITS: 'off', // more readers than a real server would admit
     ...profile.environment,
   };
   const hosts: Host[] = [];
