@@ -71,7 +71,7 @@ function drawBlock(
     server.health !== undefined && `health ${server.health}`,
   ].filter(Boolean);
   return [
-    `${title}  ${'█'.repeat(done)}${'░'.repeat(BAR_WIDTH - done)} ${elapsedS} of ${Math.ceil(plannedS)} s  ${second.phase}`,
+    `${title}  ${'█'.repeat(done)}${'░'.repeat(BAR_WIDTH - done)} ${Math.min(elapsedS, Math.ceil(plannedS))} of ${Math.ceil(plannedS)} s  ${second.phase}`,
     `requests/s  ${sparkline(throughputs)} ${second.succeeded}`,
     `p99         ${sparkline(latencies)} ${ms(latency.p99Ms)}`,
     `latency     p50 ${ms(latency.p50Ms)}  p95 ${ms(latency.p95Ms)}  p99 ${ms(latency.p99Ms)}  max ${ms(latency.maxMs)}`,

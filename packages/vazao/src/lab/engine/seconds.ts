@@ -39,6 +39,7 @@ export function mergeSeconds(
   const latency = createHistogram();
   for (const part of parts) addEncoded(latency, part.latency);
   const counts = addCounts(parts);
+  const users = sum((part) => part.users);
   const atS = parts[0]?.atS ?? 0;
   const told = counts.cacheHits + counts.cacheMisses;
   const queriesToldBy = sum(({ queries }) => queries[1]);
@@ -55,7 +56,7 @@ export function mergeSeconds(
       latency: summarize(latency),
       inFlight: sum(({ inFlight }) => inFlight),
       waiting: sum(({ waiting }) => waiting),
-      users: sum(({ users }) => users),
+      ...(users > 0 && { users }),
     },
     said: {
       atS,

@@ -23,7 +23,8 @@ export const soak: Plan = async ({ session, load, times, signal, onPlanned, moni
     session.seconds.filter(({ phase }) => phase === 'soak'),
     monitor().samples.filter(({ atS }) => atS >= times.warmUpS),
   );
-  const failed = trends.some(({ outcome }) => outcome === 'rising');
+  // One that was too short to tell has not passed.
+  const failed = trends.some(({ outcome }) => outcome !== 'level');
   return { phases: driven.phases, ended: endOf(driven), findings: { trends }, failed };
 };
 
