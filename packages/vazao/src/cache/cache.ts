@@ -187,6 +187,7 @@ export class Cache<V> {
       terms,
       sizeBytes: entrySizeBytes(options.key, options.valueBytes, terms),
       snapshot: fill.snapshot,
+      usesTime: fill.usesTime,
       // Its clock was read when the computation began, or later.
       expiresAtMs: ttlMs === undefined ? Number.POSITIVE_INFINITY : fill.start.atMs + ttlMs,
       createdAtMs: now,

@@ -20,6 +20,8 @@ export interface Entry<V> {
   readonly terms: readonly Term[];
   /** What the answer saw; undefined for book-keeping and for answers that read no row. */
   readonly snapshot: ReadSnapshot | undefined;
+  /** It may be another at another time although no row behind it changed: a statement, or its caller, says so. */
+  readonly usesTime: boolean;
   /** Compared with the cache's clock. `Infinity` when the answer has no time to live. */
   readonly expiresAtMs: number;
   readonly createdAtMs: number;
@@ -68,6 +70,7 @@ export function createNote<V>(key: string, value: V, valueBytes: number, nowMs: 
     terms: [],
     sizeBytes: entrySizeBytes(key, valueBytes, []),
     snapshot: undefined,
+    usesTime: false,
     expiresAtMs: ttlMs === undefined ? Number.POSITIVE_INFINITY : nowMs + ttlMs,
     createdAtMs: nowMs,
     fillMs: 0,

@@ -170,6 +170,11 @@ export class Fill<V> {
     if (usesTime) this.#usesTime = true;
   }
 
+  /** The answer depends on the time, or on what changes unseen, in a way that no statement shows. */
+  dependOnTime(): void {
+    this.#usesTime = true;
+  }
+
   /** The answer will be served and not stored. The first reason stays. */
   abandon(code: string, detail: string): void {
     this.#notStored ??= { code, detail };

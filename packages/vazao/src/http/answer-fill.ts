@@ -241,6 +241,7 @@ export class AnswerFill {
     );
     const key = growTree(cache, this.#baseKey, facets);
     const previous = this.#found.entry;
+    if (!this.#options.isAudited) this.#fill.dependOnTime();
     const completed = cache.complete(this.#fill, {
       key,
       value: stored,

@@ -105,18 +105,65 @@ test('a computation that fails, however often, proves nothing', async () => {
   assert.match((await platform.get('/x')).cacheStatus, /; hit;/);
 });
 
-test('what has a ttl or reads nothing is left alone, and the share of time is a bound', async () => {
-  await using setting = await createSetting();
+test('an answer with a ttl is compared like any other: until that ends, each change ends the answer', async () => {
+  await using setting = await createAudited();
   const { app, platform, read } = setting;
-  app.get('/ttl', { config: { cache: { ttl: '1h' } } }, read);
+  app.get('/x', { config: { cache: { ttl: '1h' } } }, read);
+  await platform.listen();
+  await platform.get('/x');
+  assert.equal(await audited(setting, '/x'), 'equal');
+  const stored = platform.cache.get('/x')?.value as { body: Buffer } & StoredResponse;
+  stored.body = Buffer.from('dois');
+  assert.equal(await audited(setting, '/x'), 'wrong');
+});
+
+test('what depends on the time, by a statement or by its route, or reads nothing, is left alone', async () => {
+  await using setting = await createSetting({ plugin: { audit: false } });
+  const { app, platform, read } = setting;
+  const cache = { ttl: '1h' } as const;
+  app.get('/now', { config: { cache } }, async () => {
+    const { rows } = await platform.db.query('select nome, now() as agora from itens where id = 1');
+    return rows[0];
+  });
+  app.get('/clock', { config: { cache: { ...cache, audit: false } } }, async () => `${await read()} ${Date.now()}`);
+  app.get('/nothing', { config: { cache } }, () => 'nothing');
+  app.get('/ttl', { config: { cache } }, read);
+  await platform.listen();
+  const { feed } = platform;
+  const auditor = new Auditor(app, { cache: platform.cache, feed, oneIn: 1e-9, shareMax: 1_000 });
+  for (const path of ['/now', '/clock', '/nothing', '/ttl']) {
+    await platform.get(path);
+    assert.match((await platform.get(path)).cacheStatus, /; hit;/, path);
+    const request = { url: path, rawHeaders: [], socket: {} } as never;
+    auditor.sample(platform.cache.get(path) as never, request);
+    assert.equal(auditor.figures.sampled, path === '/ttl' ? 1 : 0, path);
+  }
+  await until('it ended', () => auditor.figures.equal === 1);
+});
+
+test('where other writers go unseen nothing is called wrong', async () => {
+  await using setting = await createSetting({ plugin: { audit: false }, feed: { source: 'app' } });
+  const { app, platform, read } = setting;
   app.get('/x', cached, read);
   await platform.listen();
-  for (const path of ['/ttl', '/x']) await platform.get(path);
+  await platform.get('/x');
+  const { cache, feed } = platform;
+  const auditor = new Auditor(app, { cache, feed, oneIn: 1e-9, shareMax: 1_000 });
+  const entry = cache.get('/x');
+  assert.equal(entry?.usesTime, false);
+  auditor.sample(entry as never, { url: '/x', rawHeaders: [], socket: {} } as never);
+  assert.equal(auditor.figures.sampled, 0);
+});
+
+test('the share of time is a bound', async () => {
+  await using setting = await createSetting();
+  const { app, platform, read } = setting;
+  app.get('/x', cached, read);
+  await platform.listen();
+  await platform.get('/x');
   const { cache, feed } = platform;
   const request = { url: '/x', rawHeaders: [], socket: {} } as never;
   const auditor = new Auditor(app, { cache, feed, oneIn: 1e-9, shareMax: 0.001 });
-  auditor.sample(cache.get('/ttl') as never, request);
-  assert.equal(auditor.figures.sampled, 0);
   for (let n = 0; n < 5; n++) {
     const { sampled, equal } = auditor.figures;
     auditor.sample(cache.get('/x') as never, request);

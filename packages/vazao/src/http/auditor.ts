@@ -41,7 +41,11 @@ export interface AuditFigures {
 }
 
 export const ONE_IN_DEFAULT = 10_000;
-/** A hundredth of the time of one connection. */
+/**
+ * A hundredth of the time of one of the process's connections, hence at most of the time that the database has for it. Not
+ * of the time that statements take: where nearly all is answered from memory that is nearly nothing, and just there a
+ * hit in 10,000 would never be looked at.
+ */
 export const SHARE_MAX_DEFAULT = 0.01;
 /** What may be spent at once after a quiet time. */
 const BURST_MS = 1_000;
@@ -80,8 +84,7 @@ export class Auditor {
   sample(entry: Entry<CacheValue>, request: IncomingMessage): void {
     if (--this.#countdown > 0) return;
     this.#countdown = this.#draw();
-    // What may be old by its route's own word proves nothing, nor does what reads no row.
-    if (this.#isRunning || !entry.snapshot || entry.expiresAtMs !== Number.POSITIVE_INFINITY) return;
+    if (this.#isRunning || !this.#isComparable(entry)) return;
     const shareMax = this.#options.shareMax ?? SHARE_MAX_DEFAULT;
     if (this.#spentMs > (performance.now() - this.#startedAtMs) * shareMax + BURST_MS * shareMax) return;
     this.#isRunning = true;
@@ -93,6 +96,14 @@ export class Auditor {
         this.#figures[outcome]++;
       });
     });
+  }
+
+  /**
+   * What depends on the time may be old by its route's own word, what reads no row by its `ttl`, and where the feed does not
+   * see every writer any answer may be. A `ttl` alone says nothing: until it ends, each change ends the answer.
+   */
+  #isComparable({ snapshot, usesTime }: Entry<CacheValue>): boolean {
+    return snapshot !== undefined && !usesTime && this.#options.cache.feed.ttlDefaultMs === undefined;
   }
 
   /** A number of hits with the mean `oneIn`, so that no rhythm of requests escapes. */

@@ -46,7 +46,14 @@ test('durations', () => {
 test('options of a route are checked, and the message says where and what', () => {
   assert.equal(resolveRouteCacheOptions(undefined, 'GET /x'), undefined);
   assert.equal(resolveRouteCacheOptions(false, 'GET /x'), undefined);
-  const none = { ttlMs: undefined, staleForMs: 0, staleIfErrorMs: 0, isLive: true, liveIntervalMs: undefined };
+  const none = {
+    ttlMs: undefined,
+    staleForMs: 0,
+    staleIfErrorMs: 0,
+    isLive: true,
+    liveIntervalMs: undefined,
+    isAudited: true,
+  };
   assert.deepEqual(resolveRouteCacheOptions(true, 'GET /x'), none);
   const some = { ttl: '1h', staleFor: 5, live: false, liveInterval: '2s' };
   assert.deepEqual(resolveRouteCacheOptions(some, 'GET /x'), {
@@ -55,6 +62,7 @@ test('options of a route are checked, and the message says where and what', () =
     staleIfErrorMs: 0,
     isLive: false,
     liveIntervalMs: 2_000,
+    isAudited: true,
   });
   const code = { code: 'ERR_HTTP_CACHE_OPTIONS' };
   assert.throws(() => resolveRouteCacheOptions('1h', 'GET /x'), { ...code, message: /GET \/x: config\.cache is 1h/ });
@@ -70,6 +78,8 @@ test('options of a route are checked, and the message says where and what', () =
     ...code,
     message: /config\.cache\.live is "yes"/,
   });
+  assert.equal(resolveRouteCacheOptions({ ttl: '1h', audit: false }, 'GET /x')?.isAudited, false);
+  assert.throws(() => resolveRouteCacheOptions({ audit: false }, 'GET /x'), { ...code, message: /Name a `ttl`/ });
 });
 
 test('Cache-Status follows the grammar of RFC 9211', () => {

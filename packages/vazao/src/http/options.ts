@@ -54,6 +54,11 @@ export interface RouteCacheOptions {
   readonly live?: boolean | undefined;
   /** Least time between two computations for those who follow. @defaultValue that of the plugin (`LiveOptions.intervalMs`) */
   readonly liveInterval?: Duration | undefined;
+  /**
+   * `false` for a route whose answers come from more than its request and the database (the clock, another service), and
+   * that has a `ttl` for it: computed again, they may differ, and that is no wrong hit. @defaultValue true
+   */
+  readonly audit?: boolean | undefined;
 }
 
 declare module 'fastify' {

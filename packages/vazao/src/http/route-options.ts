@@ -11,10 +11,13 @@ export interface ResolvedRouteCacheOptions {
   readonly isLive: boolean;
   /** Undefined: as the plugin is set. */
   readonly liveIntervalMs: number | undefined;
+  /** Whether a sample of its hits is computed again and must be equal. */
+  readonly isAudited: boolean;
 }
 
 const DURATIONS = ['ttl', 'staleFor', 'staleIfError', 'liveInterval'] as const;
-const NAMES = [...DURATIONS, 'live'] as const;
+const SWITCHES = ['live', 'audit'] as const;
+const NAMES = [...DURATIONS, ...SWITCHES] as const;
 
 /** Undefined when the route is not cached. Throws {@link HttpError}. */
 export function resolveRouteCacheOptions(value: unknown, route: string): ResolvedRouteCacheOptions | undefined {
@@ -35,10 +38,17 @@ export function resolveRouteCacheOptions(value: unknown, route: string): Resolve
     }
   }
   const options = value as RouteCacheOptions;
-  if (options.live !== undefined && typeof options.live !== 'boolean') {
+  for (const name of SWITCHES) {
+    if (options[name] === undefined || typeof options[name] === 'boolean') continue;
     throw new HttpError(
       'ERR_HTTP_CACHE_OPTIONS',
-      `${route}: config.cache.live is ${JSON.stringify(options.live)}; it may be true or false.`,
+      `${route}: config.cache.${name} is ${JSON.stringify(options[name])}; it may be true or false.`,
+    );
+  }
+  if (options.audit === false && options.ttl === undefined) {
+    throw new HttpError(
+      'ERR_HTTP_CACHE_OPTIONS',
+      `${route}: config.cache.audit is false, so its answers come from more than the database, and nothing ends them when that changes. Name a \`ttl\`.`,
     );
   }
   const read = (name: (typeof DURATIONS)[number]): number | undefined => {
@@ -59,5 +69,6 @@ export function resolveRouteCacheOptions(value: unknown, route: string): Resolve
     staleIfErrorMs: read('staleIfError') ?? 0,
     isLive: options.live ?? true,
     liveIntervalMs: read('liveInterval'),
+    isAudited: options.audit ?? true,
   };
 }
