@@ -91,9 +91,9 @@ test('a commit that is told of before it is visible leaves no stale entry', { ti
 async function setStandbys(pool: Pool, names: string): Promise<void> {
   await pool.query(`alter system set synchronous_standby_names = '${names}'`);
   await pool.query('select pg_reload_conf()');
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 60_000;
   for (let value: string | undefined; value !== names; ) {
-    assert.ok(Date.now() < deadline, 'the setting holds within 10 s');
+    assert.ok(Date.now() < deadline, 'the setting holds');
     // A new session has what the postmaster has.
     const client = new Client(pool.options.connectionString as string);
     await client.connect();

@@ -31,7 +31,7 @@ suite('a start that fails', { timeout: 120_000 }, () => {
     count += 1;
     const own = { PORT: '0', VAZAO_DATA: join(base, `data-${count}`), ...env };
     const { child, ended, output } = runCommand(words, own, base);
-    const giveUp = setTimeout(() => child.kill('SIGKILL'), 20_000);
+    const giveUp = setTimeout(() => child.kill('SIGKILL'), 60_000);
     assert.equal(await ended, code, output.stderr + output.stdout);
     clearTimeout(giveUp);
     assert.match(output.stderr, message);

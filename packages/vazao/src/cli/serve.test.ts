@@ -6,6 +6,7 @@ import { after, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { type CommandRun, listProcesses, runCommand, writeApplication } from '../testing/cli.ts';
+import { until } from '../testing/running-host.ts';
 
 suite('vazao dev', { timeout: 120_000 }, () => {
   const base = mkdtempSync(join(tmpdir(), 'vazao-serve-'));
@@ -189,12 +190,4 @@ function listServers(folder: string): string[] {
 
 async function untilNoServer(folder: string): Promise<void> {
   await until(() => listServers(folder).length === 0, 'no server is left running');
-}
-
-async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!(await condition())) {
-    assert.ok(performance.now() < deadline, `in time: ${what}`);
-    await delay(10);
-  }
 }

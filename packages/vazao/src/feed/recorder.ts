@@ -9,7 +9,8 @@ import type { Feed } from './feed.ts';
 import type { FeedOptions } from './options.ts';
 import { FLUSHED_POSITION_SQL, parsePosition } from './position.ts';
 
-const DEADLINE_MS = 20_000;
+/** A bound, not a measure: two cores may be shared by twenty. */
+const DEADLINE_MS = 60_000;
 
 export interface Recorder extends AsyncDisposable {
   readonly feed: Feed;

@@ -1,6 +1,7 @@
 /** Cached routes when the feed or the database is away, slow, or back. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { until } from '../testing/cached-app.ts';
 import { createTestDatabase } from '../testing/database.ts';
 import { createTestPlatform, type TestPlatform } from '../testing/platform.ts';
 import { startTcpProxy } from '../testing/tcp-proxy.ts';
@@ -18,14 +19,6 @@ function route(
     await work();
     return (await platform.db.query('select nome from itens where id = $1', [params.id])).rows[0];
   });
-}
-
-async function until(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 10_000;
-  while (!(await isTrue())) {
-    assert.ok(Date.now() < deadline, `${what} within 10 s`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 }
 
 test('while the feed is away nothing is answered from the cache; when it is back everything is computed anew', async () => {

@@ -81,7 +81,7 @@ async function ask(url: string, method = 'GET'): Promise<Answer> {
     resolve({ status: response.statusCode, headers: response.headers, body, trailers: response.trailers });
   })
     .on('error', reject)
-    .setTimeout(3_000, () => reject(new Error(`${url}: no answer`)))
+    .setTimeout(30_000, () => reject(new Error(`${url}: no answer`)))
     .end();
   return promise;
 }

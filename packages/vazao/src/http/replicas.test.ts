@@ -19,14 +19,14 @@ test('answers come from a replica; one that it could not finish is computed agai
   });
   await app.ready();
   try {
-    await untilTold('ready', () => db.replicas()[0]?.state === 'ready', 10_000);
+    await untilTold('ready', () => db.replicas()[0]?.state === 'ready', 60_000);
     await base.settled();
     between = async () => {
       between = async () => {};
       await writer.query('update t set v = 11 where id = 1');
       await writer.query('update t set v = v where id > 900');
       await writer.query('vacuum (freeze) t');
-      await untilTold('the conflict', () => (db.replicas()[0]?.refused.conflict ?? 0) > 0, 10_000);
+      await untilTold('the conflict', () => (db.replicas()[0]?.refused.conflict ?? 0) > 0, 60_000);
     };
     const repeated = await app.inject('/sum');
     assert.deepEqual([repeated.statusCode, repeated.json()], [200, { sum: 31 }]);

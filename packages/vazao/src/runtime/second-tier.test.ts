@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
+import { until } from '../testing/cached-app.ts';
 import { type CommandRun, runCommand, writeApplication } from '../testing/cli.ts';
 import { createTestDatabase } from '../testing/database.ts';
 import { startRedisServer } from '../torture/parts/redis-server.ts';
@@ -23,14 +24,6 @@ async function get(url: string): Promise<Answer> {
   // A connection of its own: the kernel chooses a worker for each.
   const response = await fetch(`${url}/count`, { headers: { connection: 'close' } });
   return { ...((await response.json()) as { n: number }), status: response.headers.get('cache-status') ?? '' };
-}
-
-async function until(what: string, isTrue: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 20_000;
-  while (!(await isTrue())) {
-    assert.ok(performance.now() < deadline, `${what} within 20 s`);
-    await delay(20);
-  }
 }
 
 test('hosts share answers, writes end them everywhere, and without Redis everything goes on', {

@@ -27,9 +27,9 @@ async function createItems(): Promise<TestDatabase> {
 
 /** One host computes and stores, the other finds. */
 async function share(one: SharedHost, other: SharedHost): Promise<void> {
-  await within(15_000, 'an open epoch', () => [one, other].some(({ relay }) => relay?.status.epoch !== undefined));
-  await within(15_000, 'Redis', () => [one, other].every(({ tier }) => tier?.isAvailable));
-  await within(15_000, 'an answer of the other host', async () => {
+  await within(60_000, 'an open epoch', () => [one, other].some(({ relay }) => relay?.status.epoch !== undefined));
+  await within(60_000, 'Redis', () => [one, other].every(({ tier }) => tier?.isAvailable));
+  await within(60_000, 'an answer of the other host', async () => {
     for (const host of [one, other]) host.cache.purge(TEXT);
     await one.read(TEXT);
     await delay(50);
@@ -55,7 +55,7 @@ test('a master that fails is followed by its replica', async () => {
   await share(one, other);
   await group.master.kill();
   assert.equal(JSON.parse((await one.read('select count(*)::int as n from itens')).text)[0].n, 1);
-  await within(20_000, 'the failover', async () => (await group.findMasterPort()) === group.replica.port);
+  await within(60_000, 'the failover', async () => (await group.findMasterPort()) === group.replica.port);
   await share(one, other);
 });
 

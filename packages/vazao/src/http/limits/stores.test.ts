@@ -92,9 +92,9 @@ for (const [name, create] of Object.entries(stores)) {
     const short = { name: 'short', requests: 1, windowMs: 1_000 };
     assert.equal(await consumed(one, 'c', 1, short), 1);
     // The window ends by the clock of the store.
-    const deadline = Date.now() + 20_000;
+    const deadline = Date.now() + 60_000;
     while ((await consumed(other, 'c', 1, short)) !== 1) {
-      assert.ok(Date.now() < deadline, 'a new window within 20 s');
+      assert.ok(Date.now() < deadline, 'a new window');
       await delay(200);
     }
   });
@@ -128,7 +128,7 @@ test('a store that does not answer holds nobody up: each process allows its part
   assert.equal(calls, 2, 'after two failures it is left alone');
   assert.equal(store.isAvailable, false);
   isBack = true;
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 60_000;
   while ((await consume()) !== 1) {
     assert.ok(Date.now() < deadline, 'it is asked again');
     await delay(20);

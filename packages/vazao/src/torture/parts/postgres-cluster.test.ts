@@ -7,7 +7,7 @@ import { untilTold } from './bounded.ts';
 import { startCluster } from './postgres-cluster.ts';
 import type { PostgresNode } from './postgres-node.ts';
 
-const BOUND_MS = 10_000;
+const BOUND_MS = 60_000;
 
 async function count(node: PostgresNode): Promise<number> {
   const [row] = await node.query<{ n: number }>('select count(*)::int as n from a');

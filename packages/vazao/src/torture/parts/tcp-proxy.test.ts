@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { untilTold } from './bounded.ts';
 import { startTcpProxy } from './tcp-proxy.ts';
 
-const BOUND_MS = 5_000;
+const BOUND_MS = 60_000;
 
 /** A server that answers each connection with its name, and then says back what it hears. */
 async function startEcho(name: string): Promise<AsyncDisposable & { url: string; received: () => number }> {
