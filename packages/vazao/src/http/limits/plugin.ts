@@ -81,7 +81,10 @@ class LimitsPlugin {
       if (request[LIMITS]) this.#admit(request, reply, done);
       else this.#check(request, reply, this.#options.userOf(request), () => this.#admit(request, reply, done));
     });
-    app.addHook('onSend', (request, _reply, payload, done) => {
+    app.addHook('onSend', (request, reply, payload, done) => {
+      // Whoever says so: the application's own error handler, a store that is away, a server that ends.
+      if (reply.statusCode === 503 && reply.getHeader('retry-after') === undefined)
+        reply.header('retry-after', this.#retryAfter());
       this.#onSend(request, payload);
       done();
     });
@@ -221,15 +224,21 @@ class LimitsPlugin {
     }
     // It is called by whoever gives its place back, in the context of that one's request.
     const enter = AsyncLocalStorage.bind(done);
+    const stages = request[STATE]?.context.stages;
+    const waitsSinceMs = stages ? performance.now() : 0;
+    const onWaited = (): void => {
+      limits.leave = undefined;
+      stages?.add('queue', performance.now() - waitsSinceMs);
+    };
     const leave = admission.wait(
       limits.class,
       (given) => {
-        limits.leave = undefined;
+        onWaited();
         limits.release = given;
         enter();
       },
       () => {
-        limits.leave = undefined;
+        onWaited();
         this.#refuse(request, reply, refusal('ERR_LIMIT_OVERLOAD', { retryAfter: this.#retryAfter() }));
       },
     );

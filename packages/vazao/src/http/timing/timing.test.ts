@@ -4,7 +4,9 @@ import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import { stage, traceHeaders } from '../../db/index.ts';
-import { cached, createSetting, type Setting, soon } from '../../testing/cached-app.ts';
+import { cached, createSetting, type Setting, soon, until } from '../../testing/cached-app.ts';
+import { Gate } from '../../testing/limited-app.ts';
+import { limitsPlugin } from '../limits/index.ts';
 import { createTimingToken, type RequestEvent, requestChannel } from './index.ts';
 import { createVisibility } from './visibility.ts';
 
@@ -71,6 +73,43 @@ test('in development everybody sees the stages, and they add up to the whole', a
   assert.equal(hit.headers.get('server-timing'), 'cache;desc="hit"');
   const { status, headers } = await platform.get('/itens', { 'if-none-match': hit.headers.get('etag') ?? '' });
   assert.deepEqual([status, headers.get('server-timing')], [304, 'cache;desc="hit"']);
+});
+
+test('waiting for a place is the stage `queue`, of whoever waited, admitted or not, and the stages still add up', async () => {
+  const gate = new Gate();
+  await using setting = await createSetting({
+    plugin: { timing: { visibleTo: 'everybody' } },
+    fastify: { forceCloseConnections: true },
+  });
+  const { app, platform } = setting;
+  await app.register(limitsPlugin, {
+    admission: { inFlightMax: 5, waitMaxMs: 60_000, waitTargetMs: 60_000, queueLengthMax: 1 },
+  });
+  app.get('/gate', async () => {
+    await gate.pass();
+    return { ok: true };
+  });
+  await platform.listen();
+  const timed = async (): Promise<Metric[]> => readMetrics((await platform.get('/gate')).headers.get('server-timing'));
+  const waiting = (): number | undefined => app.limits?.figures().classes?.read.waiting;
+  const inside = [timed(), timed()];
+  await until('the places are taken', () => gate.entered === 2);
+  const refused = platform.get('/gate');
+  await until('it waits', () => waiting() === 1);
+  const admitted = timed();
+  assert.equal((await refused).status, 503, 'the line is full, and the oldest goes');
+  assert.match((await refused).headers.get('server-timing') ?? '', /\bqueue;dur=[\d.]+/);
+  const waitsSinceMs = performance.now();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  const waitedMs = performance.now() - waitsSinceMs;
+  gate.open();
+  const metrics = await admitted;
+  const queue = metrics.find(({ name }) => name === 'queue')?.ms ?? 0;
+  assert.ok(queue >= waitedMs * 0.99 - 1, `${queue} of ${waitedMs}`);
+  const sum = metrics.filter(({ name }) => name !== 'total').reduce((all, { ms }) => all + ms, 0);
+  const total = metrics.at(-1)?.ms ?? 0;
+  assert.ok(Math.abs(total - sum) <= total * 0.02 + 0.05, `${sum} of ${total}`);
+  for (const one of await Promise.all(inside)) assert.ok(!one.some(({ name }) => name === 'queue'));
 });
 
 test('what the application says of its own time stays, and nothing of it is kept', async () => {
