@@ -27,8 +27,6 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS;
 
-const RETRY_AFTER_SECONDS = 2;
-
 export interface CampoInvalido {
   /** JSON pointer into the part of the request. */
   readonly campo: string;
@@ -76,7 +74,6 @@ export function registrarErros(app: FastifyInstance): void {
     const problema = error instanceof Problema ? error : translate(error);
     if (problema.statusCode >= 500) request.log.error({ err: error, code: problema.code }, 'request failed');
     if (problema.statusCode === 401) reply.header('www-authenticate', 'Bearer');
-    if (problema.statusCode === 503) reply.header('retry-after', RETRY_AFTER_SECONDS);
     return reply.code(problema.statusCode).type('application/problem+json').send(toProblemDetails(problema));
   });
   app.setNotFoundHandler(() => {

@@ -14,6 +14,8 @@ const CODE_BY_SQLSTATE: Readonly<Record<string, ErrorCode>> = {
   '23505': 'registro_duplicado', // unique
   '23514': 'valor_recusado', // check
   '25006': 'indisponivel', // read only: a failover is under way
+  '25P03': 'indisponivel', // a transaction stood open without a statement for too long
+  '25P04': 'indisponivel', // a transaction took too long
   '40': 'indisponivel', // serialization failure, deadlock: retried before (transaction.ts)
   '53': 'indisponivel', // out of connections, memory or disk
   '55P03': 'indisponivel', // lock not available

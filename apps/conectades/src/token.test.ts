@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import Fastify from 'fastify';
 import { createPasswords, createTokens, deriveTokenKey } from 'vazao/security';
+import type { App } from './http.ts';
 import { createIdentify } from './identidade.ts';
 import { createTestApp, SECRET, type TestApp } from './testing/test-app.ts';
+import { token } from './token.ts';
 
 let teste: TestApp;
 const lines: string[] = [];
@@ -60,6 +63,15 @@ describe('identity', () => {
         bodies.add(response.body);
       }
       assert.equal(bodies.size, 1);
+    });
+
+    it('are asked for by the class that is limited, and renewed by another', async () => {
+      const classes = new Map<string, unknown>();
+      const app = Fastify();
+      app.addHook('onRoute', ({ method, url, config }) => void classes.set(`${method} ${url}`, config?.class));
+      token(app.withTypeProvider() as App, teste.context);
+      assert.equal(classes.get('POST /api/token/'), 'login');
+      assert.equal(classes.get('POST /api/token/refresh/'), undefined);
     });
 
     it('are logged, given and refused, without what was sent', async () => {

@@ -39,6 +39,7 @@ export function token(app: App, context: ApplicationContext): void {
   app.post(
     '/api/token/',
     {
+      config: { class: 'login' },
       bodyLimit: CORPO_BYTES_MAX,
       schema: {
         tags: ['token'],
@@ -74,6 +75,7 @@ export function token(app: App, context: ApplicationContext): void {
   app.post(
     '/api/token/refresh/',
     {
+      // A renewal hashes no password, and clients behind one address renew more often than they log in.
       bodyLimit: CORPO_BYTES_MAX,
       schema: {
         tags: ['token'],

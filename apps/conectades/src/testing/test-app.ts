@@ -4,6 +4,7 @@ import Fastify, { type FastifyInstance, type InjectOptions, type LightMyRequestR
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { ApplicationContext, Identity } from 'vazao';
+import { limitsPlugin } from 'vazao/http';
 import { createSecurityTables } from 'vazao/security';
 import { createTestDatabase, type TestDatabase } from '../../../../packages/vazao/src/testing/database.ts';
 import conectades from '../app.ts';
@@ -57,6 +58,7 @@ export async function createTestApp(onLine?: (line: string) => void): Promise<Te
   const app = Fastify({ forceCloseConnections: true, logger });
   const schemas = rememberSchemas(app);
   identify(app, context);
+  await app.register(limitsPlugin, { admission: false, userOf: () => undefined });
   await conectades.register(app, context);
   await app.ready();
 
