@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { STATUS_CODES } from 'node:http';
+import { BARE_FIELDS } from '../bare-fields.ts';
 
 export type RefusalCode =
   /** More requests than the process can work on. */
@@ -127,7 +128,7 @@ export function writeRefusal(
   page: RefusalPage,
 ): void {
   const { type, body } = renderRefusal(refused, request.headers.accept, page);
-  const head = ['content-type', type, 'content-length', String(Buffer.byteLength(body))];
+  const head = ['content-type', type, 'content-length', String(Buffer.byteLength(body)), ...BARE_FIELDS];
   if (refused.retryAfter !== undefined) head.push('retry-after', String(refused.retryAfter));
   const { 'transfer-encoding': coding, 'content-length': length } = request.headers;
   const hasBody = coding !== undefined || (length !== undefined && length !== '0');
@@ -136,6 +137,10 @@ export function writeRefusal(
   if (request.method === 'HEAD') response.end();
   else response.end(body);
 }
+
+const BARE_LINES: readonly string[] = BARE_FIELDS.flatMap((name, at) =>
+  at % 2 === 0 ? [`${name}: ${BARE_FIELDS[at + 1]}`] : [],
+);
 
 /** The whole message, for a socket on which no request came about; it is the last. */
 export function formatLastMessage(refused: Refusal): string {
@@ -146,6 +151,7 @@ export function formatLastMessage(refused: Refusal): string {
     'content-type: application/problem+json',
     `content-length: ${Buffer.byteLength(body)}`,
     `date: ${new Date().toUTCString()}`,
+    ...BARE_LINES,
     '',
     body,
   ].join('\r\n');

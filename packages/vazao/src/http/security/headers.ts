@@ -85,14 +85,11 @@ declare module 'fastify' {
 export async function registerHeaders(app: FastifyInstance, options: HeadersOptions): Promise<void> {
   const { default: helmet } = await loadPeer<typeof import('@fastify/helmet')>('@fastify/helmet', 'Security headers');
   const { contentSecurityPolicy, strictTransportSecurity: transport, permissionsPolicy = {} } = options;
+  const directives = { ...POLICY, ...contentSecurityPolicy, ...(transport && { 'upgrade-insecure-requests': [] }) };
+  const resourcePolicy = options.crossOriginResourcePolicy ?? 'same-origin';
+  const openerPolicy = options.crossOriginOpenerPolicy ?? 'same-origin';
   await app.register(helmet, {
-    contentSecurityPolicy: contentSecurityPolicy !== false && {
-      useDefaults: false,
-      directives: {
-        ...mutable({ ...POLICY, ...contentSecurityPolicy }),
-        ...(transport && { 'upgrade-insecure-requests': [] }),
-      },
-    },
+    contentSecurityPolicy: contentSecurityPolicy !== false && { useDefaults: false, directives: mutable(directives) },
     strictTransportSecurity: transport
       ? {
           maxAge: transport.maxAgeS,
@@ -100,8 +97,8 @@ export async function registerHeaders(app: FastifyInstance, options: HeadersOpti
           preload: transport.preload ?? false,
         }
       : false,
-    crossOriginResourcePolicy: { policy: options.crossOriginResourcePolicy ?? 'same-origin' },
-    crossOriginOpenerPolicy: { policy: options.crossOriginOpenerPolicy ?? 'same-origin' },
+    crossOriginResourcePolicy: { policy: resourcePolicy },
+    crossOriginOpenerPolicy: { policy: openerPolicy },
     xFrameOptions: { action: 'deny' }, // for browsers that do not know frame-ancestors
   });
   const denied = FEATURES_DENIED.filter((feature) => !(feature in permissionsPolicy));
@@ -111,6 +108,22 @@ export async function registerHeaders(app: FastifyInstance, options: HeadersOpti
   ].join(', ');
   app.addHook('onRequest', (_request, reply, done) => {
     reply.raw.setHeader('permissions-policy', features);
+    done();
+  });
+  // What is answered before it came to these hooks, as by the limits, has the fields that matter to an answer of ours.
+  const early: Readonly<Record<string, string>> = {
+    ...(contentSecurityPolicy !== false && { [POLICY_HEADER]: formatPolicy(directives) }),
+    'x-content-type-options': 'nosniff',
+    'x-frame-options': 'DENY',
+    'referrer-policy': 'no-referrer',
+    'cross-origin-opener-policy': openerPolicy,
+    'cross-origin-resource-policy': resourcePolicy,
+    'permissions-policy': features,
+  };
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    if (reply.raw.hasHeader('permissions-policy')) return done();
+    for (const [name, value] of Object.entries(early))
+      if (reply.getHeader(name) === undefined) reply.header(name, value);
     done();
   });
   app.decorateReply(NONCE, undefined);
@@ -141,6 +154,12 @@ function allow(reply: FastifyReply, directive: string, source: string): void {
   if (at < 0) parts.push(part);
   else parts[at] = part;
   reply.header(POLICY_HEADER, parts.join(';'));
+}
+
+function formatPolicy(directives: PolicyDirectives): string {
+  return Object.entries(directives)
+    .map(([name, sources]) => [name, ...sources].join(' '))
+    .join(';');
 }
 
 function mutable(directives: PolicyDirectives): Record<string, string[]> {

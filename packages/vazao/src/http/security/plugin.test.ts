@@ -3,7 +3,10 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import Fastify, { type FastifyInstance, type InjectOptions } from 'fastify';
-import { assertNeverHit, cached, createSetting } from '../../testing/cached-app.ts';
+import { assertNeverHit, cached, createSetting, until } from '../../testing/cached-app.ts';
+import { exchange, open } from '../../testing/raw-http.ts';
+import { limitsPlugin, serverOptions } from '../limits/index.ts';
+import { SecurityError, type SecurityErrorCode } from './errors.ts';
 import { type SecurityOptions, securityPlugin } from './plugin.ts';
 import { answerUnroutable } from './unroutable.ts';
 
@@ -45,6 +48,91 @@ test('hits, misses, 304s, errors and 404s carry the security headers', async () 
   // A 304 leaves the client the headers that it has (RFC 9111, 4.3.4).
   const etag = hit.headers.get('etag') ?? '';
   assert.equal((await platform.get('/item', { 'if-none-match': etag })).status, 304);
+});
+
+/** Refused on the way, at each place where it can happen. */
+test('what is refused carries the headers, wherever it is refused, and no cache keeps it', async () => {
+  await using setting = await createSetting({
+    fastify: {
+      ...serverOptions({ headerMaxBytes: 4_096, bodyMaxBytes: 100 }),
+      forceCloseConnections: true,
+      frameworkErrors: answerUnroutable,
+    },
+    plugin: { live: { perAddressMax: 1 } },
+  });
+  const { app, platform, read } = setting;
+  await app.register(limitsPlugin, {
+    urlMaxBytes: 2_000,
+    headersMax: 20,
+    admission: { inFlightMax: 4, classes: { login: { max: 0, reserved: 0 } }, queueLengthMax: 0 },
+    rates: { address: { requests: 60, window: '1h' } },
+  });
+  await app.register(securityPlugin, {
+    headers: { contentSecurityPolicy: { 'img-src': ["'self'", 'https://img.example'] } },
+  });
+  app.get('/item', cached, async () => ({ nome: await read() }));
+  app.get('/rare', { config: { limit: { requests: 1, window: '1h' } } }, async () => 'well');
+  app.post('/login', { config: { class: 'login' } }, async () => 'well');
+  app.post('/', async () => 'well');
+  const origin = await platform.listen();
+  const get = (path: string, fields = ''): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n${fields}\r\n`;
+  const post = (path: string, body: string): string =>
+    `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+  const check = async (status: number, bytes: string, isRouted = false): Promise<void> => {
+    const { answers } = await exchange(origin, bytes);
+    const { status: given, headers = {} } = answers.at(-1) ?? {};
+    assert.equal(given, status, bytes.slice(0, 60));
+    const what = `${status} ${bytes.slice(0, 60)}`;
+    assert.match(headers['content-security-policy'] ?? '', /^default-src 'none';.*frame-ancestors 'none'/, what);
+    if (isRouted) assert.match(headers['content-security-policy'] ?? '', /img-src 'self' https:\/\/img\.example/, what);
+    else assert.equal(headers['cache-control'], 'no-store', what);
+    assert.equal(headers['x-content-type-options'], 'nosniff', what);
+    assert.equal(headers['referrer-policy'], 'no-referrer', what);
+    assert.equal(headers['cross-origin-resource-policy'], 'same-origin', what);
+    if (status === 429 || status === 503) assert.match(headers['retry-after'] ?? '', /^\d+$/, what);
+  };
+  await check(400, get('/', 'Host: b\r\n'));
+  await check(400, 'NONSENSE\r\n\r\n');
+  await check(400, get('/%ff'));
+  await check(414, get(`/${'x'.repeat(2_000)}`));
+  await check(431, get('/', 'X: y\r\n'.repeat(30)));
+  await check(431, get('/', `X: ${'y'.repeat(8_000)}\r\n`));
+  await check(413, post('/', JSON.stringify('x'.repeat(200))), true);
+  await check(503, post('/login', '""'), true);
+  await exchange(origin, get('/rare'));
+  await check(429, get('/rare'), true);
+  await check(429, get('/rare', 'Accept: text/html\r\n'), true);
+  const following = open(origin);
+  following.write(get('/item', 'Accept: text/event-stream\r\n'));
+  await until('somebody follows', () => app.live?.streams === 1);
+  await check(429, get('/item', 'Accept: text/event-stream\r\n'), true);
+  following.destroy();
+  for (let round = 0; round < 60; round++) await (await fetch(`${origin}/none`)).text();
+  await check(429, get('/item'));
+  await check(429, get('/item', 'Accept: text/html\r\n'));
+});
+
+test('every 503 says when to come back, whoever has said it', async () => {
+  const app = Fastify();
+  await app.register(limitsPlugin, { random: () => 0.5 });
+  const fail = (path: string, code: SecurityErrorCode): void => {
+    app.get(path, () => Promise.reject(new SecurityError(code, 'no')));
+  };
+  fail('/passwords', 'ERR_SECURITY_PASSWORDS_BUSY');
+  fail('/sessions', 'ERR_SECURITY_SESSION_STORE');
+  app.get('/own', async (_request, reply) => reply.code(503).header('retry-after', '60').send('away'));
+  app.get('/plain', async (_request, reply) => reply.code(503).send('away'));
+  await app.register(async (part) => {
+    part.setErrorHandler((_error, _request, reply) => reply.code(503).send('translated'));
+    part.get('/translated', () => Promise.reject(new Error('no')));
+  });
+  const after = async (path: string): Promise<unknown> => {
+    const { statusCode, headers } = await app.inject(path);
+    assert.equal(statusCode, 503, path);
+    return headers['retry-after'];
+  };
+  for (const path of ['/passwords', '/sessions', '/plain', '/translated']) assert.equal(await after(path), '3', path);
+  assert.equal(await after('/own'), '60');
 });
 
 test('a page that names its inline script by hash is cached with its policy', async () => {

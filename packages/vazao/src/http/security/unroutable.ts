@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { BARE_FIELDS } from '../bare-fields.ts';
 
 /**
  * Answers what Fastify can't route (a path that is no text, a parameter that is too long), for the option `frameworkErrors` of
@@ -12,14 +13,12 @@ export function answerUnroutable(
 ): void {
   const { statusCode = 400, code } = error;
   const body = JSON.stringify({ type: 'about:blank', title: STATUS_CODES[statusCode], status: statusCode, code });
-  reply.raw.writeHead(statusCode, {
-    'content-type': 'application/problem+json',
-    'content-length': Buffer.byteLength(body),
-    'cache-control': 'no-store',
-    'content-security-policy': "default-src 'none';frame-ancestors 'none';base-uri 'none'",
-    'x-content-type-options': 'nosniff',
-    'x-frame-options': 'DENY',
-    'referrer-policy': 'no-referrer',
-  });
+  reply.raw.writeHead(statusCode, [
+    'content-type',
+    'application/problem+json',
+    'content-length',
+    String(Buffer.byteLength(body)),
+    ...BARE_FIELDS,
+  ]);
   reply.raw.end(body);
 }
