@@ -128,6 +128,7 @@ export class FillSession {
   async #run(statement: Statement, template: Template, record: StatementRecord): Promise<pg.QueryResult> {
     const startedAt = performance.now();
     let held: HeldClient | undefined;
+    let waitedMs = 0;
     try {
       const replica = this.#chooseReplica();
       let result = await replica?.run(statement, template, record);
@@ -136,10 +137,12 @@ export class FillSession {
         if (replica && !this.isOpen) return await this.#runPlain(statement);
         if (replica) await this.#moveToPrimary(replica);
         this.#held ??= this.#open();
+        const waitsSince = performance.now();
         held = await this.#held;
+        waitedMs = performance.now() - waitsSince; // the pool's time, and not the statement's
         result = await sendRead(held.client, statement, template, record);
       }
-      record.durationMs = performance.now() - startedAt;
+      record.durationMs = performance.now() - startedAt - waitedMs;
       currentContext()?.stages?.addStatement(nameStatement(statement.text, statement.config.name), record.durationMs);
       return result;
     } catch (error) {

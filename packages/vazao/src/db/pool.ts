@@ -160,8 +160,11 @@ export class Pool extends pg.Pool {
     const busy = findBusy(this, this.#bounds);
     if (busy) process.nextTick(bound, busy, undefined, () => {});
     else {
-      const told: ConnectCallback = (error, ...rest) =>
+      const endWait = this.#beginWait();
+      const told: ConnectCallback = (error, ...rest) => {
+        endWait?.();
         bound(error && (asBusy(error, this, this.#bounds) as Error), ...rest);
+      };
       runWithoutContext(() => super.connect(told));
     }
     return undefined;
@@ -181,11 +184,19 @@ export class Pool extends pg.Pool {
   async #connectPlain(): Promise<PooledClient> {
     const busy = findBusy(this, this.#bounds);
     if (busy) throw busy;
+    const endWait = this.#beginWait();
     try {
       return (await runWithoutContext(() => super.connect())) as unknown as PooledClient;
     } catch (error) {
       throw asBusy(error, this, this.#bounds);
+    } finally {
+      endWait?.();
     }
+  }
+
+  /** Undefined where nobody measures, or where a connection is idle that nobody before wants: that one comes at once. */
+  #beginWait(): (() => void) | undefined {
+    return this.idleCount > this.waitingCount ? undefined : currentContext()?.stages?.waitForConnection();
   }
 
   /** Connections from here on have the bound; the one that asked goes. An older server would refuse to know the setting. */

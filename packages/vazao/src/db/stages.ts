@@ -4,6 +4,7 @@
  *
  *   begun ──mark('cache')──► ──mark('hooks')──► ──mark('handler')──► …      each has the time since the mark before
  *                 add('queue', ms)                                          taken out of the stage that is running
+ *                 waitForConnection() ──► end()                             the same, as `pool`, for as long as anybody waits
  */
 export interface Stage {
   readonly name: string;
@@ -27,6 +28,10 @@ export class Stages {
   readonly #stages: Stage[] = [];
   readonly #statements: TimedStatement[] = [];
   #more = { count: 0, durationMs: 0 };
+  /** One stage however many statements wait: a handler with many would leave no room for the others. */
+  #pool: { readonly name: string; durationMs: number } | undefined;
+  #poolWaits = 0;
+  #poolSinceMs = 0;
 
   constructor() {
     this.#startedAtMs = performance.now();
@@ -64,6 +69,25 @@ export class Stages {
   add(name: string, durationMs: number): void {
     this.#push(name, durationMs);
     this.#markedAtMs += durationMs;
+  }
+
+  /**
+   * The work waits for a connection to the database, until the returned function is called. Statements that wait side by side
+   * are one wait: what they waited for is the work's time once.
+   */
+  waitForConnection(): () => void {
+    if (this.#poolWaits++ === 0) this.#poolSinceMs = performance.now();
+    return () => {
+      if (--this.#poolWaits > 0) return;
+      // What was before a mark belongs to the stage that the mark ended.
+      const durationMs = Math.max(0, performance.now() - Math.max(this.#poolSinceMs, this.#markedAtMs));
+      if (this.#pool) this.#pool.durationMs += durationMs;
+      else {
+        this.#pool = { name: 'pool', durationMs };
+        this.#stages.push(this.#pool);
+      }
+      this.#markedAtMs += durationMs;
+    };
   }
 
   /** A statement that has just ended. */

@@ -230,6 +230,8 @@ export interface RequestSample {
   readonly cache?: 'hit' | 'miss' | undefined;
   /** Metrics of `Server-Timing` with a duration, by name, in milliseconds; the same name twice is added up, and Vazão's `q1`, `q2` … are `queries`. */
   readonly stages?: Readonly<Record<string, number>> | undefined;
+  /** Milliseconds by the name of a statement (`select campanhas`), where the server tells; they may run side by side. */
+  readonly statements?: Readonly<Record<string, number>> | undefined;
 }
 
 /** All processes of the server together. */

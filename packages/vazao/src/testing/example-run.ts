@@ -53,7 +53,7 @@ export function exampleRun(server: ExampleServer = {}): RunResult {
     const stages = {
       cache: 0.1,
       handler: latencyMs * 0.8,
-      db: latencyMs * 0.5,
+      queries: latencyMs * 0.5,
       pool: index % 100 === 0 ? latencyMs * 0.2 : 0,
     };
     return {
@@ -64,6 +64,7 @@ export function exampleRun(server: ExampleServer = {}): RunResult {
       firstByteMs: latencyMs * 0.95,
       status: 200,
       stages,
+      statements: { 'select campanhas': latencyMs * 0.4, 'select doacoes': latencyMs * 0.1 },
     };
   });
   return {
@@ -107,7 +108,7 @@ export function exampleRun(server: ExampleServer = {}): RunResult {
       cpuCores: 0.0004 * perS + 0.01 * random.next(),
       rssBytes: (200 + 5 * random.next()) * 1024 ** 2,
       hitRate: 0.9,
-      stages: { handler: p50Ms * 0.3, db: p50Ms * 0.5 },
+      stages: { handler: p50Ms * 0.8, queries: p50Ms * 0.5 },
     })),
     criteria: [
       {

@@ -4,7 +4,7 @@
  *   onRequest ─cache─► hooks of the application ─hooks─► handler ─handler─► preSerialization ─serialise─► onSend
  *     ─compress (and other hooks of onSend)─► writeHead, where the field is written ─send─► finish
  *
- * `queue` and `feed` are waits within these, and stand apart. `send` comes after the field was sent: a trailer would need
+ * `queue`, `pool` and `feed` are waits within these, and stand apart. `send` comes after the field was sent: a trailer would need
  * chunks instead of a length, and few clients read one, so it is told on the channel `vazao.request` alone.
  *
  * Nobody is measured but a caller who may see it, and everybody while the channel has a subscriber.

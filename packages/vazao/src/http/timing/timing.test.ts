@@ -3,6 +3,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { stage, traceHeaders } from '../../db/index.ts';
 import { cached, createSetting, type Setting, soon, until } from '../../testing/cached-app.ts';
 import { Gate } from '../../testing/limited-app.ts';
@@ -51,7 +52,7 @@ test('in development everybody sees the stages, and they add up to the whole', a
   const miss = readMetrics((await platform.get('/itens')).headers.get('server-timing'));
   const names = miss.map(({ name }) => name);
   assert.deepEqual(
-    names.filter((name) => name !== 'feed'),
+    names.filter((name) => name !== 'feed' && name !== 'pool'),
     ['cache', 'hooks', 'handler', 'serialise', 'compress', 'q1', 'total'],
   );
   assert.equal(miss.find(({ name }) => name === 'q1')?.desc, 'select itens');
@@ -110,6 +111,40 @@ test('waiting for a place is the stage `queue`, of whoever waited, admitted or n
   const total = metrics.at(-1)?.ms ?? 0;
   assert.ok(Math.abs(total - sum) <= total * 0.02 + 0.05, `${sum} of ${total}`);
   for (const one of await Promise.all(inside)) assert.ok(!one.some(({ name }) => name === 'queue'));
+});
+
+test('waiting for a connection is a stage of its own: neither the handler nor the statement has that time', async () => {
+  await using setting = await createSetting({ plugin: { timing: { visibleTo: 'everybody' } } });
+  const { app, platform } = setting;
+  addRoutes(setting);
+  app.get('/three', async () => {
+    const results = await Promise.all([1, 2, 3].map(() => platform.db.query('select nome from itens')));
+    return results.length;
+  });
+  app.get('/client', async () => {
+    const client = await platform.db.connect();
+    await client.query('select nome from itens').finally(() => client.release());
+    return {};
+  });
+  await platform.listen();
+  // What is cached waits for the fill's connection, the others each for its own; callbacks and promises are two ways of pg.
+  for (const path of ['/itens', '/three', '/client']) {
+    const taken = await Promise.all(Array.from({ length: platform.db.options.max }, () => platform.db.connect()));
+    const answer = platform.get(path);
+    await until('it waits', () => platform.db.waitingCount > 0);
+    await delay(50);
+    for (const client of taken) client.release();
+    const metrics = readMetrics((await answer).headers.get('server-timing'));
+    const waits = metrics.filter(({ name }) => name === 'pool');
+    assert.equal(waits.length, 1, `${path}: waits side by side are one`);
+    const waitedMs = waits[0]?.ms ?? 0;
+    assert.ok(waitedMs >= 49, `${path}: ${waitedMs}`);
+    const sum = metrics.filter(({ name }) => !/^(q\d+|total)$/.test(name)).reduce((all, { ms }) => all + ms, 0);
+    const total = metrics.at(-1)?.ms ?? 0;
+    assert.ok(Math.abs(total - sum) <= total * 0.02 + 0.05, `${path}: ${sum} of ${total}`);
+    const inside = metrics.filter(({ name }) => /^(handler|q\d+)$/.test(name)).map(({ ms }) => ms);
+    for (const ms of inside) assert.ok(ms <= total - waitedMs + total * 0.02, `${path}: ${ms} of ${total}, ${waitedMs} waited`);
+  }
 });
 
 test('what the application says of its own time stays, and nothing of it is kept', async () => {

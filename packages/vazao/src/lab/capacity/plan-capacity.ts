@@ -11,6 +11,7 @@
  */
 import { figureOf } from '../figures.ts';
 import type { RunResult } from '../run-result.ts';
+import { IN_DATABASE } from '../stages.ts';
 import { median, quantile } from '../statistics/quantile.ts';
 import { findTrend } from '../statistics/trend.ts';
 import { fitUsl, predictUsl } from '../statistics/usl.ts';
@@ -163,7 +164,7 @@ function poolOf(runs: readonly RunResult[], requestsPerS: number): number | unde
   const samples = runs.flatMap(({ samples }) => samples).filter(({ stages }) => stages !== undefined);
   if (samples.length === 0) return undefined;
   const inDatabase = ({ stages = {} }: (typeof samples)[number]): number =>
-    Object.entries(stages).reduce((sum, [name, ms]) => sum + (/^(q\d*|db)$/.test(name) ? ms : 0), 0);
+    IN_DATABASE.reduce((sum, name) => sum + (stages[name] ?? 0), 0);
   const busyS = samples.reduce((sum, sample) => sum + inDatabase(sample), 0) / samples.length / 1_000;
   return Math.max(POOL_MIN, Math.ceil(requestsPerS * busyS * 2));
 }

@@ -210,6 +210,7 @@ export class Recorder {
       ...(error && { error }),
       ...(cache && { cache }),
       ...(timing && { stages: timing.stages }),
+      ...(timing?.statements && { statements: timing.statements }),
     };
     if (slot >= 0) this.samples[slot] = sample;
     if (isSlow) insertByLatency(this.slowest, sample, slowestMax);

@@ -16,7 +16,7 @@ import { nameOf } from './junit.ts';
 import { showBytes, showMs, showShare } from './numbers.ts';
 import { PAGE_SCRIPT } from './page-script.ts';
 import { COLOURS, PAGE_STYLE } from './page-style.ts';
-import { explainLatency, partsOf } from './why-slow.ts';
+import { explainLatency, partsOf, statementsOf } from './why-slow.ts';
 
 export interface HtmlOptions {
   readonly title: string;
@@ -31,6 +31,7 @@ export interface HtmlOptions {
 /** Runs that are shown whole; of more, the table has them all. */
 const RUNS_SHOWN_MAX = 12;
 const SLOWEST_SHOWN = 3;
+const STATEMENTS_SHOWN = 5;
 
 export function renderHtml(options: HtmlOptions): string {
   const { title, runs, comparison, baseline = [] } = options;
@@ -191,7 +192,12 @@ function waterfall(request: RequestSample, colour: (name: string) => string): st
   });
   const end = request.error ?? `status ${request.status}`;
   const words = `${request.step} at ${request.atS.toFixed(2)} s: ${showMs(request.latencyMs)}, ${end}${request.cache === undefined ? '' : `, ${request.cache}`}`;
-  return `<p>${escapeMarkup(words)}</p><div class="waterfall">${rows.join('')}</div>`;
+  const statements = statementsOf(request)
+    .slice(0, STATEMENTS_SHOWN)
+    .map(({ name, durationMs }) => `${name} ${showMs(durationMs)}`);
+  const told =
+    statements.length > 0 ? `<p class="soft">${escapeMarkup(`statements: ${statements.join(', ')}`)}</p>` : '';
+  return `<p>${escapeMarkup(words)}</p><div class="waterfall">${rows.join('')}</div>${told}`;
 }
 
 function lastRounds({ candidates }: ComparisonResult): RunResult[] {

@@ -7,12 +7,18 @@
  * `elsewhere` is what neither side measured: the network, the kernel's queue, an event loop that was busy with another request.
  */
 import type { RequestSample } from '../run-result.ts';
+import { IN_DATABASE, QUERIES } from '../stages.ts';
 import { ascending, quantileOfSorted } from '../statistics/quantile.ts';
 import { showMs, showShare } from './numbers.ts';
 
 export interface Part {
   readonly name: string;
   readonly durationMs: number;
+}
+
+export interface Share {
+  readonly name: string;
+  readonly share: number;
 }
 
 export interface Band {
@@ -22,7 +28,9 @@ export interface Band {
   readonly requests: number;
   readonly meanMs: number;
   /** Parts of the band's time, greatest first; they add up to 1. */
-  readonly shares: readonly { readonly name: string; readonly share: number }[];
+  readonly shares: readonly Share[];
+  /** The statements' parts of {@link QUERIES}, greatest first; empty where the server names none. */
+  readonly statements: readonly Share[];
   /** `the slowest 1 % spend 84 % waiting for a connection from the pool`. */
   readonly sentence: string;
 }
@@ -42,7 +50,7 @@ const DOING: Readonly<Record<string, string>> = {
   feed: 'waiting for the feed',
   cache: 'looking up the cache',
   db: 'in the database',
-  statements: 'in the database',
+  [QUERIES]: 'in the database',
   handler: 'in the handler',
   hooks: 'in hooks before the handler',
   serialise: 'serialising the answer',
@@ -50,23 +58,19 @@ const DOING: Readonly<Record<string, string>> = {
 };
 /** Sums of the others: to count them would count twice. */
 const SUMS = new Set(['total', 'app']);
-/** Stages that run inside another one, whose own time is what is left. */
-const INSIDE: Readonly<Record<string, string>> = { statements: 'handler', db: 'handler' };
-/** Of ours, `q1`, `q2` … are statements. They may run side by side, so that together they last no longer than the handler. */
-const STATEMENT = /^q\d*$/;
+/** The stage that is around {@link IN_DATABASE}: its own time is what is left. */
+const AROUND_DATABASE = 'handler';
 
 /** The parts of one request, in order; they add up to its latency. A waterfall draws them one after the other. */
 export function partsOf({ latencyMs, serviceMs, firstByteMs, stages = {} }: RequestSample): Part[] {
   const measured = new Map<string, number>();
-  for (const [told, ms] of Object.entries(stages)) {
-    const name = STATEMENT.test(told) ? 'statements' : told;
-    if (!SUMS.has(name) && ms > 0) measured.set(name, (measured.get(name) ?? 0) + ms);
-  }
-  for (const [inner, outer] of Object.entries(INSIDE)) {
-    const [own, around] = [measured.get(inner), measured.get(outer)];
+  for (const [name, ms] of Object.entries(stages)) if (!SUMS.has(name) && ms > 0) measured.set(name, ms);
+  for (const inner of IN_DATABASE) {
+    const [own, around] = [measured.get(inner), measured.get(AROUND_DATABASE)];
     if (own === undefined || around === undefined) continue;
+    // Statements may run side by side: together they last no longer than what is around them.
     measured.set(inner, Math.min(own, around));
-    measured.set(outer, Math.max(0, around - own));
+    measured.set(AROUND_DATABASE, Math.max(0, around - own));
   }
   const receiving = firstByteMs === undefined ? 0 : Math.max(0, serviceMs - firstByteMs);
   const before = serviceMs - receiving;
@@ -93,19 +97,34 @@ export function explainLatency(samples: readonly RequestSample[]): Band[] {
     const [low, high] = [quantileOfSorted(sorted, from), quantileOfSorted(sorted, to)];
     const inside = samples.filter(({ latencyMs }) => latencyMs >= low && (to === 1 || latencyMs < high));
     if (inside.length < 10) continue;
-    const sums = new Map<string, number>();
-    for (const part of inside.flatMap(partsOf)) sums.set(part.name, (sums.get(part.name) ?? 0) + part.durationMs);
-    const whole = [...sums.values()].reduce((sum, ms) => sum + ms, 0);
-    const shares = [...sums]
-      .map(([name, ms]) => ({ name, share: whole > 0 ? ms / whole : 0 }))
-      .sort((a, b) => b.share - a.share);
+    const shares = sharesOf(inside.flatMap(partsOf), 1);
+    const statements = sharesOf(inside.flatMap(statementsOf), shares.find(({ name }) => name === QUERIES)?.share ?? 0);
     const meanMs = inside.reduce((sum, { latencyMs }) => sum + latencyMs, 0) / inside.length;
-    bands.push({ from, to, requests: inside.length, meanMs, shares, sentence: say(from, to, meanMs, shares) });
+    const sentence = say(from, to, meanMs, shares, statements[0]);
+    bands.push({ from, to, requests: inside.length, meanMs, shares, statements, sentence });
   }
   return bands;
 }
 
-function say(from: number, to: number, meanMs: number, shares: Band['shares']): string {
+/** Parts of the same name together, greatest first; they add up to `whole`. */
+function sharesOf(parts: readonly Part[], whole: number): Share[] {
+  const sums = new Map<string, number>();
+  for (const { name, durationMs } of parts) sums.set(name, (sums.get(name) ?? 0) + durationMs);
+  const all = [...sums.values()].reduce((sum, ms) => sum + ms, 0);
+  return [...sums]
+    .map(([name, ms]) => ({ name, share: all > 0 ? (ms / all) * whole : 0 }))
+    .sort((a, b) => b.share - a.share);
+}
+
+/** The statements of one request, longest first. Those side by side last as long as they do, and not as long as all of them. */
+export function statementsOf({ statements = {} }: RequestSample): Part[] {
+  return Object.entries(statements)
+    .map(([name, durationMs]) => ({ name, durationMs }))
+    .sort((a, b) => b.durationMs - a.durationMs);
+}
+
+function say(from: number, to: number, meanMs: number, shares: readonly Share[], statement: Share | undefined): string {
+  const most = statement === undefined ? '' : ` (${showShare(statement.share)} in ${statement.name})`;
   const who =
     to === 1
       ? `the slowest ${showShare(1 - from)}`
@@ -114,6 +133,6 @@ function say(from: number, to: number, meanMs: number, shares: Band['shares']): 
         : `from ${showShare(from)} to ${showShare(to)}, requests`;
   const parts = shares
     .filter(({ share }, index) => index === 0 || (index < 3 && share >= 0.1))
-    .map(({ name, share }) => `${showShare(share)} ${DOING[name] ?? `in ${name}`}`);
+    .map(({ name, share }) => `${showShare(share)} ${DOING[name] ?? `in ${name}`}${name === QUERIES ? most : ''}`);
   return `${who} (${showMs(meanMs)} on average) spend ${parts.join(', ')}`;
 }
