@@ -1,6 +1,7 @@
 /** The result of a run as a text for the terminal. */
 import { describeCriterion, formatMetric } from '../lab/plans/criteria.ts';
-import type { Figures, RunResult, Trend } from '../lab/run-result.ts';
+import { type Finding, findingsOf } from '../lab/report/findings.ts';
+import type { Figures, RunResult } from '../lab/run-result.ts';
 
 export function formatRun(run: RunResult): string {
   const lines: string[] = [];
@@ -19,13 +20,7 @@ export function formatRun(run: RunResult): string {
       `waiting    p99 ${ms(total.service.p99Ms)} from the actual send: the rest was waiting for a free connection`,
     );
   }
-  const law = run.phases.find((phase) => !phase.warmUp && phase.littlesLaw)?.littlesLaw;
-  if (law) {
-    lines.push(
-      `users      N = X(R + Z): ${law.throughput.toFixed(1)}/s × (${ms(law.responseMs)} + ${ms(law.thinkMs)}) = ${(law.ratio * law.users).toFixed(1)} of ${law.users} users`,
-    );
-  }
-  lines.push(...formatServer(run), ...formatFindings(run));
+  lines.push(...formatServer(run), ...findingsOf(run).map(formatFinding));
   for (const verdict of run.criteria) {
     const value = verdict.value === undefined ? 'not measured' : formatMetric(verdict.metric, verdict.value);
     const phase = verdict.phase === undefined ? '' : ` (${verdict.phase})`;
@@ -75,20 +70,10 @@ function formatServer({ server, total }: RunResult): string[] {
   return parts.length === 0 ? [] : [`server     ${parts.join(', ')}`];
 }
 
-function formatFindings({ findings }: RunResult): string[] {
-  const { knee, recovery, trends = [] } = findings;
-  const lines: string[] = [];
-  if (knee) lines.push(`knee       ${knee.why}`);
-  if (recovery) {
-    const after =
-      recovery.recoveredAfterS === undefined
-        ? 'not while it was watched'
-        : `${recovery.recoveredAfterS.toFixed(0)} s after the spike`;
-    lines.push(`recovery   ${after}; p99 ${ms(recovery.baselineP99Ms)} before, up to ${ms(recovery.worstP99Ms)}`);
-  }
-  const marks: Record<Trend['outcome'], string> = { level: 'level     ', rising: 'RISING    ', unknown: 'unknown   ' };
-  for (const { series, outcome, why } of trends) lines.push(`${marks[outcome]} ${series} ${why}`);
-  return lines;
+const MARKS = { passed: 'found     ', failed: 'FAILED    ', doubtful: 'DOUBTFUL  ' } as const;
+
+function formatFinding({ outcome, sentence }: Finding): string {
+  return `${MARKS[outcome]} ${sentence}`;
 }
 
 function formatTable(rows: readonly (readonly string[])[]): string[] {

@@ -14,6 +14,7 @@ import type {
   ServerSample,
 } from '../run-result.ts';
 import type { Scenario } from '../scenario/scenario.ts';
+import { checkLittlesLaw } from '../statistics/littles-law.ts';
 import { findVoid } from './health.ts';
 import { addEncoded, createHistogram, summarize } from './histogram.ts';
 import { Merged } from './merged.ts';
@@ -331,13 +332,19 @@ function checkUsers(
   const responseMs = sum((time) => time.responseMs) / responses;
   const thinkMs = sum((time) => time.thinkMs) / responses;
   const throughput = responses / durationS;
+  const found = checkLittlesLaw({
+    users,
+    throughputPerS: throughput,
+    latencyS: responseMs / 1_000,
+    thinkS: thinkMs / 1_000,
+  });
   return {
     littlesLaw: {
       users,
       throughput,
       responseMs,
       thinkMs,
-      ratio: (throughput * (responseMs + thinkMs)) / 1_000 / users,
+      ratio: found.usersFound / users,
     },
   };
 }

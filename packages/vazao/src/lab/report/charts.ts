@@ -75,6 +75,10 @@ export function chartsOf(run: RunResult): Chart[] {
       'heap after collection': ({ heapAfterGcBytes }) =>
         heapAfterGcBytes === undefined ? undefined : heapAfterGcBytes / 1024 ** 2,
     }),
+    resources('Descriptors and connections of the server', 'open at a time (number)', {
+      'file descriptors': ({ handles }) => handles,
+      connections: ({ connections }) => connections,
+    }),
     resources('Hit rate', 'share of answers (%)', {
       hits: ({ hitRate }) => (hitRate === undefined ? undefined : hitRate * 100),
     }),

@@ -12,6 +12,7 @@ import { fitUsl, type UslPoint } from '../statistics/usl.ts';
 import type { BaselineVerdict } from './baseline.ts';
 import { type Chart, chartsOf, percentileCurve, uslChart } from './charts.ts';
 import { escapeMarkup, escapeScript } from './escape.ts';
+import { findingsOf } from './findings.ts';
 import { nameOf } from './junit.ts';
 import { showBytes, showMs, showShare } from './numbers.ts';
 import { PAGE_SCRIPT } from './page-script.ts';
@@ -125,19 +126,13 @@ function tryFit(points: readonly UslPoint[]): ReturnType<typeof fitUsl> | undefi
 
 function runSection(run: RunResult, draw: Draw): string {
   const late = run.generator.void?.map((why) => `<p class="void">Void: ${escapeMarkup(why)}</p>`).join('') ?? '';
-  const { knee, recovery, trends = [] } = run.findings;
-  const found = [
-    knee?.why,
-    recovery &&
-      (recovery.recoveredAfterS === undefined
-        ? 'after the spike the figures did not come back in the time watched'
-        : `recovered ${recovery.recoveredAfterS} s after the spike; the worst p99 was ${showMs(recovery.worstP99Ms)}`),
-    ...trends.map(({ series, why }) => `${series}: ${why}`),
-  ].filter((line) => line !== undefined);
+  const found = findingsOf(run).map(
+    ({ outcome, sentence }) => `<li><span class="${outcome}">${outcome}</span>: ${escapeMarkup(sentence)}</li>`,
+  );
   return `<h2>${escapeMarkup(nameOf(run))}</h2>
 <p class="soft">${escapeMarkup(run.startedAt)}, ${run.durationS.toFixed(0)} s, seed ${run.seed}, ${escapeMarkup(run.target)}</p>${late}
 ${criteriaTable(run.criteria)}
-${found.length > 0 ? `<ul>${found.map((line) => `<li>${escapeMarkup(line)}</li>`).join('')}</ul>` : ''}
+${found.length > 0 ? `<ul>${found.join('')}</ul>` : ''}
 <div class="charts">${chartsOf(run).map(draw).join('\n')}</div>
 ${whySlow(run)}`;
 }

@@ -1,6 +1,7 @@
 import type { CriterionVerdict, RunResult } from '../run-result.ts';
 import type { BaselineVerdict } from './baseline.ts';
 import { escapeMarkup } from './escape.ts';
+import { findingsOf } from './findings.ts';
 
 interface Case {
   readonly name: string;
@@ -9,7 +10,7 @@ interface Case {
   readonly error?: string | undefined;
 }
 
-/** JUnit XML (the schema that Jenkins and GitLab read): a suite for each run, a case for each criterion; the baseline is a suite, too. */
+/** JUnit XML (the schema that Jenkins and GitLab read): a suite for each run, a case for each criterion and for what the plan was there to find; the baseline is a suite, too. */
 export function renderJunit(runs: readonly RunResult[], baseline: readonly BaselineVerdict[] = []): string {
   const suites = runs.map((run) => suite(nameOf(run), run.durationS, run.startedAt, casesOf(run)));
   if (baseline.length > 0) {
@@ -24,9 +25,16 @@ export function renderJunit(runs: readonly RunResult[], baseline: readonly Basel
 }
 
 function casesOf(run: RunResult): Case[] {
-  const late = run.generator.void?.join(' ');
-  if (late !== undefined) return [{ name: 'the generator kept up', error: late }];
-  return [{ name: 'the generator kept up' }, ...run.criteria.map(caseOf)];
+  const name = 'the generator kept up';
+  // A smoke test counts however late the generator was.
+  if (run.verdict === 'void') return [{ name, error: run.generator.void?.join(' ') ?? 'The run is void.' }];
+  const found = findingsOf(run).map(
+    ({ name, outcome, sentence }): Case => ({ name, failure: outcome === 'failed' ? sentence : undefined }),
+  );
+  const cases = [{ name }, ...run.criteria.map(caseOf), ...found];
+  // Whatever a plan fails for, the build sees it.
+  const isHidden = run.verdict === 'failed' && cases.every(({ failure }) => failure === undefined);
+  return isHidden ? [...cases, { name: `the plan ${run.plan.kind} passes`, failure: 'its verdict is failed' }] : cases;
 }
 
 function caseOf({ metric, min, max, value, outcome, phase }: CriterionVerdict): Case {

@@ -5,11 +5,14 @@ import { FIGURES, figureOf } from '../figures.ts';
 import type { Machine, RunResult } from '../run-result.ts';
 import type { BaselineVerdict } from './baseline.ts';
 import { escapeMarkdown } from './escape.ts';
+import { findingsOf } from './findings.ts';
 import { nameOf } from './junit.ts';
 import { showBytes } from './numbers.ts';
 import { explainLatency } from './why-slow.ts';
 
 const VERDICTS = { passed: '✅ passed', failed: '❌ failed', void: '⚠️ void', none: 'no criteria' } as const;
+
+const MARKS = { passed: '', failed: '❌ ', doubtful: '⚠️ ' } as const;
 
 export function renderMarkdown(runs: readonly RunResult[], baseline: readonly BaselineVerdict[] = []): string {
   const head = ['run', 'verdict', ...FIGURES.map(({ title }) => title)];
@@ -26,6 +29,7 @@ export function renderMarkdown(runs: readonly RunResult[], baseline: readonly Ba
           `${nameOf(run)}: ${metric} is ${value ?? 'not measured'}, and must be ${bounds(min, max)}`,
       ),
     ...(run.generator.void ?? []),
+    ...findingsOf(run).map(({ outcome, sentence }) => `${MARKS[outcome]}${nameOf(run)}: ${sentence}`),
     ...explainLatency(run.samples)
       .slice(-1)
       .map(({ sentence }) => `${nameOf(run)}: ${sentence}`),

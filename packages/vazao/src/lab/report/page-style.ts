@@ -12,8 +12,8 @@ h3 { margin: 1.5rem 0 .5rem; font-size: 1.05rem; } p, li { max-width: 70ch; } .s
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .925rem; }
 th, td { padding: .35rem .75rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 11rem; } thead th { vertical-align: bottom; }
-.passed { color: var(--good); } .failed { color: var(--bad); } .void, .unknown { color: var(--warn); }
-.passed, .failed, .void, .unknown { font-weight: 600; }
+.passed { color: var(--good); } .failed { color: var(--bad); } .void, .unknown, .doubtful { color: var(--warn); }
+.passed, .failed, .void, .unknown, .doubtful { font-weight: 600; }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 32rem), 1fr)); gap: 1rem; }
 figure { margin: 0; padding: .75rem; background: var(--panel); border: 1px solid var(--line); border-radius: .4rem; min-width: 0; }
 figcaption { font-weight: 600; margin-bottom: .25rem; }

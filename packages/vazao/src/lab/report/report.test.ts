@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { runInNewContext } from 'node:vm';
 import { exampleRun } from '../../testing/example-run.ts';
 import { COMPARISON_FORMAT, type ComparisonResult } from '../compare/comparison.ts';
-import type { RunResult } from '../run-result.ts';
+import type { Findings, PlanKind, RunResult, Trend } from '../run-result.ts';
 import { judgeAgainstBaseline } from './baseline.ts';
 import { chartsOf, percentileCurve } from './charts.ts';
 import { escapeMarkdown, escapeMarkup, escapeScript } from './escape.ts';
@@ -144,12 +144,94 @@ test('percentiles go as far as the number of requests bears', () => {
 
 test('JUnit counts what failed and what is void', () => {
   const run = exampleRun({ perS: 300, seconds: 5 });
-  const xml = renderJunit([run, { ...run, generator: { ...run.generator, void: ['It was late.'] } }]);
+  const xml = renderJunit([run, { ...run, generator: { ...run.generator, void: ['It was late.'] }, verdict: 'void' }]);
   assert.match(xml, /^<\?xml version="1\.0" encoding="UTF-8"\?>\n<testsuites/);
   const [first, second] = [...xml.matchAll(/<testsuite name=[^>]*tests="(\d)" failures="(\d)" errors="(\d)"/g)];
   assert.deepEqual(first?.slice(1, 4), ['3', '2', '0']);
   assert.deepEqual(second?.slice(1, 4), ['1', '0', '1']);
   assert.match(xml, /<error message="It was late\."\/>/);
+});
+
+/** A run whose criteria hold, under a plan that found something. */
+const found = (kind: PlanKind, findings: Findings, verdict: RunResult['verdict']): RunResult => {
+  const run = exampleRun({ seconds: 5 });
+  return { ...run, plan: { ...run.plan, kind }, criteria: [], findings, verdict };
+};
+const TREND: Trend = {
+  series: 'heap',
+  slopePerHour: 3e6,
+  low: 2e6,
+  high: 4e6,
+  outcome: 'rising',
+  why: 'it grows by 1 KB',
+};
+
+test('what a plan was there to find is in every document, and fails the build where it fails the run', () => {
+  const slow = { ...TREND, series: 'p99', why: 'p99 climbs' } as const;
+  const short = { ...TREND, series: 'rss', outcome: 'unknown', why: 'too short' } as const;
+  const level = { ...TREND, series: 'handles', outcome: 'level', why: 'level' } as const;
+  const smoked = found('smoke', {}, 'failed');
+  const runs: readonly [run: RunResult, failures: number, sentences: readonly string[]][] = [
+    [
+      found('soak', { trends: [TREND, slow, short, level] }, 'failed'),
+      3,
+      ['heap: it grows by 1 KB', 'p99: p99 climbs'],
+    ],
+    [found('soak', { trends: [level] }, 'none'), 0, ['handles: level']],
+    [found('spike', { recovery: { baselineP99Ms: 10, worstP99Ms: 900 } }, 'failed'), 1, ['did not come back']],
+    [
+      found('spike', { recovery: { baselineP99Ms: 10, worstP99Ms: 900, recoveredAfterS: 7 } }, 'none'),
+      0,
+      ['recovered 7 s after the spike; p99 10.0 ms before, up to 900 ms'],
+    ],
+    [
+      found('stress', { knee: { throughput: 0, heldRate: 0, why: 'no step held; at 5 p99 broke.' } }, 'failed'),
+      1,
+      ['p99 broke'],
+    ],
+    [
+      found('stress', { knee: { throughput: 9, heldRate: 9, why: '9 requests/s held.' } }, 'none'),
+      0,
+      ['9 requests/s held.'],
+    ],
+    [{ ...smoked, total: { ...smoked.total, offered: 10, succeeded: 8 } }, 1, ['2 of 10 requests failed']],
+    // Whatever else a plan may fail for.
+    [found('volume', {}, 'failed'), 1, []],
+  ];
+  for (const [run, failures, sentences] of runs) {
+    const xml = renderJunit([run]);
+    assert.match(xml, new RegExp(` failures="${failures}" errors="0"`), xml);
+    assert.equal([...xml.matchAll(/<failure /g)].length, failures);
+    const [html, markdown] = [renderHtml({ title: 'x', runs: [run], ...PLOT }), renderMarkdown([run])];
+    for (const sentence of sentences) assert.ok(html.includes(sentence) && markdown.includes(sentence), sentence);
+  }
+});
+
+test('users of the closed model are counted, and said to be missing when they are', () => {
+  const run = exampleRun({ seconds: 5 });
+  const of = (throughput: number): RunResult => ({
+    ...run,
+    phases: run.phases.map((phase) => ({
+      ...phase,
+      littlesLaw: { users: 1_000, throughput, responseMs: 100, thinkMs: 9_900, ratio: throughput / 100 },
+    })),
+  });
+  const documents = (throughput: number): string[] => [
+    renderHtml({ title: 'x', runs: [of(throughput)], ...PLOT }),
+    renderMarkdown([of(throughput)]),
+  ];
+  for (const text of documents(98))
+    assert.match(text, /N = X\(R \+ Z\): 98\.0\/s × \(100 ms \+ 9,900 ms\) = 980 of 1,000 users(?!,)/);
+  for (const text of documents(94)) assert.match(text, /= 940 of 1,000 users, off by 6 % \(allowed: 5 %\)/);
+  assert.doesNotMatch(renderMarkdown([run]), /N = X/);
+});
+
+test('descriptors and connections are drawn where they were seen', () => {
+  const run = exampleRun({ seconds: 5 });
+  const titles = (some: RunResult): string[] => chartsOf(some).map(({ title }) => title);
+  const counted = run.server.map((sample) => ({ ...sample, handles: 40, connections: 12 }));
+  assert.ok(titles({ ...run, server: counted }).includes('Descriptors and connections of the server'));
+  assert.ok(!titles(run).includes('Descriptors and connections of the server'));
 });
 
 test('a comparison is a table with intervals, verdicts and what was left out', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createSetting } from '../../testing/cached-app.ts';
+import { createSetting, until } from '../../testing/cached-app.ts';
 import { exampleRun } from '../../testing/example-run.ts';
 import { planCapacity } from '../capacity/plan-capacity.ts';
 import { readServerTiming } from '../engine/fields.ts';
@@ -67,7 +67,7 @@ test('what our server writes is read as what it means: statements in the handler
   await platform.listen();
   const taken = await Promise.all(Array.from({ length: platform.db.options.max }, () => platform.db.connect()));
   const answer = platform.get('/slow');
-  while (platform.db.waitingCount === 0) await delay(1);
+  await until('it waits', () => platform.db.waitingCount > 0);
   await delay(50);
   for (const client of taken) client.release();
   const { headers } = await answer;

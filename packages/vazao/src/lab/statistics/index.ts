@@ -9,7 +9,6 @@ export {
   type LeakOptions,
   type MemorySample,
 } from './growth.ts';
-export { findKnee, type Knee, type Step } from './knee.ts';
 export { type ClosedModel, checkLittlesLaw, type LittlesLawCheck } from './littles-law.ts';
 export { findTrend, type Point, type Trend } from './trend.ts';
 export { fitUsl, predictUsl, UslError, type UslFit, type UslPoint, type UslPrediction } from './usl.ts';
