@@ -41,3 +41,9 @@ export function asWords(value: unknown): string[] | undefined {
 export function splitName(words: readonly string[]): { schema: string | undefined; name: string } {
   return { schema: words.at(-2), name: words.at(-1) ?? '' };
 }
+
+/** Whether an item of a list is written out into any number of items: `*`, `t.*`, `(composite).*`. */
+export function isStar(value: unknown): boolean {
+  const parts = asKind(value, 'ColumnRef')?.fields ?? asKind(value, 'A_Indirection')?.indirection;
+  return asKind(asList(parts).at(-1), 'A_Star') !== undefined;
+}

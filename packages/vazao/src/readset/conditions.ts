@@ -4,7 +4,7 @@
  */
 
 import { formatArrayLiteral } from './array-literal.ts';
-import { asKind, asList, asText, asWords, isTree, type Tree } from './ast.ts';
+import { asKind, asList, asText, asWords, isStar, isTree, type Tree } from './ast.ts';
 import { arrayOf, elementOf, type Family, findFamily, isOrdered } from './canonical.ts';
 import type { CatalogColumn } from './catalog.ts';
 import type { Names } from './names.ts';
@@ -106,6 +106,7 @@ function recogniseOperator(
     const rightItems = asList(rightRow?.args);
     // Rows are ordered by their first difference, so only equality says something of each column.
     if (operator !== '=' || leftItems.length !== rightItems.length) return [];
+    if ([...leftItems, ...rightItems].some(isStar)) return [];
     return leftItems.flatMap((item, at) => recogniseOperator(recogniser, '=', item, rightItems[at]));
   }
   const leftColumn = columnOf(recogniser, left);
@@ -142,6 +143,7 @@ function recogniseList(recogniser: Recogniser, left: unknown, items: readonly un
     const rows = items.map((item) => asList(asKind(item, 'RowExpr')?.args));
     const columns = asList(row.args);
     if (rows.some((values) => values.length !== columns.length)) return [];
+    if ([columns, ...rows].flat().some(isStar)) return [];
     return columns.flatMap((column, at) =>
       columnOf(recogniser, column)
         ? recogniseList(
@@ -205,7 +207,7 @@ function recogniseRows(recogniser: Recogniser, link: Tree): readonly Condition[]
   if (builtinOperator(recogniser, link.operName === undefined ? ['='] : asWords(link.operName)) !== '=') return [];
   const row = asKind(link.testexpr, 'RowExpr');
   const items = row ? asList(row.args) : [link.testexpr];
-  if (items.length !== outputs.columns.length) return [];
+  if (items.length !== outputs.columns.length || items.some(isStar)) return [];
   return items.flatMap((item, at): readonly Condition[] => {
     const left = columnOf(recogniser, item);
     const right = outputs.columns[at]?.node;

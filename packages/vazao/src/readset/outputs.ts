@@ -20,7 +20,7 @@
  * Plain DISTINCT and set-returning functions only repeat or unite rows of equal x. A set operation passes the filter on to
  * both arms: σ(A ∪ B) = σA ∪ σB, and so for EXCEPT and INTERSECT, if both columns are compared alike.
  */
-import { asKind, asList, asText, asWords, isTree, type Tree } from './ast.ts';
+import { asKind, asList, asText, asWords, isStar, isTree, type Tree } from './ast.ts';
 import { familyOf } from './conditions.ts';
 import type { Side } from './from.ts';
 import { type ColumnNode, createColumnNode, createDerivedReference, type Reference, readColumnOf } from './scope.ts';
@@ -126,7 +126,9 @@ export function expandTargets(
     const target = asKind(item, 'ResTarget');
     const value = asKind(target?.val, 'ColumnRef');
     const fields = asList(value?.fields);
-    if (value && asKind(fields.at(-1), 'A_Star')) {
+    // The fields of a composite value are not listed in the catalog, so what comes after them has no position.
+    if (!value && isStar(target?.val)) return undefined;
+    if (value && isStar(target?.val)) {
       const stars = expandStar(asWords(fields.slice(0, -1)) ?? [], side);
       if (!stars) return undefined;
       outputs.push(...stars);

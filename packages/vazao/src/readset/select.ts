@@ -3,7 +3,7 @@
  * conditions say of them. It visits every expression; only the conditions of WHERE and ON say something, the rest only reads.
  */
 import { alternativesOf, applyAlternatives } from './alternatives.ts';
-import { asKind, asList, asText, asWords, isTree, type Tree } from './ast.ts';
+import { asKind, asList, asText, asWords, isStar, isTree, type Tree } from './ast.ts';
 import { findFamily } from './canonical.ts';
 import type { CatalogTable } from './catalog.ts';
 import { type Recogniser, recognise } from './conditions.ts';
@@ -177,7 +177,7 @@ export function createWalk(names: Names, host: WalkHost, found: Found): Walk {
       // EXISTS asks for no column: `SELECT *` in it reads none, unless grouping makes the columns matter.
       const isStarIdle = asked === 'existence' && !node.groupClause && !node.havingClause && !node.distinctClause;
       for (const target of asList(node.targetList)) {
-        if (!(isStarIdle && isStar(target))) walk.visit(target, here);
+        if (!(isStarIdle && isIdleStar(target))) walk.visit(target, here);
       }
       if (node.whereClause !== undefined) walk.condition(node.whereClause, here, side.members);
       visitRest(walk, node, here, false);
@@ -352,7 +352,7 @@ function noteJoined(...nodes: readonly ColumnNode[]): void {
   }
 }
 
-function isStar(target: unknown): boolean {
-  const reference = asKind(asKind(target, 'ResTarget')?.val, 'ColumnRef');
-  return asKind(asList(reference?.fields).at(-1), 'A_Star') !== undefined;
+function isIdleStar(target: unknown): boolean {
+  const value = asKind(target, 'ResTarget')?.val;
+  return asKind(value, 'ColumnRef') !== undefined && isStar(value);
 }

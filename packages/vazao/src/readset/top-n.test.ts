@@ -64,6 +64,9 @@ const WHOLE: readonly (readonly [sql: string, why: string])[] = [
   ['select k from a order by k limit 2 + 3', 'the limit is not known'],
   ['select a.k from b left join a on b.aid = a.id order by a.k limit 5', 'its absence shows'],
   ['select a.k from b full join a on b.aid = a.id order by a.k limit 5', 'its absence shows'],
+  ['select (c).*, k from a order by 2 limit 5', 'the composite value has any number of fields'],
+  ['select (c).*, k from a order by a.k limit 5', 'the boundary stands behind any number of fields'],
+  ['select (to_pair(k)).*, k from a order by a.k limit 5', 'likewise'],
   ['(select k from a) union (select k from b) order by k limit 5', 'a set operation'],
 ];
 
