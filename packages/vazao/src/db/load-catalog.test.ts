@@ -93,7 +93,15 @@ test('the catalog says what can be followed, and what each column is', async () 
   assert.deepEqual(new Set(volatility('pg_catalog', 'age')), new Set(['immutable', 'stable']));
   assert.deepEqual(
     catalog.operators.filter(({ schema }) => schema === 'shop'),
-    [{ schema: 'shop', name: '===', volatility: 'immutable', onBuiltinTypes: true }],
+    [
+      {
+        schema: 'shop',
+        name: '===',
+        volatility: 'immutable',
+        mayTakeOver: true,
+        function: { schema: 'shop', name: 'same' },
+      },
+    ],
   );
   assert.deepEqual(new Map(catalog.types.map(({ name, base }) => [name, base])).get('work_email'), 'text');
 });
@@ -164,6 +172,12 @@ test('bodies and default arguments of functions', async () => {
     create function writes() returns bigint language sql volatile as 'select count(*) from t';
     create function procedural() returns bigint language plpgsql stable as 'begin return 1; end';
     create function with_default(a int, b timestamptz default now(), c int default 1) returns int language sql immutable as 'select 1'`);
+  await client.query(`
+    create function immutable_body() returns bigint language sql immutable as 'select count(*) from t';
+    create function opaque(int, int) returns int language plpgsql immutable as 'begin return 1; end';
+    create aggregate opaque_total(int) (sfunc = opaque, stype = int);
+    create aggregate plain_total(int) (sfunc = int4pl, stype = int);
+    create extension citext`);
   const { functions, unsureCasts } = await loadCatalog(client, { publication: 'none' });
   const find = (name: string) => functions.find((entry) => entry.name === name);
   assert.deepEqual(find('text_body')?.body, { text: 'select count(*) from t', isQualified: false });
@@ -175,5 +189,39 @@ test('bodies and default arguments of functions', async () => {
   assert.match(find('returned')?.body?.text ?? '', /^RETURN \(x \+/);
   for (const name of ['definer', 'with_path', 'writes', 'procedural']) assert.equal(find(name)?.body, undefined, name);
   assert.equal(find('with_default')?.defaults, 'now(), 1');
-  assert.deepEqual(unsureCasts, [{ source: 'integer', target: 'public.pair', schema: 'public', function: 'to_pair' }]);
+  assert.equal(find('immutable_body')?.body?.text, 'select count(*) from t');
+  assert.deepEqual(
+    functions.filter(({ isOpaque }) => isOpaque).map(({ name }) => name),
+    ['opaque'],
+    'neither PostgreSQL’s own nor those of an extension',
+  );
+  assert.deepEqual(find('opaque_total')?.parts, [{ schema: 'public', name: 'opaque' }]);
+  assert.equal(find('plain_total')?.parts, undefined);
+  const cast = { schema: 'public', source: 'integer', target: 'public.pair' };
+  assert.deepEqual(
+    unsureCasts?.toSorted((a, b) => a.function.localeCompare(b.function)),
+    [
+      { ...cast, source: 'public.pair', target: 'integer', function: 'to_int', volatility: 'immutable' },
+      { ...cast, function: 'to_pair', volatility: 'stable' },
+    ],
+  );
+});
+
+test('operators that may take over an expression on types that are understood', async () => {
+  await using database = await createTestDatabase();
+  const client = await database.client();
+  await client.query(`
+    create type mood as enum ('sad'); create domain email as text; create type pair as (a int, b int);
+    create function moods(mood, text) returns bool language sql immutable as 'select true';
+    create function emails(email, email) returns bool language sql immutable as 'select true';
+    create function pairs(pair, pair) returns bool language sql immutable as 'select true';
+    create operator = (function = moods, leftarg = mood, rightarg = text);
+    create operator = (function = emails, leftarg = email, rightarg = email);
+    create operator = (function = pairs, leftarg = pair, rightarg = pair)`);
+  const { operators } = await loadCatalog(client, { publication: 'none' });
+  assert.deepEqual(operators.map((operator) => [operator.function.name, operator.mayTakeOver]).toSorted(), [
+    ['emails', true],
+    ['moods', true],
+    ['pairs', false],
+  ]);
 });

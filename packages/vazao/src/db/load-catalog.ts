@@ -8,6 +8,7 @@ import type {
   CatalogOperator,
   CatalogTable,
   CatalogType,
+  FunctionName,
   Invisibility,
 } from '../readset/catalog.ts';
 
@@ -42,12 +43,7 @@ async function readCatalog(client: Pick<pg.ClientBase, 'query'>, options: LoadCa
   const { rows: columns } = await client.query<ColumnRow>(COLUMNS);
   const { rows: keys } = await client.query<{ table: number; columns: string[] }>(UNIQUE_KEYS);
   const { rows: functions } = await client.query<FunctionRow>(FUNCTIONS);
-  const { rows: operators } = await client.query<{
-    schema: string;
-    name: string;
-    volatility: string;
-    builtin: boolean;
-  }>(OPERATORS);
+  const { rows: operators } = await client.query<CatalogOperator>(OPERATORS);
   const { rows: unsureCasts } = await client.query<CatalogCast>(UNSURE_CASTS);
   const { rows: types } = await client.query<CatalogType>(TYPES);
 
@@ -82,16 +78,11 @@ async function readCatalog(client: Pick<pg.ClientBase, 'query'>, options: LoadCa
         kind: KINDS[row.k] ?? 'function',
         body: row.body === null ? undefined : { text: row.body, isQualified: row.qualified },
         defaults: row.defaults ?? undefined,
+        isOpaque: row.opaque || undefined,
+        parts: row.parts ?? undefined,
       }),
     ),
-    operators: operators.map(
-      (row): CatalogOperator => ({
-        schema: row.schema,
-        name: row.name,
-        volatility: volatilityOf(row.volatility),
-        onBuiltinTypes: row.builtin,
-      }),
-    ),
+    operators,
     types,
     unsureCasts,
   };
@@ -121,6 +112,8 @@ interface FunctionRow {
   readonly body: string | null;
   readonly qualified: boolean;
   readonly defaults: string | null;
+  readonly opaque: boolean;
+  readonly parts: readonly FunctionName[] | null;
 }
 
 interface ColumnRow extends CatalogColumn {
@@ -236,40 +229,59 @@ const UNIQUE_KEYS = `
   group by i.indexrelid, i.indrelid, i.indisprimary
   order by i.indrelid, i.indisprimary desc, i.indexrelid`;
 
+const PARTS = 'a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn';
+
+/**
+ * Whether a function is the application's own: from 16384 on, oids are given to what is not PostgreSQL's, and extensions are
+ * believed, as their functions in C are beyond any look.
+ */
+const isOwn = (p: string): string => `(${p}.oid >= 16384 and not exists (
+  select from pg_depend where classid = 'pg_proc'::regclass and objid = ${p}.oid and deptype = 'e'))`;
+
+const volatilityOfLetter = (p: string): string =>
+  `case ${p}.provolatile when 'i' then 'immutable' when 's' then 'stable' else 'volatile' end`;
+
 /**
  * Some 3,400 rows. An aggregate is as volatile as the worst of the functions that it is made of. The body of a function in
- * SQL tells what it reads if it runs as the caller's statement would.
+ * SQL tells what it reads if it runs as the caller's statement would. That of an IMMUTABLE one as well: PostgreSQL
+ * takes the word for it, and such a function may read tables.
  */
 const FUNCTIONS = `
-  select distinct n.nspname as s, p.proname as n, p.prokind as k,
-         case when n.nspname = 'pg_catalog' or p.prokind <> 'a' then p.provolatile::text
-              else (select max(part.provolatile::text) from pg_proc part
-                    where part.oid in (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn)) end as v,
-         case when n.nspname <> 'pg_catalog' and p.prokind = 'f' and p.provolatile = 's' and not p.prosecdef and p.proconfig is null
-                and p.prolang = (select oid from pg_language where lanname = 'sql')
+  with listed as (
+    select p.*, n.nspname as schema, ${isOwn('p')} as is_own,
+           p.prokind = 'f' and not p.prosecdef and p.proconfig is null
+           and p.prolang = (select oid from pg_language where lanname = 'sql') as is_plain_sql
+    from pg_proc p join pg_namespace n on n.oid = p.pronamespace)
+  select distinct p.schema as s, p.proname as n, p.prokind as k,
+         case when p.schema = 'pg_catalog' or p.prokind <> 'a' then p.provolatile::text
+              else (select max(part.provolatile::text) from pg_proc part where part.oid in (${PARTS})) end as v,
+         case when p.schema <> 'pg_catalog' and p.is_plain_sql and (p.provolatile = 's' or p.provolatile = 'i' and p.is_own)
               then coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) end as body,
          p.prosqlbody is not null as qualified,
-         case when n.nspname <> 'pg_catalog' then pg_get_expr(p.proargdefaults, 0) end as defaults
-  from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-  left join pg_aggregate a on a.aggfnoid = p.oid`;
+         p.is_own and p.prokind in ('f', 'w') and p.provolatile = 'i' and not p.is_plain_sql as opaque,
+         case when p.is_own and p.prokind = 'a' then (
+           select jsonb_agg(distinct jsonb_build_object('schema', m.nspname, 'name', part.proname))
+           from pg_proc part join pg_namespace m on m.oid = part.pronamespace where part.oid in (${PARTS}) and ${isOwn('part')}) end as parts,
+         case when p.schema <> 'pg_catalog' then pg_get_expr(p.proargdefaults, 0) end as defaults
+  from listed p left join pg_aggregate a on a.aggfnoid = p.oid`;
 
+/** An expression on a domain or an enum may mean an operator on it, as one on a type of PostgreSQL's may. */
 const OPERATORS = `
-  select n.nspname as schema, o.oprname as name, p.provolatile as volatility,
-         (o.oprleft = 0 or l.typnamespace = 'pg_catalog'::regnamespace)
-         and (o.oprright = 0 or r.typnamespace = 'pg_catalog'::regnamespace) as builtin
+  select n.nspname as schema, o.oprname as name, ${volatilityOfLetter('p')} as volatility,
+         exists (select from pg_type t where t.oid in (o.oprleft, o.oprright)
+                   and (t.typnamespace = 'pg_catalog'::regnamespace or t.typtype in ('d', 'e'))) as "mayTakeOver",
+         jsonb_build_object('schema', f.nspname, 'name', p.proname) as function
   from pg_operator o
   join pg_namespace n on n.oid = o.oprnamespace
   join pg_proc p on p.oid = o.oprcode
-  left join pg_type l on l.oid = o.oprleft
-  left join pg_type r on r.oid = o.oprright
+  join pg_namespace f on f.oid = p.pronamespace
   where n.nspname <> 'pg_catalog'`;
 
-/** From 16384 on, oids are given to what is not PostgreSQL's own. */
 const UNSURE_CASTS = `
   select format_type(c.castsource, null) as source, format_type(c.casttarget, null) as target,
-         n.nspname as schema, p.proname as function
+         n.nspname as schema, p.proname as function, ${volatilityOfLetter('p')} as volatility
   from pg_cast c join pg_proc p on p.oid = c.castfunc join pg_namespace n on n.oid = p.pronamespace
-  where c.oid >= 16384 and p.provolatile <> 'i'`;
+  where c.oid >= 16384 and (p.provolatile <> 'i' or ${isOwn('p')})`;
 
 const TYPES = `
   with recursive ${BASE_TYPES}

@@ -1,7 +1,7 @@
 /** Statement text → template, kept for as long as the catalog lasts. */
 import { LRUCache } from 'lru-cache';
 import type { Tree } from './ast.ts';
-import type { Catalog, CatalogFunction, CatalogTable } from './catalog.ts';
+import { type Catalog, type CatalogCast, type CatalogFunction, type CatalogTable, mustBeLookedAt } from './catalog.ts';
 import { type DeclaredFunction, readsOf } from './declared-function.ts';
 import { createDefinition, createDefinitions, type Definition, type Definitions, statementOf } from './definitions.ts';
 import { createNames, type Names } from './names.ts';
@@ -45,16 +45,7 @@ export function createAnalyzer(catalog: Catalog, options: AnalyzerOptions = {}):
   const names = createNames(catalog, options.declaredFunctions ?? []);
   const definitions = createDefinitions(names);
   const functions = new Map<CatalogFunction, TemplateParts>();
-  const castFindings = (catalog.unsureCasts ?? [])
-    .filter((cast) => names.findDeclared(cast.schema, cast.function)?.reads !== 'arguments')
-    .map(
-      (cast): Finding => ({
-        code: 'function',
-        detail: `The cast from ${cast.source} to ${cast.target}, which any expression may mean, calls ${cast.schema}.${cast.function}(), which is not IMMUTABLE; declare it.`,
-        impure: true,
-      }),
-    );
-  const context: Context = { names, definitions, functions, castFindings };
+  const context: Context = { names, definitions, functions, castFindings: undefined };
   const templates = new LRUCache<string, Template>({
     max: options.templatesMax ?? TEMPLATES_MAX_DEFAULT,
     maxSize: TEXT_BYTES_MAX,
@@ -65,6 +56,7 @@ export function createAnalyzer(catalog: Catalog, options: AnalyzerOptions = {}):
     template(text) {
       const known = templates.get(text);
       if (known) return known;
+      context.castFindings ??= findUnsureCasts(catalog.unsureCasts ?? [], context);
       const template = createTemplate(guard(() => analyze(text, names, context, true)));
       if (text.length <= STATEMENT_BYTES_MAX) templates.set(text, template);
       return template;
@@ -103,7 +95,25 @@ interface Context {
   readonly definitions: Definitions;
   /** By function; one that is being analysed stands here as refused, which ends a recursion. */
   readonly functions: Map<CatalogFunction, TemplateParts>;
-  readonly castFindings: readonly Finding[];
+  /** Undefined until a first statement is asked for. */
+  castFindings: readonly Finding[] | undefined;
+}
+
+/** Any expression may mean a cast without naming it, so that one which depends on more than its argument spoils all. */
+function findUnsureCasts(casts: readonly CatalogCast[], context: Context): readonly Finding[] {
+  const { names } = context;
+  return casts.flatMap((cast): Finding[] => {
+    if (names.findDeclared(cast.schema, cast.function)?.reads === 'arguments') return [];
+    const isSure = (entry: CatalogFunction): boolean => {
+      if (!mustBeLookedAt(entry)) return true;
+      const { finding, terms, usesTime } = analyzeFunction(entry, context);
+      return !entry.isOpaque && entry.body !== undefined && !finding && terms.length === 0 && !usesTime;
+    };
+    const overloads = names.findFunctions(cast.schema, cast.function);
+    if (cast.volatility === 'immutable' && overloads.every(isSure)) return [];
+    const detail = `The cast from ${cast.source} to ${cast.target}, which any expression may mean, calls ${cast.schema}.${cast.function}(), which may depend on more than its argument; declare it.`;
+    return [{ code: 'function', detail, impure: cast.volatility === 'volatile' }];
+  });
 }
 
 /** @param isBindable - false for the body of a function, whose parameters are not those of the statement */
@@ -122,7 +132,7 @@ function analyze(text: string, names: Names, context: Context, isBindable: boole
     for (const rangeVar of definition.inspection.rangeVars) rangeVars.push({ rangeVar, walk });
     for (const entry of definition.inspection.functions) called.add(entry);
   };
-  found.findings.push(...context.castFindings);
+  found.findings.push(...(context.castFindings ?? []));
   let depth = 0;
   let expansions = 0;
   let asOwner = 0;

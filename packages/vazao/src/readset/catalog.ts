@@ -59,10 +59,24 @@ export interface CatalogFunction {
   readonly name: string;
   readonly volatility: 'immutable' | 'stable' | 'volatile';
   readonly kind: 'function' | 'aggregate' | 'window' | 'procedure';
-  /** What a STABLE function in SQL runs, if it does so as its caller would (no SECURITY DEFINER, no SET). */
+  /** What a function in SQL that is not VOLATILE runs, if it does so as its caller would (no SECURITY DEFINER, no SET). */
   readonly body?: { readonly text: string; readonly isQualified: boolean } | undefined;
+  /** `IMMUTABLE` is all that is known of it: neither PostgreSQL's own, nor of an extension, nor with a body that shows it. */
+  readonly isOpaque?: boolean | undefined;
+  /** The functions outside of PostgreSQL that an aggregate is made of. */
+  readonly parts?: readonly FunctionName[] | undefined;
   /** The default values of arguments, as a list of expressions, names qualified. */
   readonly defaults?: string | undefined;
+}
+
+/** Whether a call may do more than compute a value of its arguments. */
+export function mustBeLookedAt({ volatility, body, isOpaque, parts, defaults }: CatalogFunction): boolean {
+  return volatility !== 'immutable' || (body ?? parts ?? defaults) !== undefined || isOpaque === true;
+}
+
+export interface FunctionName {
+  readonly schema: string;
+  readonly name: string;
 }
 
 /** An operator that is not in `pg_catalog`. */
@@ -70,8 +84,12 @@ export interface CatalogOperator {
   readonly schema: string;
   readonly name: string;
   readonly volatility: 'immutable' | 'stable' | 'volatile';
-  /** True when each operand is a type of `pg_catalog`: such an operator may take over an expression on built-in types. */
-  readonly onBuiltinTypes: boolean;
+  /**
+   * True when an operand is a type of `pg_catalog`, a domain or an enum: of columns of those types more is known here, and an
+   * expression on them may mean this operator instead of PostgreSQL's own.
+   */
+  readonly mayTakeOver: boolean;
+  readonly function: FunctionName;
 }
 
 /** A type that is not in `pg_catalog`. */
@@ -88,6 +106,7 @@ export interface CatalogCast {
   readonly target: string;
   readonly schema: string;
   readonly function: string;
+  readonly volatility: CatalogFunction['volatility'];
 }
 
 export interface Catalog {
@@ -99,6 +118,6 @@ export interface Catalog {
   readonly functions: readonly CatalogFunction[];
   readonly operators: readonly CatalogOperator[];
   readonly types: readonly CatalogType[];
-  /** Casts that the application has made by functions that are not IMMUTABLE. An expression need not name them. */
+  /** Casts by functions of the application, and others that are not IMMUTABLE. An expression need not name them. */
   readonly unsureCasts?: readonly CatalogCast[] | undefined;
 }

@@ -1,5 +1,11 @@
 /** What conditions on columns of the less frequent types say. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createAnalyzer } from './analyzer.ts';
+import type { CatalogOperator } from './catalog.ts';
 import { check } from './check-read-sets.ts';
+import { describeTerm } from './describe.ts';
+import { EXAMPLE_CATALOG } from './example-catalog.ts';
 
 check('float4, interval, jsonb, pg_lsn', [
   ["select id from kinds where f = '1.5'", 'kinds (f, id) where f in (1.5)'],
@@ -39,3 +45,23 @@ check('arrays', [
   ['select id from kinds where id = array[]', 'kinds (id)'],
   ["select id from kinds where a > '{1}'", 'kinds (a, id)'],
 ]);
+
+test('where another operator may be meant, only what names PostgreSQL’s own says something', () => {
+  const equal: CatalogOperator = {
+    schema: 'public',
+    name: '=',
+    volatility: 'immutable',
+    mayTakeOver: true,
+    function: { schema: 'public', name: 'doubles' },
+  };
+  const analyzer = createAnalyzer({ ...EXAMPLE_CATALOG, operators: [equal] });
+  for (const [sql, expected] of [
+    ['select id from a where k = 1', 'a (id, k)'],
+    ['select id from a where k operator(pg_catalog.=) 1', 'a (id, k) where k in (1)'],
+    ['select id from a where k in (1, 2)', 'a (id, k)'],
+    ['select id from a where k >= 1', 'a (id, k) where k >= 1'],
+    ['select b.t from a join b using (k) where a.k operator(pg_catalog.=) 1', 'a (k) where k in (1); b (k, t)'],
+  ] as const) {
+    assert.equal(analyzer.template(sql).bind([]).terms.map(describeTerm).join('; '), expected, sql);
+  }
+});

@@ -81,7 +81,7 @@ function recogniseComparison(recogniser: Recogniser, expression: Tree): readonly
       return operator === '=' ? recogniseAny(recogniser, left, right) : [];
     case 'AEXPR_BETWEEN': {
       const [low, high] = asList(asKind(right, 'List')?.items);
-      if (!isBuiltin(recogniser, '>=') || !isBuiltin(recogniser, '<=')) return [];
+      if (!isBuiltin(recogniser.names, '>=') || !isBuiltin(recogniser.names, '<=')) return [];
       return [...recogniseOperator(recogniser, '>=', left, low), ...recogniseOperator(recogniser, '<=', left, high)];
     }
     default:
@@ -283,10 +283,10 @@ function booleanIs(node: ColumnNode, value: boolean): Condition {
 function builtinOperator(recogniser: Recogniser, words: readonly string[] | undefined): string | undefined {
   if (words?.length === 2) return words[0] === 'pg_catalog' ? words[1] : undefined;
   const name = words?.length === 1 ? words[0] : undefined;
-  return name !== undefined && isBuiltin(recogniser, name) ? name : undefined;
+  return name !== undefined && isBuiltin(recogniser.names, name) ? name : undefined;
 }
 
 /** Whether an operator without a schema surely means PostgreSQL's own. */
-export function isBuiltin(recogniser: Recogniser, name: string): boolean {
-  return !recogniser.names.findOperators(undefined, name).some((operator) => operator.onBuiltinTypes);
+export function isBuiltin(names: Names, name: string): boolean {
+  return !names.findOperators(undefined, name).some((operator) => operator.mayTakeOver);
 }

@@ -1,7 +1,7 @@
 /** Functions for which the application vouches. PostgreSQL shows no more of them than their volatility. */
 
 /**
- * What a function that the analysis can't see through depends on: one that is `STABLE` or `VOLATILE` and not written in SQL. It is trusted
+ * What a function that the analysis can't see through depends on: one that is not written in SQL, whatever its volatility. It is trusted
  * for what is declared: it writes nothing, changes nothing of the session, and its result depends on nothing but its
  * arguments and the tables that are named (not on the time, not on who is connected).
  */

@@ -31,6 +31,10 @@ check('functions in SQL', [
   ['select reads_b(k) from a where k = $1', 'a (k) where k in (7); b (aid, k) where k in (2)', ['7']],
   ['select reads_a()', 'a (id, t) where id in (5)'],
   ['select * from reads_a()', 'a (id, t) where id in (5)'],
+  // Also if they are said to be IMMUTABLE: PostgreSQL takes the word for it.
+  ['select reads_c(k) from a where id = 1', 'a (id, k) where id in (1); c (id, z)'],
+  ['select total_of_c(k) from a where id = 1', 'a (id, k) where id in (1); c (id, z)'],
+  ['select k #># 1 from a where id = 1', 'a (id, k) where id in (1); c (id, z)'],
   ['select reads_both()', 'c (z); b (aid, k) where k in (2)'],
 ]);
 

@@ -1,5 +1,5 @@
 /** A small catalog for tests of the pure parts, without a database. */
-import type { Catalog, CatalogColumn, CatalogFunction, CatalogTable } from './catalog.ts';
+import type { Catalog, CatalogColumn, CatalogFunction, CatalogOperator, CatalogTable } from './catalog.ts';
 
 let nextOid = 1;
 
@@ -33,6 +33,27 @@ const body = (name: string, text: string, isQualified = false): CatalogFunction 
   volatility: 'stable',
   kind: 'function',
   body: { text, isQualified },
+});
+
+const operator = (
+  name: string,
+  volatility: CatalogOperator['volatility'],
+  function_: string,
+  mayTakeOver = true,
+): CatalogOperator => ({
+  schema: 'public',
+  name,
+  volatility,
+  mayTakeOver,
+  function: { schema: 'public', name: function_ },
+});
+
+const aggregate = (name: string, part: string): CatalogFunction => ({
+  schema: 'public',
+  name,
+  volatility: 'immutable',
+  kind: 'aggregate',
+  parts: [{ schema: 'public', name: part }],
 });
 
 const secured = (name: string, ...policies: string[]): CatalogTable =>
@@ -106,6 +127,12 @@ export const EXAMPLE_CATALOG: Catalog = {
     body('two_steps', 'select 1; select 2'),
     body('calls_itself', 'select calls_itself()'),
     body('hidden_count', 'select count(*) from unlogged'),
+    // Declared IMMUTABLE, whatever they do.
+    { ...body('reads_c', 'select max(z) from c where id = $1'), volatility: 'immutable' },
+    { ...body('doubles', 'select $1 * 2'), volatility: 'immutable' },
+    { schema: 'public', name: 'opaque', volatility: 'immutable', kind: 'function', isOpaque: true },
+    aggregate('total_of_c', 'reads_c'),
+    aggregate('total_opaque', 'opaque'),
     // One overload can be looked into, the other can't.
     body('sometimes', 'select 1'),
     ...functions('stable', 'sometimes', 'public'),
@@ -115,8 +142,10 @@ export const EXAMPLE_CATALOG: Catalog = {
     ...functions('volatile', 'lower', 'other'),
   ],
   operators: [
-    { schema: 'public', name: '<=>', volatility: 'stable', onBuiltinTypes: false },
-    { schema: 'public', name: '@@@', volatility: 'volatile', onBuiltinTypes: true },
+    operator('<=>', 'stable', 'stable_one', false),
+    operator('@@@', 'volatile', 'volatile_one'),
+    operator('#>#', 'immutable', 'reads_c'),
+    operator('#!#', 'immutable', 'opaque'),
   ],
   types: [
     { schema: 'public', name: 'mood', base: 'enum' },

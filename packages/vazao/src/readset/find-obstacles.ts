@@ -120,7 +120,7 @@ function reasonOf(
 function operatorOf(recogniser: Recogniser, comparison: Tree): string | undefined {
   const words = asWords(comparison.name) ?? [];
   const name = words.at(-1) ?? '';
-  const isOwn = words.length === 2 ? words[0] === 'pg_catalog' : isBuiltin(recogniser, name);
+  const isOwn = words.length === 2 ? words[0] === 'pg_catalog' : isBuiltin(recogniser.names, name);
   switch (comparison.kind) {
     case 'AEXPR_BETWEEN':
       return '<';

@@ -14,7 +14,7 @@
  * or a column of an outer query: rows of y that equal no x that matters, don't matter.
  */
 import { asKind, asList, asText, asWords, isTree, type Tree } from './ast.ts';
-import { familyOf } from './conditions.ts';
+import { familyOf, isBuiltin } from './conditions.ts';
 import { createUse, type Outputs } from './outputs.ts';
 import {
   type ColumnNode,
@@ -153,7 +153,8 @@ function walkJoin(walk: Walk, node: Tree, before: Side, place: Place): Side {
   for (const name of using) {
     const leftColumn = mergedColumn(left, name);
     const rightColumn = mergedColumn(right, name);
-    const family = leftColumn && familyOf(leftColumn.column);
+    // USING means `=` as it is found along the search path.
+    const family = leftColumn && isBuiltin(walk.names, '=') ? familyOf(leftColumn.column) : undefined;
     if (leftColumn && rightColumn && family !== undefined && family === familyOf(rightColumn.column)) {
       walk.equate(leftColumn, rightColumn, narrowed);
     }

@@ -4,7 +4,7 @@
  * (`select.ts`) must account for. Kinds of nodes that are not listed are refused: a tree that we don't know can hide anything.
  */
 import { asKind, asList, asText, asWords, isTree, splitName, type Tree } from './ast.ts';
-import type { CatalogFunction } from './catalog.ts';
+import { type CatalogFunction, mustBeLookedAt } from './catalog.ts';
 import {
   CHANGES_SESSION,
   DEPENDS_ON_ARGUMENTS,
@@ -62,6 +62,15 @@ export function inspect(select: Tree, names: Names): Inspection {
       const declared = names.findDeclared(overload.schema, overload.name);
       if (declared ? declared.reads !== 'arguments' : overload.body || overload.defaults) functions.add(overload);
       if (declared) continue;
+      for (const part of overload.parts ?? []) checkFunction([part.schema, part.name], []);
+      if (overload.isOpaque) {
+        refuse(
+          'function',
+          `The function ${label}() is said to be IMMUTABLE, but what it does can't be seen. Declare what it reads, or write it in SQL.`,
+          false,
+        );
+        return;
+      }
       if (overload.volatility === 'immutable' || overload.body) continue;
       const impure = overload.volatility === 'volatile';
       if (overload.schema !== 'pg_catalog') {
@@ -89,7 +98,10 @@ export function inspect(select: Tree, names: Names): Inspection {
   const checkOperator = (words: readonly string[]): void => {
     const { schema, name } = splitName(words);
     for (const operator of names.findOperators(schema, name)) {
-      if (operator.volatility === 'immutable') continue;
+      if (operator.volatility === 'immutable') {
+        checkFunction([operator.function.schema, operator.function.name], []);
+        continue;
+      }
       refuse(
         'operator',
         `The operator ${operator.schema}.${name} is ${operator.volatility.toUpperCase()}: it may depend on anything.`,
@@ -159,7 +171,7 @@ export function inspect(select: Tree, names: Names): Inspection {
         // `(row).name` may be a function call in disguise.
         for (const step of asList(node.indirection)) {
           const name = asText(asKind(step, 'String')?.sval);
-          if (name !== '' && names.findFunctions(undefined, name).some((entry) => entry.volatility !== 'immutable'))
+          if (name !== '' && names.findFunctions(undefined, name).some(mustBeLookedAt))
             checkFunction([name], [undefined]);
         }
         break;

@@ -17,7 +17,7 @@ export type RefusalCode =
   /** FOR UPDATE and its kin. */
   | 'lock'
   | 'volatile-function'
-  /** A function that is not IMMUTABLE and was not declared. */
+  /** A function whose insides are not known, and that was not declared. */
   | 'function'
   | 'unknown-function'
   /** The answer depends on the session: current_user, current_setting() … */

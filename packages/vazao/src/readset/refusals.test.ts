@@ -66,6 +66,12 @@ const REFUSED: readonly (readonly [sql: string, code: RefusalCode, pure: boolean
   ['select with_default()', 'volatile-function', false],
   ['select sometimes(1)', 'function', true],
   ['select hidden_count()', 'unlogged', true],
+  // IMMUTABLE is only what somebody has written.
+  ['select opaque(1)', 'function', true],
+  ['select total_opaque(k) from a', 'function', true],
+  ['select 1 #!# 2', 'function', true],
+  ['select a.doubles from a', 'unsupported', false],
+  ['select (a).opaque from a', 'function', true],
   // Row-level security, of which more can be said than that it is there.
   ['select 1 from per_tenant', 'session-function', true],
   ['select 1 from through_owner', 'row-security', true],
@@ -121,12 +127,22 @@ test('what is the same in all sessions of a pool may be read', () => {
   }
 });
 
-test('a cast by a function that is not IMMUTABLE may be meant anywhere', () => {
-  const unsureCasts = [{ source: 'text', target: 'integer', schema: 'public', function: 'to_int' }];
-  const catalog = { ...EXAMPLE_CATALOG, unsureCasts };
-  assert.equal(createAnalyzer(catalog).template('select 1 from a where k = t').refusal?.code, 'function');
-  const declared = createAnalyzer(catalog, { declaredFunctions: [{ name: 'to_int', reads: 'arguments' }] });
-  assert.equal(declared.template('select 1 from a where k = t').refusal, undefined);
+test('a cast by a function that may depend on more than its argument may be meant anywhere', () => {
+  const types = { source: 'text', target: 'integer', schema: 'public' };
+  const refusalOf = (
+    name: string,
+    volatility: 'immutable' | 'stable',
+    declaredFunctions: readonly DeclaredFunction[] = [],
+  ): RefusalCode | undefined => {
+    const unsureCasts = [{ ...types, function: name, volatility }];
+    const analyzer = createAnalyzer({ ...EXAMPLE_CATALOG, unsureCasts }, { declaredFunctions });
+    return analyzer.template('select 1 from a where k = t').refusal?.code;
+  };
+  assert.equal(refusalOf('stable_one', 'stable'), 'function');
+  assert.equal(refusalOf('stable_one', 'stable', [{ name: 'stable_one', reads: 'arguments' }]), undefined);
+  for (const name of ['opaque', 'reads_c']) assert.equal(refusalOf(name, 'immutable'), 'function', name);
+  for (const name of ['doubles', 'pure_one']) assert.equal(refusalOf(name, 'immutable'), undefined, name);
+  assert.equal(refusalOf('opaque', 'immutable', [{ name: 'opaque', reads: 'arguments' }]), undefined);
 });
 
 const declare = (name: string, reads: 'arguments' | readonly string[] = 'arguments') =>
@@ -138,6 +154,9 @@ test('a declared function is trusted for what it declares', () => {
     ['public.volatile_one', 'select volatile_one()'],
     // Neither its body nor its default arguments are looked at.
     ['draws', 'select draws()'],
+    ['reads_c', 'select reads_c(1)'],
+    ['opaque', 'select opaque(1)'],
+    ['total_opaque', 'select total_opaque(k) from (values (1)) v (k)'],
     ['with_default', 'select with_default()'],
   ] as const) {
     const template = declare(name).template(sql);

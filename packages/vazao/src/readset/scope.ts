@@ -4,7 +4,7 @@
  */
 import type { Alternative } from './alternatives.ts';
 import { asKind, asList, asText, asWords, type Tree } from './ast.ts';
-import type { CatalogColumn, CatalogTable } from './catalog.ts';
+import { type CatalogColumn, type CatalogTable, mustBeLookedAt } from './catalog.ts';
 import type { Names } from './names.ts';
 import type { Obstacle } from './obstacle.ts';
 import type { PredicateTemplate } from './predicate-template.ts';
@@ -157,11 +157,7 @@ function resolveInItem(resolver: Resolver, item: Item, name: string): ColumnNode
   // `alias.f` where f is no column is the call f(alias), which reads the whole row; where there is no such function, an error.
   const mayBeCalled = resolver.names
     .findFunctions(undefined, name)
-    .some(
-      (entry) =>
-        (entry.volatility !== 'immutable' || entry.defaults !== undefined) &&
-        (columns !== undefined || entry.schema !== 'pg_catalog'),
-    );
+    .some((entry) => mustBeLookedAt(entry) && (columns !== undefined || entry.schema !== 'pg_catalog'));
   if (mayBeCalled) {
     resolver.findings.push({
       code: 'unsupported',
