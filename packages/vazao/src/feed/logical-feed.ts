@@ -37,6 +37,9 @@ const NUDGE_MS = 10;
 /** Schema changes after which the publication may have lost changes until it is known to be in step again. */
 const PUBLICATION_TAG = /PUBLICATION$/;
 
+/** A stream that has lived for so long was not opened in vain. */
+const STEADY_MS = 5_000;
+
 export class LogicalFeed implements Feed {
   readonly #options: ResolvedFeedOptions;
   readonly #feedId = randomBytes(9).toString('base64url');
@@ -192,14 +195,14 @@ export class LogicalFeed implements Feed {
   /** Opens one stream after the other, until the feed is closed. */
   async #keepStreaming(): Promise<void> {
     const { signal } = this.#closing;
-    const { clock, reconnectMaxMs } = this.#options;
+    const { clock } = this.#options;
     let openedAtMs = clock.monotonicMs();
     for (let failures = 0; !signal.aborted; ) {
       if (this.#stream) {
         await this.#lost.promise;
         await this.#closeStream();
         // A stream that opens and breaks at once (a listener that throws at every commit) is a failure too.
-        failures = clock.monotonicMs() - openedAtMs < reconnectMaxMs ? failures + 1 : 0;
+        failures = clock.monotonicMs() - openedAtMs < STEADY_MS ? failures + 1 : 0;
       }
       // Rejects when the feed is closed, which ends the loop.
       await delay(backoffMs(failures, this.#options), undefined, { signal }).catch(() => {});

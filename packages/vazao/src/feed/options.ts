@@ -94,7 +94,8 @@ export const CONNECT_TIMEOUT_MS_DEFAULT = 5_000;
 export const SLOT_TIMEOUT_MS_DEFAULT = 30_000;
 export const SILENCE_MS_DEFAULT = 5_000;
 export const RECONNECT_MIN_MS_DEFAULT = 50;
-export const RECONNECT_MAX_MS_DEFAULT = 5_000;
+/** A host without its feed computes every answer, so it looks for the database often: an attempt is one connection. */
+export const RECONNECT_MAX_MS_DEFAULT = 1_000;
 export const POLL_MS_DEFAULT = 100;
 export const RETENTION_MS_DEFAULT = 60_000;
 

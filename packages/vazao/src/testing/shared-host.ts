@@ -15,7 +15,7 @@ import type { TestDatabase } from './database.ts';
 import { untilUnsuspected } from './unsuspected.ts';
 
 export interface SharedHostOptions {
-  readonly database: TestDatabase;
+  readonly database: Pick<TestDatabase, 'url' | 'pool'>;
   readonly redisUrl: string;
   /** Where the feed finds the database; another way there may be slow. @defaultValue the database's own */
   readonly feedUrl?: string | undefined;
@@ -24,6 +24,7 @@ export interface SharedHostOptions {
   readonly secret?: string | undefined;
   readonly callTimeoutMs?: number | undefined;
   readonly waitMaxMs?: number | undefined;
+  readonly leaseMs?: number | undefined;
 }
 
 export interface Answer {
@@ -78,6 +79,7 @@ export class SharedHost implements AsyncDisposable {
       secret: options.secret,
       callTimeoutMs: options.callTimeoutMs,
       waitMaxMs: options.waitMaxMs,
+      leaseMs: options.leaseMs,
     });
     await host.startRelay();
     return host;

@@ -27,11 +27,11 @@ const open = (number: number, epoch: string, position: number): Promise<string[]
   call('open', ['meta'], [term(number), epoch, '1', at(position)]);
 const get = (coveredFrom: number, { timeline = '1', token = 'me' } = {}): Promise<string[]> =>
   call('get', ['meta', 'e:1', 'l:1'], [timeline, at(coveredFrom), key('t:'), token, 1_000]);
-const put = (epoch: string, position: number, value = 'v', token = 'me'): Promise<string[]> =>
+const put = (epoch: string, position: number, value = 'v'): Promise<string[]> =>
   call(
     'put',
     ['meta', 'e:1', 'l:1', ...TAG.map((tag) => `t:${tag}`)],
-    [epoch, at(position), TAG.join(''), value, FOREVER, 100_000_000, token],
+    [epoch, at(position), TAG.join(''), value, FOREVER, 100_000_000],
   );
 const relay = (
   number: number,
@@ -132,14 +132,34 @@ test('the relay goes on only from where it stands, in its epoch, and with the hi
   assert.deepEqual(await call('lead', ['meta'], [term(2)]), ['fenced'], 'a closed epoch leaves the term');
 });
 
-test('one asker gets the lease; it ends when the answer is stored, and by its token alone', async () => {
+test('one asker gets the lease; it ends when the answer is stored, and is given back by its token alone', async () => {
   await open(1, 'a', 10);
   assert.equal((await get(0, { token: 'first' }))[0], 'miss');
   assert.equal((await get(0, { token: 'second' }))[0], 'wait');
   await call('release', ['l:1'], ['second']);
   assert.equal((await get(0, { token: 'second' }))[0], 'wait');
-  await put('z', 10, 'v', 'first');
-  assert.equal((await get(0, { token: 'second' }))[0], 'miss');
+  await put('a', 10);
+  assert.equal((await get(0, { token: 'second' }))[0], 'hit');
+  assert.equal(await redis.command('exists', key('l:1')), '0');
+});
+
+test('what could not be stored is computed by all who ask, not by one after the other', async () => {
+  await open(1, 'a', 10);
+  await get(0, { token: 'first' });
+  await call('release', ['l:1'], ['first']);
+  for (const token of ['second', 'third']) assert.equal((await get(0, { token }))[0], 'miss');
+  assert.notEqual(await redis.command('pttl', key('l:1')), '-1', 'and not for ever');
+});
+
+test('a lease is extended by its token alone', async () => {
+  await open(1, 'a', 10);
+  await get(0, { token: 'first' });
+  await call('extend', ['l:1', 'l:2'], [100_000, 'other', 'other']);
+  const leftMs = async (): Promise<number> => Number(await redis.command('pttl', key('l:1')));
+  assert.ok((await leftMs()) <= 1_000);
+  await call('extend', ['l:1', 'l:2'], [100_000, 'first', 'first']);
+  assert.ok((await leftMs()) > 1_000);
+  assert.equal(await redis.command('exists', key('l:2')), '0');
 });
 
 test('a full Redis still answers and relays, and stores nothing', async () => {

@@ -6,7 +6,7 @@
  *   meta    hash    term of the leader; epoch, its timeline and where it started; position of the relay; last commit relayed
  *   t:…     string  a tag: position of the last commit that touched it, as far as the relay has come
  *   e:…     hash    an answer: epoch, position, tags, value; or a note of the tree of keys: value alone
- *   l:…     string  a lease: who computes the answer
+ *   l:…     string  a lease: who computes the answer; or `open`: what was computed could not be stored, so whoever asks computes
  *
  * What must stay true, in each state that Redis can be in, also after losing the last of its writes:
  *
@@ -22,6 +22,8 @@
  */
 import { hash } from 'node:crypto';
 
+/** How long a lease stays open: longer than whoever waits pauses. */
+const OPEN_MS = 250;
 /** Characters of a tag, which stand side by side in an answer. */
 export const TAG_LENGTH = 12;
 
@@ -58,18 +60,26 @@ local function get(keys, args)
   end
   local time = redis.call('TIME')
   local now = time[1] .. string.format('%06d', time[2])
-  if redis.call('SET', keys[3], token, 'NX', 'PX', lease_ms) then return {'miss', meta[1], now} end
+  local holder = redis.call('GET', keys[3])
+  if not holder then redis.call('SET', keys[3], token, 'PX', lease_ms) end
+  if not holder or holder == 'open' then return {'miss', meta[1], now} end
   return {'wait', meta[1], now}
 end
 
 local function release(keys, args)
-  if redis.call('GET', keys[1]) == args[1] then redis.call('DEL', keys[1]) end
+  if redis.call('GET', keys[1]) == args[1] then redis.call('SET', keys[1], 'open', 'PX', ${OPEN_MS}) end
+  return 'ok'
+end
+
+local function extend(keys, args)
+  for i = 1, #keys do
+    if redis.call('GET', keys[i]) == args[1 + i] then redis.call('PEXPIRE', keys[i], args[1]) end
+  end
   return 'ok'
 end
 
 local function put(keys, args)
-  local epoch, position, tags, value, expires_at, tag_ms, token = unpack(args)
-  release({keys[3]}, {token})
+  local epoch, position, tags, value, expires_at, tag_ms = unpack(args)
   local meta = redis.call('HMGET', keys[1], 'epoch', 'start', 'last')
   if meta[1] ~= epoch then return 'epoch' end
   if position < meta[2] then return 'behind' end
@@ -89,6 +99,7 @@ local function put(keys, args)
   if newer then return 'newer' end
   redis.call('HSET', keys[2], 'kind', 'answer', 'epoch', epoch, 'position', position, 'tags', tags, 'value', value)
   redis.call('PEXPIREAT', keys[2], expires_at)
+  redis.call('DEL', keys[3])
   return 'stored'
 end
 
@@ -154,6 +165,7 @@ const FLAGS = {
   put: '',
   note: '',
   release: 'allow-oom',
+  extend: 'allow-oom',
   state: 'no-writes',
   lead: 'allow-oom',
   open: 'allow-oom',

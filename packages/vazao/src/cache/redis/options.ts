@@ -16,7 +16,7 @@ export interface SecondTierOptions<V> {
   readonly secret?: string | undefined;
   /** A call that takes longer has failed. @defaultValue {@link CALL_TIMEOUT_MS_DEFAULT} */
   readonly callTimeoutMs?: number | undefined;
-  /** How long one computation keeps others waiting. @defaultValue {@link LEASE_MS_DEFAULT} */
+  /** How long a computation keeps others waiting after its process has died. While that lives, it goes on asking for more. @defaultValue {@link LEASE_MS_DEFAULT} */
   readonly leaseMs?: number | undefined;
   /** How long a miss waits for another's computation before it computes on its own. @defaultValue {@link WAIT_MAX_MS_DEFAULT} */
   readonly waitMaxMs?: number | undefined;
@@ -47,10 +47,14 @@ export interface Codec<V> {
 
 export const CALL_TIMEOUT_MS_DEFAULT = 50;
 export const LEASE_MS_DEFAULT = 1_000;
-export const WAIT_MAX_MS_DEFAULT = 250;
+/** A computation of a second that is handed over once, by a process that died, and then some. */
+export const WAIT_MAX_MS_DEFAULT = 3_000;
 export const ENTRY_MS_DEFAULT: number = 24 * 60 * 60 * 1_000;
-/** First pause of a miss that waits for another; doubles. */
+/** First and longest pause of a miss that waits for another; doubles. */
 export const WAIT_STEP_MS = 4;
+export const WAIT_STEP_MAX_MS = 64;
+/** A computation that takes longer than this keeps nobody waiting any more. */
+export const LEASE_HELD_MAX_MS = 30_000;
 /** A Redis without room is not asked to store for so long. */
 export const FULL_PAUSE_MS = 1_000;
 /** Failures in a row after which Redis is left alone. */

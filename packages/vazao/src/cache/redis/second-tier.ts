@@ -17,12 +17,14 @@ import { type Argument, type Connection, openConnection } from './connection.ts'
 import { fromJson, toJson } from './entry-form.ts';
 import { seal, UNPACKED_BYTES_MAX, unseal } from './envelope.ts';
 import { type FunctionName, formatPosition, parsePosition } from './functions.ts';
+import { type Lease, Leases } from './leases.ts';
 import {
   CALL_TIMEOUT_MS_DEFAULT,
   ENTRY_MS_DEFAULT,
   FAILURES_MAX,
   FULL_PAUSE_MS,
   isShareable,
+  LEASE_HELD_MAX_MS,
   LEASE_MS_DEFAULT,
   PROBE_MAX_MS,
   PROBE_MIN_MS,
@@ -30,17 +32,15 @@ import {
   STORES_AT_ONCE_MAX,
   STORES_WAITING_MAX,
   WAIT_MAX_MS_DEFAULT,
+  WAIT_STEP_MAX_MS,
   WAIT_STEP_MS,
 } from './options.ts';
 import { tagsOfTerms } from './tags.ts';
 
 /** What allows a computation to be stored: the state of Redis before its snapshot was taken. */
-export interface Ticket {
+export interface Ticket extends Lease {
   readonly epoch: string;
   readonly schemaHash: string;
-  /** Redis' name of the lease, and what proves that it is ours. */
-  readonly leaseName: string;
-  readonly token: string;
   /** Redis' clock, and this process' (`performance.now`) not before it. */
   readonly redisMs: number;
   readonly atMs: number;
@@ -107,6 +107,7 @@ export class SecondTier<V> {
   readonly #options: SecondTierOptions<V>;
   readonly #secret: KeyObject | undefined;
   readonly #breaker: Breaker;
+  readonly #leases: Leases;
   readonly #unsubscribe: () => void;
   #isShareable: boolean;
   readonly #stores: (() => Promise<void>)[] = [];
@@ -135,6 +136,14 @@ export class SecondTier<V> {
       // A function that may write: a master that became a replica is of no use.
       probe: () => this.#connection.call('release', [this.#name('l', 'probe')], ['probe']),
     });
+    this.#leases = new Leases({
+      leaseMs: this.#leaseMs,
+      heldMaxMs: LEASE_HELD_MAX_MS,
+      extend: async (leases) => {
+        const names = leases.map(({ leaseName }) => leaseName);
+        if (this.isAvailable) await this.#run('extend', names, [this.#leaseMs, ...leases.map(({ token }) => token)]);
+      },
+    });
   }
 
   /** False while asking would be in vain: Redis is not connected, or was left alone for its failures, or the feed tells too little. */
@@ -159,7 +168,7 @@ export class SecondTier<V> {
     const leaseName = this.#name('l', `${schema}:${this.#options.codeVersion}:${key}`);
     const token = randomBytes(12).toString('base64url');
     const deadlineMs = performance.now() + waitMaxMs;
-    for (let stepMs = WAIT_STEP_MS; ; stepMs *= 2) {
+    for (let stepMs = WAIT_STEP_MS; ; stepMs = Math.min(stepMs * 2, WAIT_STEP_MAX_MS)) {
       const reply = await this.#ask(entryName, leaseName, token, findCoveredFrom());
       const atMs = performance.now();
       switch (reply?.[0]) {
@@ -179,7 +188,9 @@ export class SecondTier<V> {
           if (!Number.isFinite(redisMs)) return this.#out();
           if (reply[0] === 'wait' && atMs + stepMs < deadlineMs) break;
           this.#counters.misses++;
-          return { kind: 'miss', ticket: { epoch, schemaHash: schema, leaseName, token, redisMs, atMs } };
+          const ticket: Ticket = { epoch, schemaHash: schema, leaseName, token, redisMs, atMs };
+          if (reply[0] === 'miss') this.#leases.hold(ticket);
+          return { kind: 'miss', ticket };
         }
         default:
           return this.#out();
@@ -198,15 +209,17 @@ export class SecondTier<V> {
     this.#stores.push(async () => {
       const isStored = await this.#store(ticket, storing).catch(() => false);
       this.#counters[isStored ? 'stored' : 'notStored']++;
-      if (!isStored) this.release(ticket);
+      if (isStored) this.#leases.forget(ticket);
+      else this.release(ticket);
     });
     this.#work();
   }
 
-  /** Gives a lease back: the computation came to nothing that could be stored. */
-  release({ leaseName, token }: Ticket): void {
+  /** Gives a lease back: the computation came to nothing that could be stored. Whoever waits for it computes, all at once. */
+  release(ticket: Ticket): void {
+    this.#leases.forget(ticket);
     // If it fails, the lease ends by its time.
-    if (this.isAvailable) void this.#run('release', [leaseName], [token]);
+    if (this.isAvailable) void this.#run('release', [ticket.leaseName], [ticket.token]);
   }
 
   /** Ends the connection. What waits to be stored is not. */
@@ -214,6 +227,7 @@ export class SecondTier<V> {
     this.#isClosed = true;
     this.#unsubscribe();
     this.#stores.length = 0;
+    this.#leases[Symbol.dispose]();
     this.#breaker[Symbol.dispose]();
     this.#connection.close();
   }
@@ -229,10 +243,10 @@ export class SecondTier<V> {
     token: string,
     coveredFrom: bigint,
   ): Promise<readonly (string | Buffer)[] | undefined> {
-    const { namespace, feed, leaseMs = LEASE_MS_DEFAULT } = this.#options;
+    const { namespace, feed } = this.#options;
     const keys = [this.#meta, entryName, leaseName];
     const prefix = `${namespace}t:`;
-    const args = [String(feed.timeline), formatPosition(coveredFrom), prefix, token, leaseMs];
+    const args = [String(feed.timeline), formatPosition(coveredFrom), prefix, token, this.#leaseMs];
     const reply = await this.#run('get', keys, args);
     if (!Array.isArray(reply)) return undefined;
     // The second may be bytes; the others are words and numbers.
@@ -292,7 +306,7 @@ export class SecondTier<V> {
     const lifeMs = Math.min(entryMs, (storing.expiresAtMs ?? Number.POSITIVE_INFINITY) - ticket.atMs);
     const expiresAt = Math.floor(ticket.redisMs + lifeMs);
     const keys = [this.#meta, name, ticket.leaseName, ...tags.map((tag) => `${namespace}t:${tag}`)];
-    const args = [ticket.epoch, formatPosition(position), tags.join(''), sealed, expiresAt, entryMs * 2, ticket.token];
+    const args = [ticket.epoch, formatPosition(position), tags.join(''), sealed, expiresAt, entryMs * 2];
     return this.#put(keys, args);
   }
 
@@ -332,6 +346,10 @@ export class SecondTier<V> {
         throw error;
       }),
     );
+  }
+
+  get #leaseMs(): number {
+    return this.#options.leaseMs ?? LEASE_MS_DEFAULT;
   }
 
   get #meta(): string {

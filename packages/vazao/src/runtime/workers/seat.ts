@@ -14,6 +14,8 @@ const QUICK_DEATH_MS = 30_000;
 const QUICK_DEATHS_MAX = 5;
 const RESTART_MIN_MS = 100;
 const RESTART_MAX_MS = 5_000;
+/** After the pause a worker starts only if the database can be reached, so a short one costs nothing. */
+const RESTART_DATABASE_MAX_MS = 1_000;
 
 export interface Seat {
   serving: WorkerProcess | undefined;
@@ -57,13 +59,13 @@ interface Death {
 export function judgeDeath(seat: Seat, { worker, how, staleAtMs, random }: Death): number | 'crash loop' {
   const livedMs = performance.now() - worker.startedAtMs;
   if (worker.failure?.isDatabaseAway === true || staleAtMs >= worker.startedAtMs) {
-    return restartMs(++seat.databaseDeaths, random);
+    return restartMs(++seat.databaseDeaths, RESTART_DATABASE_MAX_MS, random);
   }
   // Somebody's hand, or the system that is short of memory: the worker had served, and no defect of it is known.
   const wasKilled = worker.hasServed && how === 'SIGKILL' && worker.cutOff === undefined;
   if (livedMs >= QUICK_DEATH_MS) seat.quickDeaths = 0;
   else if (!wasKilled) seat.quickDeaths++;
-  if (seat.quickDeaths < QUICK_DEATHS_MAX) return restartMs(seat.quickDeaths, random);
+  if (seat.quickDeaths < QUICK_DEATHS_MAX) return restartMs(seat.quickDeaths, RESTART_MAX_MS, random);
   seat.quickDeaths = 0; // whoever goes on in spite of it begins anew
   return 'crash loop';
 }
@@ -76,7 +78,7 @@ export function crashLoop(how: string): RuntimeError {
 }
 
 /** Doubles from the minimum to the maximum, and between half of that and all of it, so that workers don't return together. */
-function restartMs(deaths: number, random: () => number): number {
-  const fullMs = Math.min(RESTART_MAX_MS, RESTART_MIN_MS * 2 ** Math.min(30, Math.max(0, deaths - 1)));
+function restartMs(deaths: number, maxMs: number, random: () => number): number {
+  const fullMs = Math.min(maxMs, RESTART_MIN_MS * 2 ** Math.min(30, Math.max(0, deaths - 1)));
   return fullMs * (0.5 + 0.5 * random());
 }
