@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { type CapacityPlan, type CapacityQuestion, planCapacity } from '../lab/capacity/plan-capacity.ts';
 import { showBytes } from '../lab/report/numbers.ts';
 import { readResults } from '../lab/report/read-results.ts';
+import type { Interval } from '../lab/statistics/bootstrap.ts';
 import { readTime } from './lab-compare-words.ts';
 import { CRITERIA_FAILED } from './lab-run.ts';
 import { UsageError } from './usage-error.ts';
@@ -52,14 +53,14 @@ export async function planLab(words: readonly string[]): Promise<number> {
 }
 
 function describe(plan: CapacityPlan): string {
-  const unknown = 'not known: no stages were measured';
   const lines = [
     `requests   ${plan.requestsPerS.toFixed(0)} a second at the peak`,
-    `workers    ${plan.workers} (${plan.cores.toFixed(2)} cores)`,
+    `workers    ${plan.workers} (${plan.cores.toFixed(2)} cores${describeInterval(plan.coresInterval, 2) || '; how uncertain is not known: there are too few steps'})`,
     `hosts      ${plan.hosts}`,
-    `ceiling    ${plan.ceilingPerS === undefined ? 'not seen: throughput still climbs, or there are too few steps' : `${plan.ceilingPerS.toFixed(0)} requests/s a host`}`,
-    `pool       ${plan.pool === undefined ? unknown : `${plan.pool} connections, all hosts together`}`,
-    `memory     ${plan.memoryPerHostBytes === undefined ? 'not known: no memory was measured' : `${showBytes(plan.memoryPerHostBytes)} a host, with a quarter free`}`,
+    `ceiling    ${plan.ceilingPerS === undefined ? 'not seen: throughput still climbs, or there are too few steps' : `${plan.ceilingPerS.toFixed(0)} requests/s a host${describeInterval(plan.ceilingInterval, 0)}`}`,
+    `pool       ${plan.pool === undefined ? 'not known: no stages were measured' : `${plan.pool} connections, all hosts together${describeInterval(plan.poolInterval, 0)}`}`,
+    `memory     ${describeMemory(plan.memory)}`,
+    `cache      ${describeCache(plan.cache)}`,
     '',
     'It takes for granted that',
     ...plan.assumptions.map((assumption) => `  - ${assumption}`),
@@ -68,6 +69,27 @@ function describe(plan: CapacityPlan): string {
     lines.push('', 'NOT SUPPORTED by these measurements:', ...plan.refusals.map((refusal) => `  - ${refusal}`));
   }
   return `${lines.join('\n')}\n`;
+}
+
+function describeInterval(interval: Interval | undefined, digits: number): string {
+  return interval === undefined ? '' : `; 95 %: ${interval.low.toFixed(digits)}–${interval.high.toFixed(digits)}`;
+}
+
+function describeMemory(memory: CapacityPlan['memory']): string {
+  if (!memory) {
+    return 'not known: the memory of a worker was not measured (with --serve or --pid, of a server that tells its workers at /health)';
+  }
+  const { perHostBytes, workerBytes, otherBytes } = memory;
+  return `${showBytes(perHostBytes)} a host: ${showBytes(workerBytes)} a worker, ${showBytes(otherBytes)} for the rest, and a quarter free`;
+}
+
+function describeCache(cache: CapacityPlan['cache']): string {
+  if (!cache) return 'not known: no /health told of a cache';
+  const { bytes, entries, bytesMax, fits } = cache;
+  const kept = `${showBytes(bytes)} a worker, for ${entries} answers`;
+  return fits
+    ? `${kept}: the working set, nothing had to go`
+    : `more than ${kept}: some had to go for others, the working set does not fit into ${showBytes(bytesMax)}; measure with a larger one`;
 }
 
 function parse(words: readonly string[]) {

@@ -255,6 +255,21 @@ export interface ServerSample {
   readonly stages?: Readonly<Record<string, number>> | undefined;
   /** What `/health` calls itself: `ok`, `degraded`, `unavailable`. */
   readonly health?: string | undefined;
+  /** Workers that serve, where `/health` tells. */
+  readonly workers?: number | undefined;
+  /** Memory of the worker that answered `/health`, its cache included. */
+  readonly workerRssBytes?: number | undefined;
+  /** Of the worker that answered `/health`: which of them it is changes from sample to sample. */
+  readonly cache?: CacheSample | undefined;
+}
+
+/** What one worker keeps. */
+export interface CacheSample {
+  readonly entries: number;
+  readonly bytes: number;
+  readonly bytesMax: number;
+  /** Answers that had to go because others needed their room, since the worker began. */
+  readonly evicted: number;
 }
 
 /** In the unit of the run's figures: requests per second, milliseconds, shares, bytes. */

@@ -41,7 +41,7 @@ export function registerHealth(app: FastifyInstance, { db, feed, cache, findWork
   app.get('/health', { logLevel: 'silent' }, async (_request, reply) => {
     const database = await ping(db);
     const fresh = feed.isFresh();
-    const { entries, sizeBytes, sizeMaxBytes } = cache.figures();
+    const { entries, sizeBytes, sizeMaxBytes, evicted } = cache.figures();
     reply.code(database.reachable ? 200 : 503).header('cache-control', 'no-store');
     return {
       status: database.reachable ? (fresh ? 'ok' : 'degraded') : 'unavailable',
@@ -51,7 +51,7 @@ export function registerHealth(app: FastifyInstance, { db, feed, cache, findWork
       database,
       ...(db.replicas().length > 0 && { replicas: db.replicas().map(replicaFigures) }),
       feed: { fresh, ...feedFigures(feed) },
-      cache: { entries, size_bytes: sizeBytes, size_max_bytes: sizeMaxBytes },
+      cache: { entries, size_bytes: sizeBytes, size_max_bytes: sizeMaxBytes, evicted },
       ...(secondTier && { second_tier: tierFigures(secondTier.figures()) }),
       ...(app.audit && { audit: app.audit }),
       ...(app.live && { live: liveFigures(app.live) }),

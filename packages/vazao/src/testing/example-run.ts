@@ -8,16 +8,21 @@ export interface ExampleServer {
   readonly seconds?: number;
   /** Requests a second that are answered. */
   readonly perS?: number;
+  /** Requests a second that the schedule asks for. @defaultValue 500 */
+  readonly offeredPerS?: number;
   readonly p50Ms?: number;
   /** Share of requests that time out after ten seconds. */
   readonly timeouts?: number;
+  /** Share of answers from the cache. @defaultValue 0.9 */
+  readonly hits?: number;
   readonly architecture?: string;
   readonly name?: string;
 }
 
 /** An open-model load whose latencies are log-normal with σ = 0.5. */
 export function exampleRun(server: ExampleServer = {}): RunResult {
-  const { seed = 1, seconds = 30, perS = 500, p50Ms = 8, timeouts = 0, architecture, name = 'Conectades' } = server;
+  const { seed = 1, seconds = 30, perS = 500, p50Ms = 8, timeouts = 0, hits = 0.9 } = server;
+  const { offeredPerS = 500, architecture, name = 'Conectades' } = server;
   const random = createRandom(seed);
   const normal = (): number => Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next());
   const draw = (): number => p50Ms * Math.exp(0.5 * normal());
@@ -28,7 +33,7 @@ export function exampleRun(server: ExampleServer = {}): RunResult {
     const latencies = Array.from({ length: Math.min(completed, 200) }, draw);
     all.push(...latencies);
     return {
-      ...counts(completed, timeout),
+      ...counts(completed, timeout, hits),
       atS,
       phase: 'load',
       latency: summary(latencies),
@@ -39,7 +44,7 @@ export function exampleRun(server: ExampleServer = {}): RunResult {
   const completed = perSecond.reduce((sum, second) => sum + second.completed, 0);
   const histogram = encode(all);
   const total: Figures = {
-    ...counts(completed, Math.round((completed * timeouts) / (1 - timeouts))),
+    ...counts(completed, Math.round((completed * timeouts) / (1 - timeouts)), hits),
     durationS: seconds,
     throughput: completed / seconds,
     latency: summary(all),
@@ -97,7 +102,15 @@ export function exampleRun(server: ExampleServer = {}): RunResult {
     },
     total,
     phases: [
-      { ...total, name: 'load', fromS: 0, toS: seconds, warmUp: false, served: total.succeeded, offeredRate: perS },
+      {
+        ...total,
+        name: 'load',
+        fromS: 0,
+        toS: seconds,
+        warmUp: false,
+        served: total.succeeded,
+        offeredRate: offeredPerS,
+      },
     ],
     steps: [{ ...total, name: 'list' }],
     seconds: perSecond,
@@ -127,6 +140,7 @@ export function exampleRun(server: ExampleServer = {}): RunResult {
 function counts(
   completed: number,
   timeout: number,
+  hits: number,
 ): Omit<SecondFigures, 'atS' | 'phase' | 'latency' | 'inFlight' | 'waiting'> {
   return {
     offered: completed + timeout,
@@ -136,8 +150,8 @@ function counts(
     succeeded: completed,
     errors: { timeout, connect: 0, reset: 0, malformed: 0, status: 0, check: 0 },
     bytesReceived: completed * 2_000,
-    cacheHits: Math.round(completed * 0.9),
-    cacheMisses: completed - Math.round(completed * 0.9),
+    cacheHits: Math.round(completed * hits),
+    cacheMisses: completed - Math.round(completed * hits),
   };
 }
 

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { exampleRun } from '../../testing/example-run.ts';
+import type { RunResult, ServerSample } from '../run-result.ts';
+import type { Interval } from '../statistics/bootstrap.ts';
 import { planCapacity } from './plan-capacity.ts';
 
 const steps = (rates: readonly number[]) =>
@@ -58,8 +60,10 @@ test('a server that saturates has a ceiling below its processors', () => {
   ].map(([perS, p50Ms], index) =>
     exampleRun({ perS: perS as number, p50Ms: p50Ms as number, seed: index + 1, seconds: 40 }),
   );
-  const { ceilingPerS, hosts } = planCapacity(saturating, { users: 10_000, thinkS: 15, peak: 2 });
+  const { ceilingPerS, ceilingInterval, hosts } = planCapacity(saturating, { users: 10_000, thinkS: 15, peak: 2 });
   assert.ok(ceilingPerS !== undefined && ceilingPerS > 900 && ceilingPerS < 1_150, String(ceilingPerS));
+  assert.ok(ceilingInterval && ceilingInterval.low < ceilingPerS && ceilingPerS < ceilingInterval.high);
+  assert.ok(ceilingInterval.high - ceilingInterval.low < 0.5 * ceilingPerS, JSON.stringify(ceilingInterval));
   assert.equal(hosts, 2); // 1,330 requests a second, of 70 % of the ceiling each
 });
 
@@ -69,6 +73,66 @@ test('the pool holds the statements in progress, twice; where no stage was seen,
   assert.ok(plan.pool !== undefined && plan.pool >= 8 && plan.pool <= 11, String(plan.pool));
   const blind = MEASURED.map((run) => ({ ...run, samples: [] }));
   assert.equal(planCapacity(blind, { users: 1_000, thinkS: 15 }).pool, undefined);
+});
+
+const MB = 1024 ** 2;
+const seenAs = (sample: Partial<ServerSample>): RunResult[] =>
+  MEASURED.map((run) => ({ ...run, server: run.server.map((one) => ({ ...one, rssBytes: 900 * MB, ...sample })) }));
+
+test('memory grows with the workers, and not with the processes of the database', () => {
+  // Two workers, a supervisor and eleven processes of PostgreSQL.
+  const runs = seenAs({ processes: 14, workers: 2, workerRssBytes: 150 * MB });
+  const memoryOf = (users: number) => {
+    const { workers, hosts, memory } = planCapacity(runs, { users, thinkS: 15, coresPerHost: 8 });
+    return { workers, hosts, memory };
+  };
+  const of = (workers: number) => ({
+    perHostBytes: ((600 + workers * 150) * MB) / 0.75,
+    workerBytes: 150 * MB,
+    otherBytes: 600 * MB,
+  });
+  assert.deepEqual(memoryOf(10_000), { workers: 1, hosts: 1, memory: of(1) });
+  assert.deepEqual(memoryOf(100_000), { workers: 4, hosts: 1, memory: of(4) });
+});
+
+test('a server of one process is a worker; of several without a word on which they are, nothing is said', () => {
+  const question = { users: 100_000, thinkS: 15, coresPerHost: 8 };
+  assert.equal(planCapacity(seenAs({ processes: 1 }), question).memory?.perHostBytes, (4 * 900 * MB) / 0.75);
+  assert.equal(planCapacity(seenAs({ processes: 14 }), question).memory, undefined);
+  assert.equal(planCapacity(seenAs({ processes: 14, workers: 2 }), question).memory, undefined);
+});
+
+test('the working set is the most that a worker kept, unless answers had to go for others', () => {
+  const question = { users: 1_000, thinkS: 15 };
+  const cache = { entries: 300, bytes: 12 * MB, bytesMax: 64 * MB, evicted: 0 };
+  const runs = seenAs({ cache });
+  const emptyAtFirst = runs.map((run) => ({
+    ...run,
+    server: [{ atS: 0, cache: { ...cache, entries: 0, bytes: 0 } }, ...run.server],
+  }));
+  const kept = { entries: 300, bytes: 12 * MB, bytesMax: 64 * MB };
+  assert.deepEqual(planCapacity(emptyAtFirst, question).cache, { ...kept, fits: true });
+  assert.equal(planCapacity(seenAs({ cache: { ...cache, evicted: 9 } }), question).cache?.fits, false);
+  assert.equal(planCapacity(MEASURED, question).cache, undefined);
+});
+
+test('what is estimated has an interval, which holds what is true', () => {
+  const { cores, coresInterval, pool, poolInterval, requestsPerS } = planCapacity(MEASURED, {
+    users: 15_000,
+    thinkS: 15,
+  });
+  const isWithin = (value: number | undefined, interval: Interval | undefined): boolean =>
+    value !== undefined && interval !== undefined && interval.low <= value && value <= interval.high;
+  for (const value of [cores, (requestsPerS * 0.0004) / 0.7])
+    assert.ok(isWithin(value, coresInterval), JSON.stringify({ value, coresInterval }));
+  // Half of a log-normal latency of 8 ms with σ = 0.5 is in the database.
+  const busy = requestsPerS * 0.004 * Math.exp(0.125);
+  assert.ok(
+    isWithin(pool, poolInterval) && isWithin(Math.ceil(2 * busy), poolInterval),
+    JSON.stringify({ busy, poolInterval }),
+  );
+  const few = planCapacity(steps([100, 400, 800]), { users: 1_000, thinkS: 15 });
+  assert.deepEqual([few.refusals, few.coresInterval], [[], undefined]);
 });
 
 test('without a run that counts, or without the processes of the server, there is no plan', () => {

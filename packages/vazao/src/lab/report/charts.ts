@@ -74,6 +74,7 @@ export function chartsOf(run: RunResult): Chart[] {
       RSS: ({ rssBytes }) => (rssBytes === undefined ? undefined : rssBytes / 1024 ** 2),
       'heap after collection': ({ heapAfterGcBytes }) =>
         heapAfterGcBytes === undefined ? undefined : heapAfterGcBytes / 1024 ** 2,
+      'cache of a worker': ({ cache }) => (cache === undefined ? undefined : cache.bytes / 1024 ** 2),
     }),
     resources('Descriptors and connections of the server', 'open at a time (number)', {
       'file descriptors': ({ handles }) => handles,

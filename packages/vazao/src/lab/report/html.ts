@@ -13,7 +13,7 @@ import type { BaselineVerdict } from './baseline.ts';
 import { type Chart, chartsOf, percentileCurve, uslChart } from './charts.ts';
 import { escapeMarkup, escapeScript } from './escape.ts';
 import { findingsOf } from './findings.ts';
-import { nameOf } from './junit.ts';
+import { nameOf } from './name-run.ts';
 import { showBytes, showMs, showShare } from './numbers.ts';
 import { PAGE_SCRIPT } from './page-script.ts';
 import { COLOURS, PAGE_STYLE } from './page-style.ts';

@@ -2,6 +2,7 @@ import type { CriterionVerdict, RunResult } from '../run-result.ts';
 import type { BaselineVerdict } from './baseline.ts';
 import { escapeMarkup } from './escape.ts';
 import { findingsOf } from './findings.ts';
+import { nameOf } from './name-run.ts';
 
 interface Case {
   readonly name: string;
@@ -14,8 +15,8 @@ interface Case {
 export function renderJunit(runs: readonly RunResult[], baseline: readonly BaselineVerdict[] = []): string {
   const suites = runs.map((run) => suite(nameOf(run), run.durationS, run.startedAt, casesOf(run)));
   if (baseline.length > 0) {
-    const cases = baseline.map(({ figure, outcome, sentence }) => ({
-      name: `${figure.name} is no worse than the baseline`,
+    const cases = baseline.map(({ name, outcome, sentence }) => ({
+      name: `${name} is no worse than the baseline`,
       failure: outcome === 'worse' ? sentence : undefined,
       error: outcome === 'unknown' ? sentence : undefined,
     }));
@@ -56,8 +57,4 @@ function suite(name: string, seconds: number, timestamp: string, cases: readonly
     return why === undefined ? `${open}/>\n` : `${open}><${kind} message="${escapeMarkup(why)}"/></testcase>\n`;
   });
   return `  <testsuite name="${escapeMarkup(name)}" tests="${cases.length}" failures="${count('failure')}" errors="${count('error')}" skipped="0" time="${seconds}" timestamp="${escapeMarkup(timestamp.replace(/\.\d+Z$/, ''))}">\n${lines.join('')}  </testsuite>\n`;
-}
-
-export function nameOf({ scenario, plan, architecture }: RunResult): string {
-  return `${scenario.name}, ${plan.kind}${architecture === undefined ? '' : `, ${architecture}`}`;
 }

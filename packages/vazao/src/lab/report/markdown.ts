@@ -6,7 +6,7 @@ import type { Machine, RunResult } from '../run-result.ts';
 import type { BaselineVerdict } from './baseline.ts';
 import { escapeMarkdown } from './escape.ts';
 import { findingsOf } from './findings.ts';
-import { nameOf } from './junit.ts';
+import { nameOf } from './name-run.ts';
 import { showBytes } from './numbers.ts';
 import { explainLatency } from './why-slow.ts';
 

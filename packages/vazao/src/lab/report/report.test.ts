@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import { runInNewContext } from 'node:vm';
-import { exampleRun } from '../../testing/example-run.ts';
+import { type ExampleServer, exampleRun } from '../../testing/example-run.ts';
 import { COMPARISON_FORMAT, type ComparisonResult } from '../compare/comparison.ts';
 import type { Findings, PlanKind, RunResult, Trend } from '../run-result.ts';
 import { judgeAgainstBaseline } from './baseline.ts';
@@ -250,26 +250,65 @@ test('a comparison is a table with intervals, verdicts and what was left out', (
 });
 
 test('worse than the baseline is what lies beyond the tolerance with its whole interval', () => {
-  const runs = (perS: number, p50Ms: number, from = 0) =>
-    [1, 2, 3, 4, 5].map((seed) => exampleRun({ seed: seed + from, perS, p50Ms, seconds: 5 }));
-  const outcomes = (ours: RunResult[], theirs: RunResult[]) =>
-    Object.fromEntries(judgeAgainstBaseline(ours, theirs).map(({ figure, outcome }) => [figure.name, outcome]));
-  assert.deepEqual(outcomes(runs(500, 8, 10), runs(500, 8)), {
-    throughput: 'not worse',
-    mean: 'not worse',
-    p99: 'not worse',
+  const runs = (server: ExampleServer, from = 0) =>
+    [1, 2, 3, 4, 5].map((seed) => exampleRun({ seconds: 5, ...server, seed: seed + from }));
+  const worse = (ours: ExampleServer, theirs: ExampleServer = {}) => {
+    const verdicts = judgeAgainstBaseline(runs(ours, 10), runs(theirs));
+    assert.equal(verdicts.length, 6);
+    return verdicts.filter(({ outcome }) => outcome !== 'not worse').map(({ name, outcome }) => `${name}: ${outcome}`);
+  };
+  assert.deepEqual(worse({}), []);
+  assert.deepEqual(worse({ perS: 350 }), ['throughput: worse']);
+  assert.deepEqual(worse({ perS: 470, p50Ms: 8.3 }), []);
+  assert.deepEqual(worse({ p50Ms: 14 }), ['mean: worse', 'p99: worse']);
+  assert.deepEqual(worse({ hits: 0.6 }), ['hitRate: worse']);
+  assert.deepEqual(worse({ hits: 0.99 }), []);
+  // From none, of which there is no ratio; errors and time-outs are the same requests here.
+  assert.deepEqual(worse({ timeouts: 0.01 }), ['errorRate: worse', 'timeoutRate: worse']);
+  assert.deepEqual(worse({}, { timeouts: 0.01 }), []);
+});
+
+test('a server without a cache has no hit rate to judge; one that has lost its cache is not passed over', () => {
+  const withoutCache = (run: RunResult): RunResult => ({
+    ...run,
+    total: { ...run.total, cacheHits: 0, cacheMisses: 0 },
+    seconds: run.seconds.map((second) => ({ ...second, cacheHits: 0, cacheMisses: 0 })),
   });
-  assert.deepEqual(outcomes(runs(350, 8, 10), runs(500, 8)), {
-    throughput: 'worse',
-    mean: 'not worse',
-    p99: 'not worse',
-  });
-  assert.deepEqual(outcomes(runs(470, 8.3, 10), runs(500, 8)), {
-    throughput: 'not worse',
-    mean: 'not worse',
-    p99: 'not worse',
-  });
-  assert.deepEqual(outcomes(runs(500, 14, 10), runs(500, 8)), { throughput: 'not worse', mean: 'worse', p99: 'worse' });
+  const [plain, kept] = [withoutCache(exampleRun({ seconds: 60 })), exampleRun({ seconds: 60 })];
+  const ofHits = (ours: RunResult, theirs: RunResult) =>
+    judgeAgainstBaseline([ours], [theirs]).find(({ name }) => name === 'hitRate')?.outcome;
+  assert.deepEqual(
+    [ofHits(plain, plain), ofHits(plain, kept), ofHits(kept, kept)],
+    [undefined, 'unknown', 'not worse'],
+  );
+});
+
+test('only like is compared with like: the same scenario, plan, architecture and load', () => {
+  const run = (server: ExampleServer) => exampleRun({ seconds: 60, ...server });
+  const slow = { perS: 100, p50Ms: 300, architecture: 'single' };
+  const fast = { perS: 500, p50Ms: 5, architecture: 'workers+cache' };
+  // The order is another one, and single is slow on both sides.
+  const verdicts = judgeAgainstBaseline([run(slow), run(fast)], [run({ ...fast, seed: 2 }), run({ ...slow, seed: 2 })]);
+  assert.equal(verdicts.length, 12);
+  assert.ok(
+    verdicts.every(({ outcome }) => outcome === 'not worse'),
+    JSON.stringify(verdicts),
+  );
+  assert.match(verdicts[1]?.name ?? '', / of Conectades, load, single, 500 requests\/s offered$/);
+  const other = judgeAgainstBaseline([run(fast), run({ ...fast, name: 'Shop' })], [run(fast), run(slow)]);
+  assert.deepEqual(
+    other.filter(({ outcome }) => outcome === 'unknown').map(({ sentence }) => sentence.replace(/, 500.*:/, ':')),
+    [
+      'Shop, load, workers+cache: the baseline has no such run',
+      'Conectades, load, single: only the baseline has such a run',
+    ],
+  );
+  for (const unlike of [{ name: 'Shop' }, { architecture: 'cache' }, { offeredPerS: 200 }]) {
+    assert.throws(() => judgeAgainstBaseline([run(fast)], [run({ ...fast, ...unlike })]), {
+      code: 'ERR_LAB_RESULTS',
+      message: /The baseline has no run like these/,
+    });
+  }
 });
 
 test('one run against one baseline is judged by blocks, and says so; too short a run is no verdict', () => {

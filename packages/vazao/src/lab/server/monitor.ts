@@ -1,12 +1,10 @@
 /** Looks at the server while it is asked: its processes, its `/health`, and its heap where the probe is in it. */
-import { get } from 'node:http';
 import type { ServerSample } from '../run-result.ts';
+import { askHealth, type Health } from './ask-health.ts';
 import { readProbes } from './probe-files.ts';
-import { createProcessSampler } from './processes.ts';
+import { createProcessSampler, type ProcessSampler } from './processes.ts';
 
 const INTERVAL_MS = 1_000;
-const HEALTH_TIMEOUT_MS = 900;
-const HEALTH_BYTES_MAX = 64 * 1024;
 
 export interface MonitorOptions {
   /** Root of the server's processes. */
@@ -41,7 +39,7 @@ export function startMonitor({ pid, probeFolder, healthUrl, elapsedS }: MonitorO
       ...seen,
       atS,
       ...(heap !== undefined && { heapAfterGcBytes: heap }),
-      ...(health !== undefined && health !== 'none' && { health }),
+      ...(health !== undefined && health !== 'none' && readHealth(health, processes)),
     });
   };
   const tick = (): void => {
@@ -58,32 +56,16 @@ export function startMonitor({ pid, probeFolder, healthUrl, elapsedS }: MonitorO
   return { samples, stop: () => clearInterval(timer) };
 }
 
-/** The word that the server has for itself; `none` if it has no such page. */
-function askHealth(url: string): Promise<string> {
-  return new Promise((resolve) => {
-    const request = get(
-      url,
-      { agent: false, timeout: HEALTH_TIMEOUT_MS, headers: { connection: 'close' } },
-      (answer) => {
-        let text = '';
-        answer.setEncoding('utf8');
-        answer.on('data', (chunk: string) => {
-          text += chunk;
-          if (text.length > HEALTH_BYTES_MAX) request.destroy();
-        });
-        answer.on('close', () => resolve(readStatus(text) ?? 'none'));
-      },
-    );
-    request.on('timeout', () => request.destroy());
-    request.on('error', () => resolve('unreachable'));
-  });
-}
-
-function readStatus(text: string): string | undefined {
-  try {
-    const { status } = JSON.parse(text) as { status?: unknown };
-    return typeof status === 'string' ? status : undefined;
-  } catch {
-    return undefined;
-  }
+/** What `/health` says, with the memory of the process that has said it. */
+function readHealth(
+  { status, workers, pid, cache }: Health,
+  processes: ProcessSampler | undefined,
+): Omit<ServerSample, 'atS'> {
+  const workerRssBytes = pid === undefined ? undefined : processes?.findRssBytes(pid);
+  return {
+    health: status,
+    ...(workers !== undefined && { workers }),
+    ...(workerRssBytes !== undefined && { workerRssBytes }),
+    ...(cache !== undefined && { cache }),
+  };
 }

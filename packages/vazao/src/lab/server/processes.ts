@@ -9,17 +9,22 @@ const PROCESSES_MAX = 1_000;
 
 export interface ProcessSampler {
   sample(atS: number): Promise<ServerSample>;
+  /** Memory of one process as of the last sample; undefined when it is not of the tree. */
+  findRssBytes(pid: number): number | undefined;
 }
 
 /** Without `/proc` the samples are empty. @param pid - the root of the tree */
 export function createProcessSampler(pid: number): ProcessSampler {
   let before: { readonly at: number; readonly ticks: ReadonlyMap<number, number> } | undefined;
+  let sizes: ReadonlyMap<number, number> = new Map();
   return {
+    findRssBytes: (of) => sizes.get(of),
     async sample(atS) {
       const at = performance.now();
       const pids = await findTree(pid);
       const figures = (await Promise.all(pids.map(readProcess))).filter((process) => process !== undefined);
       if (figures.length === 0) return { atS };
+      sizes = new Map(figures.map((process) => [process.pid, process.rssBytes]));
       const ticks = new Map(figures.map((process) => [process.pid, process.ticks]));
       // By process: one that ended takes its time with it, and must not make the sum go back.
       let spent = 0;

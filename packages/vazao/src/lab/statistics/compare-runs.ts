@@ -5,7 +5,7 @@ import {
   type Interval,
   RESAMPLES_DEFAULT,
 } from './bootstrap.ts';
-import { median, quantile } from './quantile.ts';
+import { mean, median, quantile } from './quantile.ts';
 import { createUniform } from './random.ts';
 
 /** What two candidates gave in one round, taken one after the other on the same machine. */
@@ -72,6 +72,32 @@ export function compareIndependent(a: readonly number[], b: readonly number[], o
     Math.min(some.length, others.length),
     options,
   );
+}
+
+export interface ShareComparison {
+  /** Of the means: a less b. */
+  readonly difference: number;
+  readonly interval: Interval;
+  /** Of the side with fewer. */
+  readonly values: number;
+}
+
+/** The same for shares, which may be 0, so that there is no ratio: the difference of the means. */
+export function compareShares(
+  a: readonly number[],
+  b: readonly number[],
+  { resamples = RESAMPLES_DEFAULT, seed = 1, confidence = CONFIDENCE_DEFAULT }: BootstrapOptions = {},
+): ShareComparison {
+  const uniform = createUniform(seed);
+  const drawMean = (values: readonly number[]): number =>
+    mean(values.map(() => values[Math.floor(uniform() * values.length)] as number));
+  const found = Array.from({ length: resamples }, () => drawMean(a) - drawMean(b));
+  const tail = (1 - confidence) / 2;
+  return {
+    difference: mean(a) - mean(b),
+    interval: { low: quantile(found, tail), high: quantile(found, 1 - tail) },
+    values: Math.min(a.length, b.length),
+  };
 }
 
 function isUsable(value: number): boolean {
