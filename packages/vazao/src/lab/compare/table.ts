@@ -1,5 +1,6 @@
 /** The table of scenarios: one row for each architecture, one column for each figure, with intervals. */
 import { FIGURES, type FigureKind } from '../figures.ts';
+import { findingsOf } from '../report/findings.ts';
 import { showBytes, showMs, showNumber, showShare } from '../report/numbers.ts';
 import {
   type ComparisonResult,
@@ -49,6 +50,14 @@ export function scenarioSentences(result: ComparisonResult): string[] {
     if (silent > 0) {
       const why = candidate.runs.flatMap(({ generator }) => generator.void ?? [])[0];
       lines.push(`${candidate.name}: ${silent} of ${candidate.runs.length} runs are void. ${why}`);
+    }
+    const doubtful = countingRuns(candidate)
+      .flatMap(findingsOf)
+      .filter(({ outcome }) => outcome === 'doubtful');
+    if (doubtful[0]) {
+      lines.push(
+        `${candidate.name}: ${doubtful.length} of ${candidate.runs.length} runs are doubtful. ${doubtful[0].sentence}`,
+      );
     }
     const judged = judgeCandidate(candidate, result.criteria);
     if (judged.length === 0 || silent === candidate.runs.length) continue;

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import { runInNewContext } from 'node:vm';
 import { type ExampleServer, exampleRun } from '../../testing/example-run.ts';
-import { COMPARISON_FORMAT, type ComparisonResult } from '../compare/comparison.ts';
+import { type CandidateResult, COMPARISON_FORMAT, type ComparisonResult } from '../compare/comparison.ts';
 import type { Findings, PlanKind, RunResult, Trend } from '../run-result.ts';
 import { judgeAgainstBaseline } from './baseline.ts';
 import { chartsOf, percentileCurve } from './charts.ts';
@@ -224,6 +224,10 @@ test('users of the closed model are counted, and said to be missing when they ar
     assert.match(text, /N = X\(R \+ Z\): 98\.0\/s × \(100 ms \+ 9,900 ms\) = 980 of 1,000 users(?!,)/);
   for (const text of documents(94)) assert.match(text, /= 940 of 1,000 users, off by 6 % \(allowed: 5 %\)/);
   assert.doesNotMatch(renderMarkdown([run]), /N = X/);
+  const compared = comparison();
+  const [single, ...others] = compared.candidates as [CandidateResult, ...CandidateResult[]];
+  const doubted = { ...compared, candidates: [{ ...single, runs: [of(94), of(98), of(90)] }, ...others] };
+  assert.match(renderComparisonMarkdown(doubted), /- single: 2 of 3 runs are doubtful\. N = X.*off by 6 %/);
 });
 
 test('descriptors and connections are drawn where they were seen', () => {
