@@ -55,6 +55,29 @@ suite('workers in trouble', { timeout: 240_000, skip }, () => {
     return run;
   };
 
+  test('a thousand connections may wait while no worker has time for them', async () => {
+    await using database = await createTestDatabase();
+    const run = start(database.url, { WORKER_TIMEOUT: '0' });
+    const url = await run.url;
+    const workers = await findWorkers(url, 2);
+    await using given = new AsyncDisposableStack();
+    for (const pid of workers) {
+      process.kill(pid, 'SIGSTOP');
+      given.defer(() => void process.kill(pid, 'SIGCONT'));
+    }
+    let connected = 0;
+    for (let n = 0; n < 1_000; n++) {
+      const socket = connect(Number(new URL(url).port), '127.0.0.1', () => connected++);
+      socket.on('error', () => {});
+      given.defer(() => void socket.destroy());
+    }
+    // The kernel makes them as long as there is room in the queue, whoever is stopped.
+    await until(() => connected === 1_000, 'all of them stand');
+    await given.disposeAsync();
+    run.child.kill('SIGTERM');
+    assert.equal(await run.ended, 0, run.output.stderr);
+  });
+
   test('a worker that ends while the database is away waits for it, and is no crash loop', async () => {
     await using database = await createTestDatabase();
     await using proxy = await startTcpProxy(database.url);

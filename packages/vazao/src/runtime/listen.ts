@@ -32,6 +32,7 @@ export async function listen(
   { host, port, fd }: Address & { readonly fd: number | undefined },
 ): Promise<{ readonly url: string }> {
   try {
+    if (fd !== undefined) passBacklog(app.server);
     // Fastify hands the descriptor on to Node, though its types don't know it. With a name it would listen on more addresses.
     const options = fd === undefined ? { host, port } : { host: '127.0.0.1', fd };
     await app.listen({ ...options, backlog: BACKLOG });
@@ -41,6 +42,12 @@ export async function listen(
   const address = app.server.address();
   const bound = typeof address === 'object' && address ? address.port : port;
   return { url: urlOf(host, bound) };
+}
+
+/** With a descriptor Node takes the backlog from its second argument alone, which Fastify does not pass: it would be 511. */
+function passBacklog(server: net.Server): void {
+  const { listen: listenOn } = server;
+  server.listen = (...words: unknown[]) => Reflect.apply(listenOn, server, [words[0], BACKLOG]);
 }
 
 /** The URL at which a server that listens on this address is reached from the same machine. */
