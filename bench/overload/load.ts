@@ -26,7 +26,9 @@ export interface Second {
 
 export interface OverloadResult {
   readonly seconds: readonly Second[];
+  /** From when they were due. */
   readonly goodMs: readonly number[];
+  /** From when they were sent, or their connection was begun: the generator's own delay is not the server's. */
   readonly refusedMs: readonly number[];
   /** Refusals without `Retry-After`. */
   readonly withoutRetryAfter: number;
@@ -38,6 +40,7 @@ const RETRIES_MAX = 3;
 
 interface Sending {
   readonly dueAt: number;
+  sentAt: number;
   readonly attempt: number;
 }
 
@@ -53,6 +56,8 @@ class Overload {
   readonly #refusedMs: number[] = [];
   readonly #again: Sending[] = [];
   #open = 0;
+  /** Sent, and neither answered nor given up. */
+  #pending = 0;
   #withoutRetryAfter = 0;
   #behindMs = 0;
   #startedAt = 0;
@@ -72,7 +77,7 @@ class Overload {
         const elapsedS = Math.min(seconds, (now - this.#startedAt) / 1_000);
         for (const dueMs = (): number => this.#startedAt + (sent / rate) * 1_000; sent < elapsedS * rate; sent++) {
           this.#behindMs = Math.max(this.#behindMs, now - dueMs());
-          this.#send({ dueAt: dueMs(), attempt: 0 });
+          this.#send({ dueAt: dueMs(), sentAt: 0, attempt: 0 });
         }
         for (let i = this.#again.length - 1; i >= 0; i--) {
           const one = this.#again[i] as Sending;
@@ -80,7 +85,8 @@ class Overload {
           this.#again.splice(i, 1);
           this.#send(one);
         }
-        if (now - this.#startedAt < seconds * 1_000 + patienceMs) return;
+        const overMs = now - this.#startedAt - seconds * 1_000;
+        if (overMs < 0 || (overMs < patienceMs && this.#pending + this.#again.length > 0)) return;
         clearInterval(tick);
         resolve();
       }, 1);
@@ -104,13 +110,15 @@ class Overload {
 
   #send(sending: Sending): void {
     this.#secondOf(sending.dueAt).offered++;
+    this.#pending++;
+    sending.sentAt = performance.now();
     const socket = this.#idle.pop();
     if (socket) {
       this.#exchange(socket, sending);
       return;
     }
     if (this.#open >= this.#options.connectionsMax) {
-      this.#secondOf(performance.now()).failed++;
+      this.#fail();
       return;
     }
     this.#open++;
@@ -126,12 +134,17 @@ class Overload {
       this.#exchange(fresh, sending);
     });
     fresh.once('close', () => {
-      if (!isConnected) this.#secondOf(performance.now()).failed++;
+      if (!isConnected) this.#fail();
       clearTimeout(late);
       this.#open--;
       const at = this.#idle.indexOf(fresh);
       if (at >= 0) this.#idle.splice(at, 1);
     });
+  }
+
+  #fail(): void {
+    this.#pending--;
+    this.#secondOf(performance.now()).failed++;
   }
 
   #exchange(socket: Socket, sending: Sending): void {
@@ -143,13 +156,14 @@ class Overload {
       const now = performance.now();
       const latencyMs = now - sending.dueAt;
       const second = this.#secondOf(now);
+      this.#pending--;
       second[outcome]++;
       if (outcome === 'good') {
         this.#goodMs.push(latencyMs);
         second.goodMs.push(latencyMs);
       }
       if (outcome === 'refused') {
-        this.#refusedMs.push(latencyMs);
+        this.#refusedMs.push(now - sending.sentAt);
         if (retryAfterS === undefined) this.#withoutRetryAfter++;
       }
       if (outcome === 'failed') socket.destroy();
@@ -157,7 +171,7 @@ class Overload {
       const { retry } = this.#options;
       if (outcome === 'good' || retry === undefined || sending.attempt >= RETRIES_MAX) return;
       const pauseMs = retry === 'at once' ? 0 : (retryAfterS ?? 1) * 1_000;
-      this.#again.push({ dueAt: now + pauseMs, attempt: sending.attempt + 1 });
+      this.#again.push({ dueAt: now + pauseMs, sentAt: 0, attempt: sending.attempt + 1 });
     };
     const onClose = (): void => end('failed');
     const late = setTimeout(() => end('failed'), this.#options.patienceMs);
