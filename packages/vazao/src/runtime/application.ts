@@ -2,7 +2,9 @@ import type { FastifyInstance } from 'fastify';
 import type pg from 'pg';
 import type { PoolOptions } from '../db/index.ts';
 import type { LimitsOptions } from '../http/index.ts';
+import type { LiveOptions } from '../http/live/index.ts';
 import type { Identify } from '../http/options.ts';
+import type { RefreshOptions } from '../http/refresh/index.ts';
 import type { SecurityOptions } from '../http/security/index.ts';
 import type { SessionSettings } from './sessions.ts';
 
@@ -51,6 +53,13 @@ export interface Application {
    * nothing is limited. @defaultValue room that follows from the pool, and a limit on log-ins
    */
   readonly limits?: Omit<LimitsOptions, 'store'> | false | undefined;
+  /**
+   * How answers are followed as streams of events; see {@link LiveOptions}. Numbers are those of one worker, and what the
+   * environment says of streams wins. `false`: none are. @defaultValue as the options say
+   */
+  readonly live?: LiveOptions | false | undefined;
+  /** How hot answers are computed ahead of their next reader; see {@link RefreshOptions}. `false`: none are. */
+  readonly refresh?: RefreshOptions | false | undefined;
   /** Registers routes, hooks and plugins. */
   readonly register: (app: FastifyInstance, context: ApplicationContext) => Promise<void> | void;
   /** Paths worth trying first; printed with `curl` after the start. */

@@ -34,6 +34,7 @@ test('without any variable the defaults hold', () => {
       isOn: true,
       inFlightMax: undefined,
       rates: { user: undefined, anonymous: undefined, address: undefined, login: undefined },
+      streams: { streamsMax: undefined, perAddressMax: undefined, perUserMax: undefined },
       store: undefined,
       stateRedisUrl: undefined,
       trustProxy: [],
@@ -106,6 +107,7 @@ test('limits are read with their units', () => {
   const { limits } = read({
     VAZAO_LIMIT_USER: '600/1m',
     VAZAO_LIMIT_LOGIN: 'off',
+    VAZAO_LIVE_PER_ADDRESS: '6000',
     VAZAO_TRUST_PROXY: '10.0.0.0/8, ::1',
     BODY_MAX: '64 KB',
     DATABASE_STATEMENT_TIMEOUT: '0',
@@ -117,6 +119,11 @@ test('limits are read with their units', () => {
     address: undefined,
     login: false,
   });
+  assert.deepEqual(limits.streams, { streamsMax: undefined, perAddressMax: 6_000, perUserMax: undefined });
+  assert.throws(
+    () => read({ VAZAO_LIVE_PER_USER: '0' }),
+    /VAZAO_LIVE_PER_USER is "0"; allowed is a whole number from 1/,
+  );
   assert.deepEqual(limits.trustProxy, ['10.0.0.0/8', '::1']);
   assert.deepEqual([limits.bodyMaxBytes, limits.statementTimeoutMs, limits.answerTimeoutMs], [65_536, 0, 2_000]);
   for (const rate of ['600', '0/1m', '1/10ms', '1/1y', '-1/1m'])

@@ -13,6 +13,8 @@ export interface LimitConfiguration {
   /** Of one process. Undefined: what follows from its pool. */
   readonly inFlightMax: number | undefined;
   readonly rates: Readonly<Record<'user' | 'anonymous' | 'address' | 'login', Rate | false | undefined>>;
+  /** Of streams of events, for each worker; undefined: the application's, or the default. */
+  readonly streams: Readonly<Record<'streamsMax' | 'perAddressMax' | 'perUserMax', number | undefined>>;
   readonly store: (typeof STORES)[number] | undefined;
   /** Of a Redis that evicts nothing. */
   readonly stateRedisUrl: string | undefined;
@@ -60,6 +62,13 @@ const LOGIN: Variable<Rate | false> = rateVariable(
   '30/1m',
   'How often one address may try to log in (routes of the class `login`).',
 );
+const STREAMS: Variable<number> = streamsVariable('VAZAO_LIVE_STREAMS', '20000', 'How many there may be.');
+const STREAMS_ADDRESS: Variable<number> = streamsVariable(
+  'VAZAO_LIVE_PER_ADDRESS',
+  '256',
+  'How many one address (or /64 of IPv6) may have.',
+);
+const STREAMS_USER: Variable<number> = streamsVariable('VAZAO_LIVE_PER_USER', '16', 'How many one user may have.');
 const STORE: Variable<(typeof STORES)[number]> = {
   name: 'VAZAO_LIMIT_STORE',
   default: '`redis` with `VAZAO_STATE_REDIS_URL`, else `memory`',
@@ -80,7 +89,8 @@ const TRUST_PROXY: Variable<readonly string[]> = {
   name: 'VAZAO_TRUST_PROXY',
   default: undefined,
   allowed: 'addresses and networks such as `10.0.0.0/8`, with commas or spaces between them',
-  meaning: 'The proxies in front, whose `Forwarded` or `X-Forwarded-For` is believed. Absent: nobody’s is.',
+  meaning:
+    'The proxies in front, whose `Forwarded` or `X-Forwarded-For` is believed, for limits, `request.ip` and the log. Absent: nobody’s is.',
   parse: (text) => text.split(/[,\s]+/).filter((part) => part !== ''),
 };
 const BODY_MAX: Variable<number> = {
@@ -116,6 +126,9 @@ export const LIMIT_VARIABLES: readonly Variable<unknown>[] = [
   ANONYMOUS,
   ADDRESS,
   LOGIN,
+  STREAMS,
+  STREAMS_ADDRESS,
+  STREAMS_USER,
   STORE,
   STATE_REDIS_URL,
   TRUST_PROXY,
@@ -133,6 +146,7 @@ export function readLimits(read: <T>(variable: Variable<T>) => T | undefined): L
     isOn: read(LIMITS) ?? true,
     inFlightMax: read(IN_FLIGHT),
     rates: { user: read(USER), anonymous: read(ANONYMOUS), address: read(ADDRESS), login: read(LOGIN) },
+    streams: { streamsMax: read(STREAMS), perAddressMax: read(STREAMS_ADDRESS), perUserMax: read(STREAMS_USER) },
     store: read(STORE),
     stateRedisUrl: read(STATE_REDIS_URL),
     trustProxy: read(TRUST_PROXY) ?? [],
@@ -153,6 +167,16 @@ function rateVariable(name: string, fallback: string, meaning: string): Variable
     allowed: 'a number of requests and a time from `1s` to `30d`, such as `600/1m`; or `off`',
     meaning,
     parse: (text) => (text === 'off' ? false : parseRate(text)),
+  };
+}
+
+function streamsVariable(name: string, fallback: string, meaning: string): Variable<number> {
+  return {
+    name,
+    default: fallback,
+    allowed: 'a whole number from 1 to 1000000',
+    meaning: `Streams of events (docs/live.md), for each worker: ${meaning}`,
+    parse: (text) => parseWhole(text, 1, 1_000_000),
   };
 }
 

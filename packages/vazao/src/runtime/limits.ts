@@ -121,6 +121,7 @@ async function openStore(
   return createRedisStore(client);
 }
 
-function defined<T extends object>(values: T): Partial<T> {
+/** Without what is not said, so that it takes nothing's place. */
+export function defined<T extends object>(values: T): Partial<T> {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Partial<T>;
 }

@@ -15,7 +15,7 @@ import type { Configuration } from './configuration.ts';
 import type { Drain } from './drain.ts';
 import { RuntimeError } from './errors.ts';
 import { registerHealth, type WorkerFigures } from './health.ts';
-import { openLimits, poolBounds, serverBounds } from './limits.ts';
+import { defined, openLimits, poolBounds, serverBounds } from './limits.ts';
 import { listen } from './listen.ts';
 import { loggerOptions } from './log.ts';
 import { RELEASE_TIMEOUT_MS, within } from './release.ts';
@@ -86,6 +86,8 @@ export async function serveApplication(options: ServingOptions, acquired: AsyncD
       secret,
       audit: configuration.cacheAuditOneIn > 0 && { oneIn: configuration.cacheAuditOneIn },
       identify: [sessions?.identify, application.identify?.(context)].filter((one) => one !== undefined),
+      refresh: application.refresh,
+      live: application.live !== false && { ...application.live, ...defined(configuration.limits.streams) },
       explain: configuration.environment === 'development',
       timing: { visibleTo: configuration.environment === 'development' ? 'everybody' : 'token' },
     });

@@ -158,7 +158,7 @@ export const CACHE_AUDIT: Variable<number> = {
   default: '10000',
   allowed: 'a whole number from 0 to 1000000000; 0 computes none again',
   meaning:
-    'One hit in so many is computed again and compared; a difference is logged and shown by `/health`. At most 1 % of the time is spent on it.',
+    'One hit in so many is computed again and compared; a difference is logged and shown by `/health`. At most 1 % of the time of one connection is spent on it.',
   parse: (text) => parseWhole(text, 0, 1_000_000_000),
 };
 export const LOG_LEVEL: Variable<LogLevel> = {
