@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { SHARES_PORT } from '../runtime/listen.ts';
 import { type CommandRun, runCommand, writeApplication } from '../testing/cli.ts';
 import { createTestDatabase } from '../testing/database.ts';
@@ -24,6 +25,9 @@ import { listChildren } from '../torture/parts/process-table.ts';
 const ROUTES = `
     app.get('/pid', async () => ({ pid: process.pid }));
     app.get('/eight-seconds', async () => { await db.query('select pg_sleep(8)'); return {}; });
+    app.get('/die', async () => { setImmediate(() => { throw new Error('a mistake of the application'); }); return new Promise(() => {}); });
+    let kept;
+    app.get('/grow', async () => { kept = Buffer.alloc(200 * 1024 ** 2, 1); return { bytes: kept.length }; });
     app.get('/block', async () => { for (;;); });`;
 
 const skip = SHARES_PORT ? false : 'several workers on one port need Linux';
@@ -111,6 +115,50 @@ suite('workers in trouble', { timeout: 240_000, skip }, () => {
       for (const pid of pids) await until(() => !isAlive(pid), `worker ${pid} is gone`);
     }
     await findWorkers(url, 2);
+    run.child.kill('SIGTERM');
+    assert.equal(await run.ended, 0, run.output.stderr);
+  });
+
+  test('workers that served, and die again and again by the application’s fault, end everything, and it is said why', async () => {
+    await using database = await createTestDatabase();
+    const run = start(database.url);
+    const url = await run.url;
+    let hasEnded = false;
+    const ended = run.ended.then((how) => {
+      hasEnded = true;
+      return how;
+    });
+    // A worker that is not there yet refuses, and one that dies answers nothing.
+    while (!hasEnded)
+      await Promise.race([
+        ended,
+        ask(`${url}/die`).then(
+          () => {},
+          () => delay(20),
+        ),
+      ]);
+    assert.equal(await ended, 1, run.output.stderr);
+    assert.match(run.output.stderr, /worker \d+ ends: .*a mistake of the application/);
+    assert.match(run.output.stderr, /a worker ended by code 1; another starts in \d+ ms/);
+    assert.match(run.output.stderr, /5 workers in a row ended within 30 s of their start, the last by code 1\./);
+  });
+
+  test('a worker that has more memory than its part is replaced when it is no longer starting, and nothing is lost', async () => {
+    await using database = await createTestDatabase();
+    const run = start(database.url, { MEMORY_LIMIT: '416MB' });
+    const url = await run.url;
+    const pids = await findWorkers(url, 2);
+    const [large = 0, other = 0] = pids;
+    assert.equal((await askWorker(url, large, '/grow')).status, 200);
+    await until(async () => {
+      assert.equal((await ask(`${url}/pid`)).status, 200);
+      return !isAlive(large);
+    }, 'it has left');
+    assert.match(
+      run.output.stderr,
+      new RegExp(`worker ${large} has \\d+ MB of memory, and its part is about 160 MB; another takes its place`),
+    );
+    assert.ok((await findWorkers(url, 2)).includes(other), 'the other one serves on');
     run.child.kill('SIGTERM');
     assert.equal(await run.ended, 0, run.output.stderr);
   });

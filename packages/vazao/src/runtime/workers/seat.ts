@@ -6,6 +6,7 @@
  * while the database could not be reached (the feed was not fresh, or the worker said so), and by somebody's SIGKILL.
  */
 import { RuntimeError } from '../errors.ts';
+import type { Beat } from '../worker-messages.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
 /** A death within so long of the worker's start is quick. */
@@ -17,11 +18,24 @@ const RESTART_MAX_MS = 5_000;
 /** After the pause a worker starts only if the database can be reached, so a short one costs nothing. */
 const RESTART_DATABASE_MAX_MS = 1_000;
 
+/** By so much less than the requests it may answer does one worker answer, so that they are not replaced together. */
+const REQUESTS_JITTER = 0.2;
+/** The same of its memory. */
+const RSS_JITTER = 0.1;
+/** A worker that has more memory than its part is not replaced sooner than this after its start. */
+const LARGE_AGE_MIN_MS = 30_000;
+
+/** When another takes a worker's place. 0: never for that. */
+export interface WorkerBounds {
+  readonly requestsMax: number;
+  readonly rssMaxBytes: number;
+}
+
 export interface Seat {
   serving: WorkerProcess | undefined;
   coming: WorkerProcess | undefined;
-  /** Of the worker in the seat. 0: any number. */
-  requestsMax: number;
+  /** Of the worker in the seat. */
+  bounds: WorkerBounds;
   quickDeaths: number;
   /** Deaths in a row that were the database's. */
   databaseDeaths: number;
@@ -36,7 +50,7 @@ export function createSeat(): Seat {
   return {
     serving: undefined,
     coming: undefined,
-    requestsMax: 0,
+    bounds: { requestsMax: 0, rssMaxBytes: 0 },
     quickDeaths: 0,
     databaseDeaths: 0,
     restart: undefined,
@@ -44,6 +58,24 @@ export function createSeat(): Seat {
     isToBeReplaced: false,
     replacement: undefined,
   };
+}
+
+/** Bounds of one worker: below those of all, each at another point. */
+export function drawBounds({ requestsMax, rssMaxBytes }: WorkerBounds, random: () => number): WorkerBounds {
+  return {
+    requestsMax: Math.ceil(requestsMax * (1 - REQUESTS_JITTER * random())),
+    rssMaxBytes: Math.ceil(rssMaxBytes * (1 - RSS_JITTER * random())),
+  };
+}
+
+/** Which bound a worker has reached, if any. */
+export function findReached(
+  { requestsMax, rssMaxBytes }: WorkerBounds,
+  { requests, rssBytes }: Pick<Beat, 'requests' | 'rssBytes'>,
+  ageMs: number,
+): 'requests' | 'memory' | undefined {
+  if (rssMaxBytes > 0 && rssBytes > rssMaxBytes && ageMs > LARGE_AGE_MIN_MS) return 'memory';
+  return requestsMax > 0 && requests >= requestsMax ? 'requests' : undefined;
 }
 
 interface Death {

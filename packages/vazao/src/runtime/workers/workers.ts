@@ -19,7 +19,7 @@ import type { HostFigures } from '../health.ts';
 import type { Host } from '../host.ts';
 import type { Beat, WorkerFailure } from '../worker-messages.ts';
 import type { ListeningSocket } from './listening-socket.ts';
-import { crashLoop, createSeat, judgeDeath, type Seat } from './seat.ts';
+import { crashLoop, createSeat, drawBounds, findReached, judgeDeath, type Seat } from './seat.ts';
 import { WorkerProcess } from './worker-process.ts';
 
 export interface WorkersOptions {
@@ -53,10 +53,6 @@ export interface WorkerPlan {
 /** What a worker may take beyond the time for requests in flight before it is cut off. */
 const END_EXTRA_MS = 3_000;
 const TICK_MS = 250;
-/** By so much less than the requests it may answer does one worker answer, so that they are not replaced together. */
-const RECYCLE_JITTER = 0.2;
-/** A worker that has more memory than its part is not replaced sooner than this after its start. */
-const RECYCLE_AGE_MIN_MS = 30_000;
 
 export class Workers {
   readonly #options: WorkersOptions;
@@ -174,7 +170,8 @@ export class Workers {
     const leave = fanOut.add(createIpcChannel(worker.child));
     attachCounter(this.#counter, worker.child);
     const { configuration } = this.#plan;
-    const requestsMax = Math.ceil(configuration.workerRequestsMax * (1 - RECYCLE_JITTER * random()));
+    const { rssMaxBytes } = this.#plan;
+    const bounds = drawBounds({ requestsMax: configuration.workerRequestsMax, rssMaxBytes }, random);
     worker.assign(
       {
         file,
@@ -184,7 +181,7 @@ export class Workers {
       },
       {
         onReady: (url) => {
-          seat.requestsMax = requestsMax;
+          seat.bounds = bounds;
           this.#onReady(seat, worker, url);
         },
         onFailed: (failure) => this.#onFailed(failure),
@@ -266,16 +263,14 @@ export class Workers {
     }, pauseMs);
   }
 
-  #onBeat(seat: Seat, worker: WorkerProcess, { requests, rssBytes }: Beat): void {
+  #onBeat(seat: Seat, worker: WorkerProcess, beat: Beat): void {
     if (seat.serving !== worker || seat.isToBeReplaced || seat.replacement || this.#isClosing) return;
-    const { rssMaxBytes } = this.#plan;
-    const isOld = performance.now() - worker.startedAtMs > RECYCLE_AGE_MIN_MS;
-    const hasAnswered = seat.requestsMax > 0 && requests >= seat.requestsMax;
-    const isLarge = rssMaxBytes > 0 && rssBytes > rssMaxBytes && isOld;
-    if (!hasAnswered && !isLarge) return;
-    if (isLarge) {
+    const reached = findReached(seat.bounds, beat, performance.now() - worker.startedAtMs);
+    if (!reached) return;
+    if (reached === 'memory') {
+      const [has, part] = [toMegabytes(beat.rssBytes), toMegabytes(this.#plan.rssMaxBytes)];
       report(
-        `worker ${worker.child.pid} has ${toMegabytes(rssBytes)} MB of memory, and its part is ${toMegabytes(rssMaxBytes)} MB; another takes its place`,
+        `worker ${worker.child.pid} has ${has} MB of memory, and its part is about ${part} MB; another takes its place`,
       );
     }
     seat.isToBeReplaced = true;
