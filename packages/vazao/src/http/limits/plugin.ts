@@ -69,6 +69,7 @@ class LimitsPlugin {
 
   register(app: FastifyInstance): void {
     app.decorateRequest(LIMITS, null);
+    if (this.#options.trustProxy.length > 0) this.#tellAddress(app);
     app.decorate('limits', {
       check: (request: FastifyRequest, reply: FastifyReply, user: string | undefined, go: () => void) =>
         this.#check(request, reply, user, go),
@@ -98,6 +99,19 @@ class LimitsPlugin {
       this.#fence?.close();
       this.#slowReaders?.close();
       await this.#options.store?.close?.();
+    });
+  }
+
+  /**
+   * `request.ip`, and so the address in the log, is the client's where proxies are named. Fastify's own `trustProxy` was not taken:
+   * it believes `X-Forwarded-Host` and `-Proto`, too, which are no part of a key, so that a stranger could poison an answer.
+   */
+  #tellAddress(app: FastifyInstance): void {
+    const addresses = this.#addresses;
+    app.decorateRequest('ip', {
+      getter(this: FastifyRequest) {
+        return addresses.find(this.raw);
+      },
     });
   }
 

@@ -120,6 +120,36 @@ test('behind a proxy that is named, each of its clients has its own limit; one t
   assert.deepEqual([await from('2001:db8::1'), await from('2001:db8::ffff')], [200, 429], 'one /64');
 });
 
+test('behind a proxy that is named, request.ip and the log have the client’s address, and the host stays what was asked for', async () => {
+  const lines: string[] = [];
+  await using setting = await createSetting({
+    fastify: {
+      forceCloseConnections: true,
+      logger: { level: 'info', stream: { write: (line) => void lines.push(line) } },
+    },
+  });
+  const { app, platform, read } = setting;
+  await app.register(limitsPlugin, { trustProxy: ['127.0.0.1'] });
+  app.get('/who', async ({ ip, host, protocol }) => ({ ip, host, protocol }));
+  app.get('/cached', cached, async ({ ip }) => ({ ip, nome: await read() }));
+  app.get('/host', cached, async ({ host }) => ({ host, nome: await read() }));
+  await platform.listen();
+  const from = (address: string): Record<string, string> => ({
+    'x-forwarded-for': `1.2.3.4, ${address}`,
+    'x-forwarded-host': 'evil.example',
+    'x-forwarded-proto': 'https',
+  });
+  const who = await platform.get('/who', from('203.0.113.1'));
+  const { ip, host, protocol } = JSON.parse(who.text);
+  assert.deepEqual([ip, protocol], ['203.0.113.1', 'http']);
+  assert.match(host, /^127\.0\.0\.1:\d+$/);
+  assert.match(lines.join(''), /"remoteAddress":"203\.0\.113\.1"/);
+  for (const address of ['203.0.113.1', '203.0.113.2', '203.0.113.1'])
+    assert.equal(JSON.parse((await platform.get('/cached', from(address))).text).ip, address, 'never another’s');
+  await platform.get('/host', from('203.0.113.1'));
+  assert.doesNotMatch((await platform.get('/host')).text, /evil/);
+});
+
 test('an application counts what it likes', async () => {
   await using server = await alone({}, (app) => {
     app.post('/login/:name', async (request) => {
