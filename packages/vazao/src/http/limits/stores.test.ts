@@ -7,6 +7,7 @@ import { Redis } from 'ioredis';
 import pg from 'pg';
 import { createTestDatabase } from '../../testing/database.ts';
 import { startRedisServer } from '../../testing/redis.ts';
+import { startTcpProxy } from '../../testing/tcp-proxy.ts';
 import { Fence } from './fence.ts';
 import { attachCounter, createChannelStore, createPostgresStore, createRedisStore, InsuredStore } from './index.ts';
 import { MemoryStore } from './memory-store.ts';
@@ -153,6 +154,48 @@ test('a real Redis that dies costs a request no error and no wait', async () => 
   assert.equal((await store.consume(policy, 'a', 1)).consumed, 2, 'this process had counted, too');
   assert.equal((await store.consume(policy, 'a', 1)).consumed, 3);
   client.disconnect();
+});
+
+test('a real PostgreSQL that stalls, and one that is cut off, cost a request no error and no wait, and are used again', async () => {
+  await using database = await createTestDatabase();
+  await using proxy = await startTcpProxy(database.url);
+  await using acquired = new AsyncDisposableStack();
+  const pool = new pg.Pool({
+    connectionString: proxy.through(database.url),
+    max: 2,
+    connectionTimeoutMillis: 1_000,
+    query_timeout: 1_000,
+  });
+  pool.on('error', () => {});
+  acquired.defer(() => pool.end());
+  const shared = await createPostgresStore(pool);
+  const store = new InsuredStore(shared, { deadlineMs: 50, failuresMax: 3, pauseMs: 200, processes: () => 2 });
+  let name = '';
+  const count = async (): Promise<number> =>
+    (await store.consume({ name, requests: 1_000, windowMs: 60_000 }, 'a', 1)).consumed;
+  const isCounting = async (): Promise<void> => {
+    const deadline = Date.now() + 60_000;
+    do {
+      assert.ok(Date.now() < deadline, 'the store counts');
+      await delay(20);
+      await count();
+    } while (!store.isAvailable);
+  };
+  for (const fail of ['pause', 'cut'] as const) {
+    name = fail;
+    await isCounting();
+    proxy[fail]();
+    // Nobody hears of it, and the limit holds all the same, by this process's part.
+    const counts: number[] = [];
+    for (let asked = 0; asked < 20; asked++) counts.push(await count());
+    assert.equal(store.isAvailable, false, fail);
+    assert.ok(
+      counts.every((one, at) => at === 0 || one > (counts[at - 1] ?? 0)),
+      `${fail}: ${counts}`,
+    );
+    proxy.resume();
+    await isCounting();
+  }
 });
 
 test('fences of several processes hear of each other', async () => {
