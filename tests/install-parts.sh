@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs the servers that the tests start beside the npm packages: Debian's PostgreSQL and Redis. Nothing is done when
-# both are there. Only their programs are wanted, so no service is started and no database cluster is made.
+# Installs the programs that the tests start beside the npm packages: Debian's PostgreSQL and Redis, and three generators of
+# load, of which two are small (2 MB) and Locust, with its parts in Python, takes 34 MB. Nothing is done when all are there.
+# Only programs are wanted, so no service is started and no database cluster is made.
 set -eu
 
 fail() {
@@ -18,11 +19,20 @@ missing() {
   command -v redis-server >/dev/null && command -v redis-cli >/dev/null || printf 'redis-server '
 }
 
-wanted=$(missing)
+# Without these, tests that compare with them are skipped, and say so.
+wished() {
+  command -v wrk >/dev/null || printf 'wrk '
+  command -v h2load >/dev/null || printf 'nghttp2-client '
+  command -v locust >/dev/null || printf 'python3-locust '
+}
+
+needed=$(missing)
+wanted=$needed$(wished)
 [ -n "$wanted" ] || exit 0
 
 if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
-  fail "the tests need what is missing here: $wanted(names of Debian's packages). Install it; PostgreSQL's programs may be anywhere when VAZAO_TEST_PG_BIN names their folder. On Debian, as root, this script does it."
+  [ -n "$needed" ] || exit 0
+  fail "the tests need what is missing here: $needed(names of Debian's packages). Install it; PostgreSQL's programs may be anywhere when VAZAO_TEST_PG_BIN names their folder. On Debian, as root, this script does it."
 fi
 
 policy=/usr/sbin/policy-rc.d

@@ -6,8 +6,12 @@ import type { RunResult } from '../../packages/vazao/src/lab/run-result.ts';
 import { median, printTable, startServer, writeOneStep } from './start-server.ts';
 
 const MB = 2 ** 20;
+const PER_CORE_GOAL = 15_000;
+const USERS = 10_000;
+const MEMORY_GOAL_MB = 400;
 
-export async function measureCapacity(): Promise<void> {
+/** False: too few requests per core, or too much memory for many users. */
+export async function measureCapacity(): Promise<boolean> {
   await using server = await startServer(['raw']);
   using scenario = writeOneStep();
   const base = { module: scenario.path, target: server.origin, plan: 'load', warmUpS: 2 } as const;
@@ -39,17 +43,45 @@ export async function measureCapacity(): Promise<void> {
       run.generator.void ? 'yes' : 'no',
     ];
   };
-  const measure = async (name: string, load: Partial<Parameters<typeof runPlan>[0]>): Promise<void> => {
-    const run = await runPlan({ ...base, durationS: 10, ...load });
-    // All threads of this process, those that wake and those that merge among them.
-    rows.push(row(name, run, run.generator.cpuCores));
+  const measure = async (name: string, load: Partial<Parameters<typeof runPlan>[0]>): Promise<Measured> => {
+    // All threads of this process, those that wake and those that merge among them; from the first measured second to the last.
+    const spent: { atMs: number; cpuMs: number }[] = [];
+    const run = await runPlan({
+      ...base,
+      durationS: 10,
+      ...load,
+      onProgress: ({ second }) => {
+        const { user, system } = process.cpuUsage();
+        if (second.phase === 'load') spent.push({ atMs: performance.now(), cpuMs: (user + system) / 1_000 });
+      },
+    });
+    const [first, last] = [spent[0], spent.at(-1)];
+    const cpuCores = first && last ? (last.cpuMs - first.cpuMs) / (last.atMs - first.atMs) : Number.NaN;
+    rows.push(row(name, run, cpuCores));
+    return { perCore: run.total.throughput / cpuCores, memoryMb: run.generator.rssMaxBytes / MB };
   };
-  await measure('64 users who do not think, 1 thread', { users: 64, thinkMs: 0 });
+  const { perCore } = await measure('64 users who do not think, 1 thread', { users: 64, thinkMs: 0 });
   await measure('15,000/s at random, 1 thread', { rate: 15_000, connectionsMax: 200 });
   await measure('5,000/s at random, 1 thread', { rate: 5_000, connectionsMax: 200 });
-  await measure('10,000 users who think 5 s, 1 thread', { users: 10_000, thinkMs: 5_000, durationS: 20, warmUpS: 10 });
+  const { memoryMb } = await measure(`${USERS.toLocaleString('en')} users who think 5 s, 1 thread`, {
+    users: USERS,
+    thinkMs: 5_000,
+    durationS: 20,
+    warmUpS: 10,
+  });
   printTable(rows);
+  const goals = [
+    `at least ${PER_CORE_GOAL.toLocaleString('en')} requests/s per core (${perCore.toFixed(0)}: ${perCore >= PER_CORE_GOAL ? 'met' : '**missed**'})`,
+    `${USERS.toLocaleString('en')} users in at most ${MEMORY_GOAL_MB} MB (${memoryMb.toFixed(0)}: ${memoryMb <= MEMORY_GOAL_MB ? 'met' : '**missed**'})`,
+  ];
+  console.log(`Goals: ${goals.join(', ')}.\n`);
   await compareWithUndici(server.origin);
+  return perCore >= PER_CORE_GOAL && memoryMb <= MEMORY_GOAL_MB;
+}
+
+interface Measured {
+  readonly perCore: number;
+  readonly memoryMb: number;
 }
 
 const CONNECTIONS = 64;

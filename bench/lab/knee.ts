@@ -2,9 +2,13 @@
 import { runPlan } from '../../packages/vazao/src/lab/plans/run-plan.ts';
 import { printTable, startServer, writeOneStep } from './start-server.ts';
 
-export async function measureKnees(): Promise<void> {
+const TOLERANCE = 0.1;
+
+/** False: a knee was not found within a tenth. */
+export async function measureKnees(): Promise<boolean> {
+  let allFound = true;
   using scenario = writeOneStep();
-  const rows = [['capacity', 'knee found', 'ratio', 'why']];
+  const rows = [['capacity', 'knee found', 'ratio', 'within 10 %', 'why']];
   for (const capacity of [50, 200, 1_000]) {
     await using server = await startServer(['capacity', String(capacity)]);
     const { findings } = await runPlan({
@@ -17,12 +21,17 @@ export async function measureKnees(): Promise<void> {
       criteria: [{ metric: 'p99', max: 250 }],
     });
     const { knee } = findings;
+    const ratio = (knee?.throughput ?? 0) / capacity;
+    const isFound = Math.abs(ratio - 1) <= TOLERANCE;
+    allFound &&= isFound;
     rows.push([
       `${capacity}/s`,
       `${knee?.throughput.toFixed(1)}/s`,
-      ((knee?.throughput ?? 0) / capacity).toFixed(3),
+      ratio.toFixed(3),
+      isFound ? 'yes' : '**no**',
       knee?.why ?? '',
     ]);
   }
   printTable(rows);
+  return allFound;
 }

@@ -2,7 +2,7 @@
  * Servers whose behaviour is known, each in a process of its own: `node bench/lab/server.ts <kind>`. Prints its port.
  *
  *   raw       answers at once, 500 bytes, on bare sockets: costs less than the generator
- *   delay     20 ms, every fiftieth request 100 ms
+ *   delay     20 ms, every fiftieth request 100 ms; ten times as long when the second word is 10
  *   stall     at once, but for 200 ms every 10 s, in which nothing is answered
  *   capacity  one after the other, as many per second as the second word says
  *   clean, leak, slower   keep nothing; 1 KB for each request; answer 1 ms later with each 1,000 requests
@@ -32,7 +32,7 @@ function createRaw(): Server {
   });
 }
 
-function createHandler(name: string, perS: number): Parameters<typeof createServer>[1] & {} {
+function createHandler(name: string, number: number): Parameters<typeof createServer>[1] & {} {
   const kept: unknown[] = [];
   let count = 0;
   let freeAt = 0;
@@ -50,12 +50,12 @@ function createHandler(name: string, perS: number): Parameters<typeof createServ
       if (ms <= 0) end();
       else setTimeout(end, ms);
     };
-    if (name === 'delay') after(count % 50 === 0 ? 100 : 20);
+    if (name === 'delay') after((count % 50 === 0 ? 100 : 20) * (number || 1));
     else if (name === 'stall') {
       const into = (performance.now() - startedAt) % STALL_EVERY_MS;
       after(into < STALL_MS ? STALL_MS - into : 0);
     } else if (name === 'capacity') {
-      freeAt = Math.max(performance.now(), freeAt) + 1_000 / perS;
+      freeAt = Math.max(performance.now(), freeAt) + 1_000 / number;
       after(freeAt - performance.now());
     } else {
       if (name === 'leak') kept.push(Buffer.alloc(1_000, 'x').toString('latin1'), count);

@@ -39,13 +39,16 @@ suite('a server that stands still for a fifth of the time', { concurrency: true 
     const run = await measure({ rate: 200 });
     const { p95Ms, p99Ms, p50Ms } = run.total.latency;
     assert.equal(Math.round(analytic(0.95)), 450);
-    // Other load on the machine only adds to a latency.
+    // Other load on the machine only adds to a latency; how much, those show that did not come in the stall: four of five.
+    const sorted = run.samples.map(({ latencyMs }) => latencyMs).sort((a, b) => a - b);
+    const noiseMs = sorted[Math.floor(sorted.length * 0.75)] as number;
     for (const [measured, quantile] of [
       [p95Ms, 0.95],
       [p99Ms, 0.99],
     ] as const) {
       assert.ok(measured > 0.85 * analytic(quantile), `${quantile}: ${told(run)}`);
-      assert.ok(measured < analytic(quantile) + 400, `${quantile}: ${told(run)}`);
+      const most = 1.05 * analytic(quantile) + 20 + 3 * noiseMs;
+      assert.ok(measured < most, `${quantile}: at most ${most.toFixed(0)} ms, ${told(run)}`);
     }
     assert.ok(p50Ms < analytic(0.95), told(run));
     assert.equal(run.total.offered, 600);
