@@ -19,6 +19,7 @@ test('without any variable the defaults hold', () => {
     databaseReplicaUrls: [],
     databasePoolMax: 10,
     feedSource: 'auto',
+    feedNotify: false,
     workers: 1,
     workerRequestsMax: 0,
     workerTimeoutMs: 60_000,

@@ -33,6 +33,8 @@ export interface Configuration {
   readonly databasePoolMax: number;
   /** Where the changes of the database come from. */
   readonly feedSource: FeedSource | 'auto';
+  /** Of the source `outbox`: writers call the feed. */
+  readonly feedNotify: boolean;
   /** Processes that serve; cache and pool are shared out among them. 1: the process that was started serves itself. */
   readonly workers: number;
   /** A worker is replaced when it has answered about so many requests; 0: never for that. */
@@ -104,6 +106,7 @@ export function readConfiguration(
     databaseReplicaUrls: readReplicaUrls(),
     databasePoolMax: read(known.DATABASE_POOL) ?? 10,
     feedSource: read(known.FEED) ?? 'auto',
+    feedNotify: read(known.FEED_NOTIFY) ?? false,
     workers,
     workerRequestsMax: read(known.WORKER_REQUESTS_MAX) ?? 0,
     workerTimeoutMs: read(known.WORKER_TIMEOUT) ?? 60_000,

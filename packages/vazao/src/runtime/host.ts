@@ -105,7 +105,11 @@ async function startFeed<T>(
   acquired: AsyncDisposableStack,
   attach: (feed: Feed) => T,
 ): Promise<{ feed: Feed; attached: T }> {
-  const feed = createFeed({ connection: database.url, source: configuration.feedSource });
+  const feed = createFeed({
+    connection: database.url,
+    source: configuration.feedSource,
+    outbox: { notify: configuration.feedNotify },
+  });
   acquired.defer(() => within(RELEASE_TIMEOUT_MS, feed.close()));
   const attached = attach(feed);
   try {

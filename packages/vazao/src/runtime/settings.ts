@@ -42,6 +42,7 @@ function describe(configuration: Configuration): Record<string, string | undefin
       databaseReplicaUrls.length > 0 ? databaseReplicaUrls.map(withoutPassword).join(' ') : undefined,
     DATABASE_POOL: String(configuration.databasePoolMax),
     VAZAO_FEED: configuration.feedSource,
+    VAZAO_FEED_NOTIFY: configuration.feedNotify ? 'on' : 'off',
     WORKERS: String(configuration.workers),
     WORKER_REQUESTS_MAX: String(configuration.workerRequestsMax),
     WORKER_TIMEOUT: configuration.workerTimeoutMs === 0 ? '0' : `${configuration.workerTimeoutMs / 1_000}s`,

@@ -110,6 +110,7 @@ const KEPT: readonly (readonly [keyof Configuration, string])[] = [
   ['workers', 'WORKERS'],
   ['databaseUrl', 'DATABASE_URL'],
   ['feedSource', 'VAZAO_FEED'],
+  ['feedNotify', 'VAZAO_FEED_NOTIFY'],
   ['redisUrl', 'REDIS_URL'],
   ['secret', 'VAZAO_SECRET'],
   ['dataFolder', 'VAZAO_DATA'],

@@ -88,6 +88,14 @@ export const FEED: Variable<FeedSource | 'auto'> = {
     'How changes of the database become known: by its log, by triggers, or only those of this server. `auto` takes the strongest that the database allows.',
   parse: (text) => FEEDS.find((feed) => feed === text),
 };
+export const FEED_NOTIFY: Variable<boolean> = {
+  name: 'VAZAO_FEED_NOTIFY',
+  default: 'off',
+  allowed: '`on` or `off`; the last server to start decides for all',
+  meaning:
+    'With the source `outbox`: writers call the feed by `NOTIFY`, so that it does not wait for the next look (0.1 s). PostgreSQL lets transactions that notify commit one after the other.',
+  parse: (text) => ({ on: true, off: false })[text],
+};
 export const WORKERS: Variable<number> = {
   name: 'WORKERS',
   default: 'the cores for `vazao start`, if there is memory for so many, on Linux with Node 26.4 or later; 1 elsewhere',
@@ -206,6 +214,7 @@ export const VARIABLES: readonly Omit<Variable<unknown>, 'parse'>[] = [
   DATABASE_REPLICA_URLS,
   DATABASE_POOL,
   FEED,
+  FEED_NOTIFY,
   WORKERS,
   WORKER_REQUESTS_MAX,
   WORKER_TIMEOUT,

@@ -81,6 +81,11 @@ export class Connection {
     return this.#send(name, keys, args);
   }
 
+  /** Sections of `INFO`, of any node of a cluster. */
+  async info(): Promise<string> {
+    return String(await this.#client.call('INFO'));
+  }
+
   close(): void {
     this.#client.disconnect();
   }

@@ -7,6 +7,7 @@ import { checkConnection } from './connection.ts';
 import { checkFeedSource } from './feed-source.ts';
 import { type Finding, failure } from './finding.ts';
 import { checkPublication, checkReplicaIdentities } from './publication.ts';
+import { checkRedis } from './redis.ts';
 import { checkReplicas } from './replicas.ts';
 import { checkPrivileges, checkServer } from './server.ts';
 import { checkOldTransactions, checkRoom } from './traffic.ts';
@@ -18,6 +19,7 @@ export interface DiagnosisOptions {
   /** Connections that the server wants for queries. */
   readonly databasePoolMax: number;
   readonly databaseReplicaUrls?: readonly string[] | undefined;
+  readonly redisUrl?: string | undefined;
 }
 
 type Check = (client: pg.Client, options: DiagnosisOptions) => Promise<readonly Finding[]>;
@@ -32,6 +34,7 @@ const CHECKS: readonly Check[] = [
   checkRoom,
   checkOldTransactions,
   checkReplicas,
+  checkRedis,
 ];
 
 /** All findings, in the order in which they are best mended. Throws {@link RuntimeError} when the database can't be reached. */
