@@ -7,6 +7,7 @@ export { type ExplainedDrop, type ExplainedStatement, explainDrop, explainStatem
 export type { CacheFigures } from './figures.ts';
 export {
   Fill,
+  isOfOlderTimeline,
   type Joined,
   type NotStored,
   SHARED_WITH_EARLY,

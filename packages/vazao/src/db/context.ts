@@ -5,13 +5,13 @@
  * connection, so `Pool` binds each callback to the context of its caller.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { FillSession } from './fill-session.ts';
+import type { FillCare } from './fill-care.ts';
 import type { Stages } from './stages.ts';
 import type { TraceContext } from './trace-context.ts';
 
 export interface WorkContext {
   /** The fill that statements are read for; undefined outside a cached handler. */
-  readonly fill: FillSession | undefined;
+  readonly fill: FillCare | undefined;
   /** Where the log stood after the last write of this work was committed; 0 when it wrote nothing. */
   position: bigint;
   /** Where its time goes; undefined unless somebody measures. */
@@ -29,6 +29,14 @@ export function currentContext(): WorkContext | undefined {
 /** Runs `work`, and whatever it starts, in the context. */
 export function runInContext<T>(context: WorkContext, work: () => T): T {
   return storage.run(context, work);
+}
+
+/**
+ * Makes it the context of what the caller goes on to do, and of all that follows from that: for work that somebody else runs
+ * after having asked us something. Call it before anything is awaited.
+ */
+export function enterContext(context: WorkContext): void {
+  storage.enterWith(context);
 }
 
 /** Runs `work` in no context: for what outlives the work that starts it, as a connection does. */

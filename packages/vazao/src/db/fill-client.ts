@@ -5,7 +5,7 @@
  */
 import { EventEmitter } from 'node:events';
 import pg from 'pg';
-import type { FillSession } from './fill-session.ts';
+import type { FillCare } from './fill-care.ts';
 import { answer, isSubmittable, readStatement, type Statement } from './statement.ts';
 import type { PooledClient } from './tracked-client.ts';
 
@@ -13,12 +13,12 @@ import type { PooledClient } from './tracked-client.ts';
 const FORWARDED_EVENTS = ['error', 'end', 'notice', 'notification'] as const;
 
 export class FillClient extends EventEmitter {
-  readonly #session: FillSession;
+  readonly #session: FillCare;
   readonly #connectPlain: () => Promise<PooledClient>;
   #real: Promise<PooledClient> | undefined;
   #released = false;
 
-  constructor(session: FillSession, connectPlain: () => Promise<PooledClient>) {
+  constructor(session: FillCare, connectPlain: () => Promise<PooledClient>) {
     super();
     this.#session = session;
     this.#connectPlain = connectPlain;

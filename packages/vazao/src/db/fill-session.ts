@@ -14,13 +14,14 @@
  * the primary, and what the handler was given before is asked again: if nothing differs, the answer is still one moment.
  */
 import type pg from 'pg';
-import type { Fill, StatementRecord } from '../cache/index.ts';
+import type { Fill, NotStored, StatementRecord } from '../cache/index.ts';
 import { parsePosition, parseSnapshot } from '../feed/index.ts';
 import type { Template } from '../readset/index.ts';
 import type { Analysis } from './analysis.ts';
 import { COMMITTED_POSITION_SQL } from './committed-position.ts';
 import { currentContext } from './context.ts';
 import { ReplicaConflictError } from './errors.ts';
+import type { FillCare } from './fill-care.ts';
 import { HeldClient } from './held-client.ts';
 import { ReplicaTransaction } from './replica-transaction.ts';
 import type { Replicas } from './replicas.ts';
@@ -45,7 +46,7 @@ select pg_current_snapshot()::text as snapshot, ${COMMITTED_POSITION_SQL} as pos
 /** SQLSTATE of a statement in a transaction that an earlier statement has broken. */
 const IN_FAILED_TRANSACTION = '25P02';
 
-export class FillSession {
+export class FillSession implements FillCare {
   readonly fill: Fill<unknown>;
   readonly #pool: FillPool;
   /** On the primary. */
@@ -63,9 +64,12 @@ export class FillSession {
     this.#pool = pool;
   }
 
-  /** Statements are still read for the fill. */
   get isOpen(): boolean {
     return this.#state === 'open';
+  }
+
+  get notStored(): NotStored | undefined {
+    return this.fill.notStored;
   }
 
   /** Statements may have run outside the fill's transaction, and have seen more than its snapshot. */
@@ -78,7 +82,6 @@ export class FillSession {
     return this.#hasConflict;
   }
 
-  /** Runs a statement for the fill; undefined when it isn't one for it: the caller sends it elsewhere. */
   query(statement: Statement): Promise<pg.QueryResult> | undefined {
     if (!this.isOpen) return undefined;
     if ((statement.config as { rows?: unknown }).rows) {
@@ -110,7 +113,6 @@ export class FillSession {
     return this.#run(statement, template, record);
   }
 
-  /** Ends the fill's care, not the request. */
   leave(code: string, detail: string): void {
     this.fill.abandon(code, detail);
     if (this.#state !== 'open') return;

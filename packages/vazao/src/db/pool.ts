@@ -13,6 +13,7 @@ import { currentContext, runWithoutContext } from './context.ts';
 import { FillClient } from './fill-client.ts';
 import { FillSession } from './fill-session.ts';
 import { HeldClient } from './held-client.ts';
+import { LooseSession, type LooseSessionParts } from './loose-session.ts';
 import { asBusy, boundedConfig, findBusy, type PoolBounds, transactionOption } from './pool-bounds.ts';
 import type { ReplicaFigures } from './replica.ts';
 import { type ReplicaFeed, Replicas } from './replicas.ts';
@@ -141,6 +142,12 @@ export class Pool extends pg.Pool {
       replicas: this.#replicas,
       connectPlain: () => this.#connectPlain(),
     });
+  }
+
+  /** Opens the care for a computation whose end may never be told. */
+  openLooseSession(parts: Omit<LooseSessionParts, 'openPart'>): LooseSession {
+    const session = { analysis: this.#analysis, replicas: undefined, connectPlain: () => this.#connectPlain() };
+    return new LooseSession({ ...parts, openPart: (part) => new FillSession(part, session) });
   }
 
   override connect(): Promise<pg.PoolClient>;

@@ -20,6 +20,7 @@ export type { LeftOutTable } from './publication-plan.ts';
 export { createRelayedFeed, type RelayedFeedOptions } from './relayed-feed.ts';
 export { listReplicaIdentities, setReplicaIdentityFull, type TableIdentity } from './replica-identity.ts';
 export {
+  intersectSnapshots,
   parseSnapshot,
   type ReadSnapshot,
   type ReplayedSnapshot,

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createRandom } from '../testing/random.ts';
 import { FeedError } from './errors.ts';
 import { formatLsn, parseLsn } from './lsn.ts';
 import { formatPosition, parsePosition, positionAt } from './position.ts';
-import { parseSnapshot, sees } from './snapshot.ts';
+import { intersectSnapshots, parseSnapshot, type Snapshot, sees } from './snapshot.ts';
 import { Suspects } from './suspects.ts';
 
 test('a snapshot sees what ended before it, and nothing that ran or came later', () => {
@@ -20,6 +21,21 @@ test('a snapshot without running transactions has an empty list', () => {
     xmax: 4294967301n,
     running: new Set(),
   });
+});
+
+test('two snapshots intersected see what both see', (context) => {
+  const seeded = createRandom(context);
+  const random = (): Snapshot => {
+    const xmin = BigInt(seeded.integer(20));
+    const running = [0n, 1n, 2n, 3n].map((n) => xmin + n * 2n).filter(() => seeded.next() < 0.5);
+    return { xmin, xmax: xmin + BigInt(seeded.integer(10)), running: new Set(running) };
+  };
+  for (let round = 0; round < 500; round++) {
+    const [a, b] = [random(), random()];
+    const both = intersectSnapshots(a, b);
+    for (let xid = 0n; xid < 40n; xid++) assert.equal(sees(both, xid), sees(a, xid) && sees(b, xid));
+  }
+  assert.throws(() => intersectSnapshots(random(), { replayedTo: 1n }), TypeError);
 });
 
 test('what is no snapshot is refused', () => {

@@ -48,6 +48,14 @@ export function seesTransaction(snapshot: ReadSnapshot, xid: bigint): boolean {
   return 'replayedTo' in snapshot ? false : sees(snapshot, xid);
 }
 
+/** What both see. Throws for snapshots of replicas, which tell by position what they see. */
+export function intersectSnapshots(a: ReadSnapshot, b: ReadSnapshot): Snapshot {
+  if ('replayedTo' in a || 'replayedTo' in b) throw new TypeError('Only snapshots of the primary can be intersected.');
+  const xmax = a.xmax < b.xmax ? a.xmax : b.xmax;
+  const running = [...a.running, ...b.running].filter((xid) => xid < xmax);
+  return { xmin: a.xmin < b.xmin ? a.xmin : b.xmin, xmax, running: new Set(running) };
+}
+
 /** Whether the effects of a committed transaction are visible in the snapshot. */
 export function sees(snapshot: Snapshot, xid: bigint): boolean {
   return xid < snapshot.xmax && !snapshot.running.has(xid);

@@ -20,7 +20,14 @@ import {
   type StatementRecord,
   untilShown,
 } from '../cache/index.ts';
-import { currentContext, type FillSession, type Pool, runInContext, type WorkContext } from '../db/index.ts';
+import {
+  currentContext,
+  type FillCare,
+  type FillSession,
+  type Pool,
+  runInContext,
+  type WorkContext,
+} from '../db/index.ts';
 import { type Feed, untilToldOrSilent } from '../feed/index.ts';
 
 /** What stands in the cache under a key. */
@@ -89,6 +96,20 @@ export class Reads<V> {
     if (position > this.#writtenTo) this.#writtenTo = position;
   }
 
+  /** Whether the feed has told all that this process has written; waits for it. */
+  async hasToldWrites(): Promise<boolean> {
+    return this.#writtenTo <= this.#settings.feed.position || (await this.#untilTold(this.#writtenTo));
+  }
+
+  /** Waits until the feed has told all that a fill shows; one that it does not tell in time will not be stored. */
+  async untilShown(fill: Fill<Kept<V>>): Promise<void> {
+    const { cache, feed, waitMaxMs } = this.#settings;
+    if (!feed.isFresh() || isShown(fill, cache)) return;
+    // Never told in time, and fresh: the feed lags behind what this process has written or read. It is not kept, then.
+    if (!(await untilToldOrSilent(feed, (ms) => untilShown(fill, cache, feed, ms), waitMaxMs)))
+      fill.abandon('feed-behind', 'The feed did not reach the snapshot in time.');
+  }
+
   /** Rejects with what `compute` throws. */
   async read(question: ReadQuestion<V>): Promise<Read<V>> {
     const outer = currentContext();
@@ -133,9 +154,9 @@ export class Reads<V> {
   }
 
   /** In the snapshot of the fill that is running, of which it becomes a part. */
-  async #readWithin({ compute }: ReadQuestion<V>, { fill }: FillSession): Promise<Read<V>> {
+  async #readWithin({ compute }: ReadQuestion<V>, { notStored }: FillCare): Promise<Read<V>> {
     // Whether it could be kept by itself does not matter: what comes of it is judged with the whole.
-    return { value: await compute(() => {}), outcome: 'nested', notStored: fill.notStored };
+    return { value: await compute(() => {}), outcome: 'nested', notStored };
   }
 
   /** A fill that nobody joins: in one snapshot still. */
@@ -199,14 +220,10 @@ export class Reads<V> {
 
   /** The value leaves when the feed has told all that it shows, and all that was written on its way. */
   async #hold(fill: Fill<Kept<V>>, session: FillSession, written: bigint): Promise<void> {
-    const { cache, feed, db, waitMaxMs } = this.#settings;
     fill.raise(written);
     // What ran after the fill was left may have seen anything that is committed by now.
-    if (session.hasLeft) fill.raise(await db.readPosition().catch(() => 0n));
-    if (!feed.isFresh() || isShown(fill, cache)) return;
-    // Never told in time, and fresh: the feed lags behind what this process has written or read. It is not kept, then.
-    if (!(await untilToldOrSilent(feed, (ms) => untilShown(fill, cache, feed, ms), waitMaxMs)))
-      fill.abandon('feed-behind', 'The feed did not reach the snapshot in time.');
+    if (session.hasLeft) fill.raise(await this.#settings.db.readPosition().catch(() => 0n));
+    await this.untilShown(fill);
   }
 
   #keep(question: ReadQuestion<V>, fill: Fill<Kept<V>>, value: V): Read<V> {
