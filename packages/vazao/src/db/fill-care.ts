@@ -4,6 +4,8 @@ import type { Statement } from './statement.ts';
 
 /** Takes care of the statements that are read for a fill: what the pool asks of it, and whoever reads within the fill. */
 export interface FillCare {
+  /** The pool on which its statements run. */
+  readonly owner: object;
   /** Statements are still read for the fill. */
   readonly isOpen: boolean;
   /** Why the answer will not be stored, as far as that is known. */

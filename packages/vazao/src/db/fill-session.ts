@@ -33,6 +33,7 @@ import type { PooledClient } from './tracked-client.ts';
 
 /** The part of a pool that a session uses. */
 export interface FillPool {
+  readonly owner: object;
   readonly analysis: Analysis;
   /** Undefined: the primary alone. */
   readonly replicas: Replicas | undefined;
@@ -62,6 +63,10 @@ export class FillSession implements FillCare {
   constructor(fill: Fill<unknown>, pool: FillPool) {
     this.fill = fill;
     this.#pool = pool;
+  }
+
+  get owner(): object {
+    return this.#pool.owner;
   }
 
   get isOpen(): boolean {

@@ -19,6 +19,7 @@ import type { FillSession } from './fill-session.ts';
 import type { Statement } from './statement.ts';
 
 export interface LooseSessionParts {
+  readonly owner: object;
   /** The care that this one begins within, as the context says. */
   readonly outer: FillCare | undefined;
   /** Begins the fill, before the first statement. Nothing is begun for what reads nothing. */
@@ -35,9 +36,14 @@ export class LooseSession implements FillCare {
 
   constructor(parts: LooseSessionParts) {
     this.#parts = parts;
-    const { outer } = parts;
+    const { outer, owner } = parts;
     // A fill in one transaction wants all that is read within to be read in that transaction.
-    this.#isOwnOpen = !outer?.isOpen || outer instanceof LooseSession;
+    this.#isOwnOpen = !outer?.isOpen || (outer instanceof LooseSession && outer.owner === owner);
+  }
+
+  get owner(): object {
+    const { owner, outer } = this.#parts;
+    return this.#isOwnOpen || !outer ? owner : outer.owner;
   }
 
   get isOpen(): boolean {

@@ -138,6 +138,7 @@ export class Pool extends pg.Pool {
   /** Opens the care for a fill; its statements are those issued in a context with this session. */
   openSession(fill: FillSession['fill']): FillSession {
     return new FillSession(fill, {
+      owner: this,
       analysis: this.#analysis,
       replicas: this.#replicas,
       connectPlain: () => this.#connectPlain(),
@@ -145,16 +146,21 @@ export class Pool extends pg.Pool {
   }
 
   /** Opens the care for a computation whose end may never be told. */
-  openLooseSession(parts: Omit<LooseSessionParts, 'openPart'>): LooseSession {
-    const session = { analysis: this.#analysis, replicas: undefined, connectPlain: () => this.#connectPlain() };
-    return new LooseSession({ ...parts, openPart: (part) => new FillSession(part, session) });
+  openLooseSession(parts: Omit<LooseSessionParts, 'openPart' | 'owner'>): LooseSession {
+    const session = { owner: this, analysis: this.#analysis, replicas: undefined };
+    const connectPlain = (): Promise<PooledClient> => this.#connectPlain();
+    const openPart = (part: FillSession['fill']): FillSession => new FillSession(part, { ...session, connectPlain });
+    return new LooseSession({ ...parts, owner: this, openPart });
   }
 
   override connect(): Promise<pg.PoolClient>;
   override connect(callback: ConnectCallback): void;
   override connect(callback?: ConnectCallback): Promise<pg.PoolClient> | undefined {
     const session = currentContext()?.fill;
-    if (session?.isOpen) {
+    if (session?.isOpen && session.owner !== this) {
+      // Maybe of another database, whose changes the fill's feed does not tell.
+      session.leave('other-pool', 'A statement ran on another pool than the one that the answer is computed on.');
+    } else if (session?.isOpen) {
       const client = new FillClient(session, () => this.#connectPlain()) as unknown as pg.PoolClient;
       if (!callback) return Promise.resolve(client);
       // Never before `connect` returns: pg's own does not either.

@@ -32,6 +32,21 @@ describe('reads by key', () => {
   const sql = 'select * from itens where id = $1';
   const nameOf = async (id: number): Promise<string> => (await cache.db.query(sql, [id])).rows[0].nome;
 
+  test('a read of another database is answered by that one, and keeps what it is a part of from being kept', async () => {
+    await using other = await createTestDatabase();
+    await using second = await createTestCache(other, SCHEMA);
+    await other.pool.query("update itens set nome = 'other' where id = 1");
+    const read = (): Promise<string[]> =>
+      cache.read('two databases', async () => {
+        const { rows } = await second.db.query(sql, [1]);
+        return [rows[0].nome, await second.read('nome', async () => (await second.db.query(sql, [1])).rows[0].nome)];
+      });
+    assert.deepEqual(await read(), ['other', 'other']);
+    assert.equal(cache.explain('two databases').notStored?.code, 'other-pool');
+    await other.pool.query("update itens set nome = 'newer' where id = 1");
+    assert.equal((await read())[0], 'newer');
+  });
+
   /** Counts how often it was computed. */
   function counted<T>(compute: () => Promise<T> | T): { (): Promise<T>; times: number } {
     const count = Object.assign(
