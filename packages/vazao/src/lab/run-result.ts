@@ -135,7 +135,8 @@ export interface Counts {
 
 /**
  * Latency counts from the scheduled send, so that a stall of the server is charged to every request that it delayed; in the
- * closed model from the send. Complete answers count, and so do time-outs, with the time after which they were given up.
+ * closed model from the send. Answers that succeeded count, and so do time-outs, with the time after which they were given up: leaving
+ * out those would flatter. Other failures don't: a 503 in a millisecond makes nobody fast. Their share is in {@link Counts}.
  */
 export interface LatencySummary {
   readonly count: number;

@@ -117,7 +117,8 @@ export class Recorder {
     const timing = head && readServerTiming(head.fields.get('server-timing'), status?.isVazao === true);
     count(this.#second, outcome, cache, timing);
     count(cell.tally, outcome, cache, timing);
-    if (head !== undefined || error === 'timeout') {
+    // A refusal is quick, and no answer to what was asked. Who gave up waiting has waited at least so long.
+    if (error === undefined || error === 'timeout') {
       recordMs(this.#secondLatency, latencyMs);
       recordMs(cell.latency, latencyMs);
       recordMs(cell.service, serviceMs);

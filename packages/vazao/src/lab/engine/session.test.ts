@@ -42,7 +42,7 @@ test('each way to fail is counted by itself', async () => {
   }));
   const code = `const steps = ${JSON.stringify(steps)};
     steps.find(({ name }) => name === 'extract').extract = { id: (answer) => answer.json().id };
-    export default { name: 'failures', timeoutMs: 200, steps };`;
+    export default { name: 'failures', timeoutMs: 800, steps };`;
   const {
     total,
     steps: byStep,
@@ -52,21 +52,36 @@ test('each way to fail is counted by itself', async () => {
     criteria: [{ metric: 'hitRate', min: 0.5 }],
   });
   assert.equal(total.offered, 200);
-  for (const { name, offered, succeeded, completed, errors } of byStep) {
+  for (const { name, offered, succeeded, completed, errors, latency } of byStep) {
     assert.ok(offered > 5, `${name} was chosen`);
     const expected = { timeout: 0, connect: 0, reset: 0, malformed: 0, status: 0, check: 0 };
     const kind = name === 'extract' ? 'check' : name;
     const fails = Object.hasOwn(expected, kind);
     assert.deepEqual(errors, fails ? { ...expected, [kind]: offered } : expected, name);
     assert.equal(succeeded, fails ? 0 : offered, name);
+    assert.equal(latency.count, fails && kind !== 'timeout' ? 0 : offered, `${name}: latency of answers that are none`);
     assert.equal(completed, ['timeout', 'reset', 'malformed'].includes(name) ? 0 : offered, name);
   }
   const [timeouts] = byStep;
   assert.ok(
-    timeouts && timeouts.latency.count === timeouts.offered && timeouts.latency.minMs >= 199,
+    timeouts && timeouts.latency.count === timeouts.offered && timeouts.latency.minMs >= 799,
     'they count with their time',
   );
   assert.equal(criteria[0]?.outcome, 'unknown', 'no answer carried Cache-Status');
+});
+
+test('quick refusals make nobody fast: latency and throughput are of answers that succeeded', async () => {
+  let asked = 0;
+  await using server = await startLabServer((_request, response) => {
+    asked += 1;
+    if (asked % 4 > 0) response.writeHead(503).end();
+    else setTimeout(() => response.end('late'), 100);
+  });
+  const code = `export default { name: 'admission', steps: [{ name: 'get', request: { path: '/' } }] }`;
+  const { total, seconds } = await run(code, server.origin, { durationS: 1 });
+  assert.deepEqual([total.succeeded, total.errors.status, total.throughput], [50, 150, 50]);
+  assert.ok(total.latency.minMs >= 95 && total.service.minMs >= 95, JSON.stringify(total.latency));
+  assert.ok(seconds.every(({ latency }) => latency.count === 0 || latency.minMs >= 95));
 });
 
 test('a server that refuses connections', async () => {
