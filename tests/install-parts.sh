@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the programs that the tests start beside the npm packages: Debian's PostgreSQL and Redis, and three generators of
-# load, of which two are small (2 MB) and Locust, with its parts in Python, takes 34 MB. Nothing is done when all are there.
+# Installs the programs that the tests start beside the npm packages: Debian's PostgreSQL, Redis and Nginx, and three generators
+# of load, of which two are small (2 MB) and Locust, with its parts in Python, takes 34 MB. Nothing is done when all are there.
 # Only programs are wanted, so no service is started and no database cluster is made.
 set -eu
 
@@ -17,6 +17,8 @@ missing() {
     [ -x "$1" ] || printf 'postgresql '
   fi
   command -v redis-server >/dev/null && command -v redis-cli >/dev/null || printf 'redis-server '
+  # Where Debian has it is in the path of root alone.
+  command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || printf 'nginx-light '
 }
 
 # Without these, tests that compare with them are skipped, and say so.
@@ -79,6 +81,9 @@ install $wanted
 case $wanted in
   # Nor shall it start with the machine.
   *redis-server*) [ ! -d /run/systemd/system ] || systemctl --quiet disable redis-server ;;
+esac
+case $wanted in
+  *nginx*) [ ! -d /run/systemd/system ] || systemctl --quiet disable nginx ;;
 esac
 
 left=$(missing)

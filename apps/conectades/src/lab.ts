@@ -3,8 +3,11 @@
  * campaigns are asked for is uneven, as donations are (Zipf): few are on everybody's screen.
  */
 import { type Scenario, type ScenarioStep, scenario, zipf } from 'vazao/lab';
-import { USUARIOS_DE_DESENVOLVIMENTO } from './seed.ts';
+import type { Client } from './database.ts';
+import { type SeedSizes, seed, USUARIOS_DE_DESENVOLVIMENTO } from './seed.ts';
 import { senhas } from './senhas.ts';
+
+type Query = Client['query'];
 
 const CAMPANHAS = 1_000;
 const PAGINAS = 10;
@@ -28,12 +31,13 @@ const conectades: Scenario = scenario({
   timeoutMs: 10_000,
   // Timings of the server, for whoever runs the lab with a token that shows them.
   headers: process.env.LAB_TIMING_TOKEN ? { 'vazao-timing': process.env.LAB_TIMING_TOKEN } : {},
+  // Where what was promised contradicts itself, the strictest is the target (docs/lab.md, objectives).
   criteria: [
     { metric: 'throughput', min: 500 },
     { metric: 'mean', max: 50 },
     { metric: 'hitRate', min: 0.8 },
     { metric: 'successRate', min: 0.95 },
-    { metric: 'timeoutRate', max: 0.05 },
+    { metric: 'timeoutRate', max: 0.01 },
     { metric: 'rssMax', max: 3 * 1024 ** 3 },
   ],
   steps: [
@@ -88,7 +92,7 @@ const conectades: Scenario = scenario({
 });
 
 /** The development users go, whose passwords are known and with whom no server starts in production; donors of the lab come. */
-export async function prepare(query: (text: string, values?: readonly unknown[]) => Promise<unknown>): Promise<void> {
+export async function prepare(query: Query): Promise<void> {
   await query('update usuarios set ativo = false where username = any($1)', [
     USUARIOS_DE_DESENVOLVIMENTO.map(({ username }) => username),
   ]);
@@ -101,6 +105,23 @@ export async function prepare(query: (text: string, values?: readonly unknown[])
      on conflict (username) do nothing`,
     [await senhas.hash(SENHA), DOADORES],
   );
+}
+
+/**
+ * ×1 is a tenth of the people and donations of development, ×100 ten times as many: so all three are made in minutes. A thousand
+ * campaigns are there each time, because that is what is asked for.
+ */
+const TAMANHOS: SeedSizes = { organizadoras: 50, campanhas: CAMPANHAS, pessoas: 2_000, doacoes: 20_000 };
+
+export async function resize(query: Query, factor: number): Promise<void> {
+  await query('truncate organizadoras, pessoas, usuarios, campanhas, doacoes restart identity cascade');
+  await seed({ query } as Client, () => {}, {
+    organizadoras: TAMANHOS.organizadoras * factor,
+    campanhas: TAMANHOS.campanhas * factor,
+    pessoas: TAMANHOS.pessoas * factor,
+    doacoes: TAMANHOS.doacoes * factor,
+  });
+  await prepare(query);
 }
 
 export default conectades;

@@ -9,6 +9,7 @@ import {
   describeArchitecture,
   parseArchitecture,
 } from '../lab/compare/architectures.ts';
+import { TOLERANCE_DEFAULT } from '../lab/compare/regression.ts';
 import { didYouMean } from '../runtime/nearest.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -19,6 +20,8 @@ export interface LabCompareWords {
   readonly addsFull: boolean;
   /** A revision of git that the working tree is compared with. */
   readonly against: string | undefined;
+  /** How much worse than it is not worse, as a share. */
+  readonly tolerance: number;
   readonly minutes: number;
   readonly users: number;
   readonly thinkMs: number;
@@ -39,6 +42,7 @@ const OPTIONS = {
   architectures: { type: 'string' },
   architecture: { type: 'string', multiple: true },
   against: { type: 'string' },
+  tolerance: { type: 'string' },
   minutes: { type: 'string' },
   users: { type: 'string' },
   think: { type: 'string' },
@@ -58,7 +62,7 @@ export function parseLabCompareWords(words: readonly string[]): LabCompareWords 
   const [application, ...surplus] = positionals;
   if (application === undefined) throw new UsageError(`Something is missing. Usage: ${LAB_COMPARE_USAGE}`);
   if (surplus.length > 0) throw new UsageError(`One word too many: ${surplus[0]}. Usage: ${LAB_COMPARE_USAGE}`);
-  const workers = readNumber('workers', values.workers, 1, 256) ?? availableParallelism();
+  const workers = readWorkers(values.workers);
   const chosen = values.architectures?.split(',').map((name) => readName(name.trim()));
   const own = (values.architecture ?? []).map(readOwn);
   // Revisions are compared under one architecture, if nobody names more.
@@ -69,6 +73,7 @@ export function parseLabCompareWords(words: readonly string[]): LabCompareWords 
     architectures: [...names.map((name) => describeArchitecture(name, workers)), ...own],
     addsFull: chosen === undefined && own.length === 0 && values.against === undefined,
     against: values.against,
+    tolerance: (readNumber('tolerance', values.tolerance, 0, 1_000) ?? TOLERANCE_DEFAULT * 100) / 100,
     minutes: readNumber('minutes', values.minutes, 0.5, 24 * 60) ?? 10,
     users: readNumber('users', values.users, 1, 25_000) ?? 1_000,
     thinkMs: (readTime('think', values.think) ?? 1) * 1_000,
@@ -92,6 +97,16 @@ function parse(words: readonly string[]) {
     const known = Object.keys(OPTIONS).map((name) => `--${name}`);
     throw new UsageError(`\`vazao lab compare\` has no option ${unknown}${didYouMean(unknown, known)}`);
   }
+}
+
+/** @param text - of `--workers` */
+export function readWorkers(text: string | undefined): number {
+  return readNumber('workers', text, 1, 256) ?? availableParallelism();
+}
+
+/** One of ours by its name, or one's own. */
+export function readArchitecture(text: string, workers: number): Architecture {
+  return text.includes(':') ? readOwn(text) : describeArchitecture(readName(text), workers);
 }
 
 function readName(name: string): ArchitectureName {

@@ -25,6 +25,8 @@ test('starts the application under each architecture, measures it, writes the re
       application,
       '--architectures',
       'single,workers+cache',
+      '--architecture',
+      'broken:WORKERS=many',
       '--rounds',
       '1',
       '--workers',
@@ -50,10 +52,14 @@ test('starts the application under each architecture, measures it, writes the re
       base,
     );
     const code = await run.ended;
-    assert.ok(code === 0 || code === 99, `${code}: ${run.output.stderr}`);
+    assert.ok(code === 1 || code === 99, `${code}: ${run.output.stderr}`);
     assert.match(
       run.output.stdout,
-      /single, workers\+cache of .*: 5 users, think time 50 ms, seed 5 \(--seed 5 repeats it\)/,
+      /^broken FAILED after 0 rounds, and was left out: The server \(broken\) ended before it answered\. It said: .*WORKERS/m,
+    );
+    assert.match(
+      run.output.stdout,
+      /single, workers\+cache, broken of .*: 5 users, think time 50 ms, seed 5 \(--seed 5 repeats it\)/,
     );
     assert.match(run.output.stdout, /\nworkers\+cache \(2 workers with the cache\) +0 % /);
     const result = JSON.parse(readFileSync(files.json, 'utf8')) as ComparisonResult;

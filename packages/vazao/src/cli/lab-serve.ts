@@ -8,6 +8,7 @@ import { extname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { type Architecture, nginxConfiguration } from '../lab/compare/architectures.ts';
+import type { LabQuery, PrepareLab, ResizeLab } from '../lab/scenario/scenario.ts';
 import { serveByCommand } from '../lab/server/serve-command.ts';
 
 export interface ServeTree {
@@ -19,20 +20,28 @@ export interface ServeTree {
   /** What it calls itself. */
   readonly name: string;
   readonly secret: string;
+  /** Puts the probe into its processes: the heap after a collection of garbage. */
+  readonly probe?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** A tree with the module of the scenario. */
+export interface LabTree extends ServeTree {
+  readonly module: string;
 }
 
 export interface ServedArchitecture {
   readonly origin: string;
   readonly pid: number;
+  readonly probeFolder: string | undefined;
   stop(): Promise<void>;
 }
 
-/** Runs with an application's data before they are measured: users who may log in in production, say. */
-export type PrepareLab = (query: (text: string, values?: readonly unknown[]) => Promise<unknown>) => Promise<void>;
-
 /** Server and generator share the cores: a server that takes all of them must not make the generator late. The same for all that are compared. */
 const POLITE = 'nice -n 10';
+
+/** All users of the lab come from one address, which may log in more often than one person (docs/limits.md). */
+const ENVIRONMENT: Readonly<Record<string, string>> = { LOG_LEVEL: 'warn', VAZAO_LIMIT_LOGIN: 'off' };
 
 export function missingPrograms({ around }: Architecture): string[] {
   return around.filter((program) => spawnSync(program, ['-v'], { stdio: 'ignore' }).error !== undefined);
@@ -42,23 +51,41 @@ export function missingPrograms({ around }: Architecture): string[] {
  * Creates and fills the database once, as `vazao dev` does, and lets the scenario's module change it (its export `prepare`), so that
  * every architecture finds the same data.
  */
-export async function prepareData(tree: Omit<ServeTree, 'signal'> & { readonly module: string }): Promise<void> {
+export async function prepareData(tree: LabTree): Promise<void> {
   const port = await findFreePort();
   const command = commandOf(tree, 'dev', { PORT: String(port), LOG_LEVEL: 'error' });
-  const served = await serveByCommand(command, { origin: `http://127.0.0.1:${port}`, probe: false });
+  const served = await serveByCommand(command, {
+    origin: `http://127.0.0.1:${port}`,
+    probe: false,
+    name: `vazao dev ${tree.application}`,
+    signal: tree.signal,
+  });
   try {
-    const { prepare } = (await import(pathToFileURL(tree.module).href)) as { prepare?: PrepareLab };
-    if (!prepare) return;
-    const url = process.env.DATABASE_URL ?? (await readFile(join(tree.dataFolder, tree.name, 'url'), 'utf8')).trim();
-    const client = new pg.Client(url);
-    await client.connect();
-    try {
-      await prepare((text, values) => client.query(text, values as unknown[] | undefined));
-    } finally {
-      await client.end();
-    }
+    const { prepare } = await importLab(tree);
+    if (prepare) await withDatabase(tree, (query) => prepare(query));
   } finally {
     await served.stop();
+  }
+}
+
+/** While it serves: makes its data so many times as large, by the module's export `resize`. Undefined where there is none. */
+export async function findResize(tree: LabTree): Promise<((factor: number) => Promise<void>) | undefined> {
+  const { resize } = await importLab(tree);
+  return resize && ((factor) => withDatabase(tree, (query) => resize(query, factor)));
+}
+
+function importLab({ module }: LabTree): Promise<{ readonly prepare?: PrepareLab; readonly resize?: ResizeLab }> {
+  return import(pathToFileURL(module).href);
+}
+
+/** The lab's own, and never the one that DATABASE_URL names: what runs there changes who may log in. */
+async function withDatabase({ dataFolder, name }: LabTree, run: (query: LabQuery) => Promise<void>): Promise<void> {
+  const client = new pg.Client((await readFile(join(dataFolder, name, 'url'), 'utf8')).trim());
+  await client.connect();
+  try {
+    await run((text, values) => client.query(text, values as unknown[] | undefined));
+  } finally {
+    await client.end();
   }
 }
 
@@ -67,7 +94,7 @@ export async function serveArchitecture(architecture: Architecture, tree: ServeT
   const folder = await mkdtemp(join(tmpdir(), 'vazao-lab-'));
   try {
     const port = await findFreePort();
-    const environment: Record<string, string> = { LOG_LEVEL: 'warn', ...architecture.environment, PORT: String(port) };
+    const environment: Record<string, string> = { ...ENVIRONMENT, ...architecture.environment, PORT: String(port) };
     const beside: string[] = [];
     let front = port;
     if (architecture.around.includes('redis-server')) {
@@ -87,12 +114,14 @@ export async function serveArchitecture(architecture: Architecture, tree: ServeT
     const origin = `http://127.0.0.1:${front}`;
     const served = await serveByCommand(`${around} exec ${POLITE} ${commandOf(tree, 'start', environment)}`, {
       origin,
-      probe: false,
+      probe: tree.probe === true,
+      name: architecture.name,
       signal: tree.signal,
     });
     return {
       origin,
       pid: served.pid,
+      probeFolder: served.probeFolder,
       stop: async () => {
         await served.stop();
         await rm(folder, { recursive: true, force: true });

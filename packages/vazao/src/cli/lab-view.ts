@@ -19,6 +19,7 @@ export function createLabView(stream: NodeJS.WriteStream, title: string): LabVie
   const throughputs: number[] = [];
   const latencies: number[] = [];
   let drawn = 0;
+  let isTitled = false;
   const erase = (): void => {
     if (drawn > 0) stream.write(`\x1b[${drawn}A\r\x1b[0J`);
     drawn = 0;
@@ -34,7 +35,8 @@ export function createLabView(stream: NodeJS.WriteStream, title: string): LabVie
         stream.write(lines.map((line) => `${line.slice(0, width)}\n`).join(''));
         drawn = lines.length;
       } else if (Math.round(progress.elapsedS) % LINE_EVERY_S === 0) {
-        stream.write(`${drawLine(progress)}\n`);
+        stream.write(`${isTitled ? '' : `${title}\n`}${drawLine(progress)}\n`);
+        isTitled = true;
       }
     },
     end: erase,

@@ -1,8 +1,11 @@
 /** The words after `vazao lab run`. */
 import { parseArgs } from 'node:util';
+import type { Architecture } from '../lab/compare/architectures.ts';
 import { PLAN_KINDS } from '../lab/plans/plan.ts';
+import { parseSchedule, type SchedulePart } from '../lab/plans/schedule-words.ts';
 import type { Criterion, PlanKind } from '../lab/run-result.ts';
 import { didYouMean } from '../runtime/nearest.ts';
+import { readArchitecture, readWorkers } from './lab-compare-words.ts';
 import { UsageError } from './usage-error.ts';
 
 export interface LabRunWords {
@@ -13,6 +16,7 @@ export interface LabRunWords {
   readonly targetIsMine: string | undefined;
   readonly rate: number | undefined;
   readonly users: number | undefined;
+  readonly schedule: readonly SchedulePart[] | undefined;
   readonly thinkMs: number | undefined;
   readonly timing: 'even' | 'random' | undefined;
   readonly durationS: number | undefined;
@@ -24,13 +28,14 @@ export interface LabRunWords {
   /** Command that starts the server, for the time of the run. */
   readonly serve: string | undefined;
   readonly pid: number | undefined;
+  /** Under which an application of ours is started, if nobody says where a server is. */
+  readonly architecture: Architecture;
   readonly volumeCommand: string | undefined;
   /** File for the result. */
   readonly json: string | undefined;
 }
 
-export const LAB_RUN_USAGE =
-  'vazao lab run <scenario|app> [--plan load|stress|spike|volume|soak|smoke] [--rate N | --users N] [--duration 60s]';
+export const LAB_RUN_USAGE = `vazao lab run <scenario|app> [--plan load|stress|spike|volume|soak|smoke] [--rate N | --users N | --schedule '30s:100/s, 60s:100..500/s'] [--duration 60s]`;
 
 const OPTIONS = {
   plan: { type: 'string' },
@@ -38,6 +43,7 @@ const OPTIONS = {
   'target-is-mine': { type: 'string' },
   rate: { type: 'string' },
   users: { type: 'string' },
+  schedule: { type: 'string' },
   think: { type: 'string' },
   timing: { type: 'string' },
   duration: { type: 'string' },
@@ -48,6 +54,8 @@ const OPTIONS = {
   connections: { type: 'string' },
   serve: { type: 'string' },
   pid: { type: 'string' },
+  architecture: { type: 'string' },
+  workers: { type: 'string' },
   'volume-command': { type: 'string' },
   json: { type: 'string' },
 } as const;
@@ -74,6 +82,7 @@ export function parseLabRunWords(
     targetIsMine: values['target-is-mine'],
     rate: readNumber('rate', values.rate),
     users: readWhole('users', values.users),
+    schedule: values.schedule === undefined ? undefined : parseSchedule(values.schedule),
     thinkMs: inMilliseconds(readSeconds('think', values.think)),
     timing: readChoice('timing', values.timing, ['even', 'random'] as const),
     durationS: readSeconds('duration', values.duration),
@@ -84,6 +93,7 @@ export function parseLabRunWords(
     connectionsMax: readWhole('connections', values.connections),
     serve: values.serve,
     pid: readWhole('pid', values.pid),
+    architecture: readArchitecture(values.architecture ?? 'workers+cache', readWorkers(values.workers)),
     volumeCommand: values['volume-command'],
     json: values.json,
   };

@@ -27,8 +27,10 @@ export interface CandidateResult {
   readonly name: string;
   /** A sentence's worth: `2 workers, no cache`. */
   readonly description: string;
-  /** One for each round, in order. */
+  /** One for each round, in order; fewer when it failed. */
   readonly runs: readonly RunResult[];
+  /** Why it was left out from some round on: its server did not start, say. */
+  readonly failed?: string | undefined;
 }
 
 /** A figure over the rounds. */
@@ -55,24 +57,28 @@ export function summarise(candidate: CandidateResult, name: FigureName): Summary
 
 export interface PairVerdict {
   readonly figure: FigureKind;
-  readonly a: string;
-  readonly b: string;
+  readonly a: CandidateResult;
+  readonly b: CandidateResult;
   readonly comparison: Comparison;
 }
 
-/** Each candidate with every one before it, by throughput and by mean latency. Rounds in which one of the two is void are left out. */
+/** Two candidates round by round. Rounds in which one of the two is void are left out. */
+export function compareRounds(a: CandidateResult, b: CandidateResult, figure: FigureKind, seed: number): Comparison {
+  const rounds = a.runs.flatMap((run, round) => {
+    const other = b.runs[round];
+    if (!other || run.generator.void || other.generator.void) return [];
+    return [{ a: figureOf(run, figure.name) ?? Number.NaN, b: figureOf(other, figure.name) ?? Number.NaN }];
+  });
+  return compareRuns(rounds, { better: figure.better, nameA: a.name, nameB: b.name, seed });
+}
+
+/** Each candidate with every one before it, by throughput and by mean latency, both of answers that succeeded. */
 export function compareCandidates({ candidates, seed }: Pick<ComparisonResult, 'candidates' | 'seed'>): PairVerdict[] {
   const verdicts: PairVerdict[] = [];
   for (const figure of FIGURES.filter(({ name }) => name === 'throughput' || name === 'mean')) {
     for (const [index, a] of candidates.entries()) {
       for (const b of candidates.slice(0, index)) {
-        const rounds = a.runs.flatMap((run, round) => {
-          const other = b.runs[round];
-          if (!other || run.generator.void || other.generator.void) return [];
-          return [{ a: figureOf(run, figure.name) ?? Number.NaN, b: figureOf(other, figure.name) ?? Number.NaN }];
-        });
-        const options = { better: figure.better, nameA: a.name, nameB: b.name, seed };
-        verdicts.push({ figure, a: a.name, b: b.name, comparison: compareRuns(rounds, options) });
+        verdicts.push({ figure, a, b, comparison: compareRounds(a, b, figure, seed) });
       }
     }
   }

@@ -3,6 +3,7 @@ import { FIGURES, type FigureKind } from '../figures.ts';
 import { findingsOf } from '../report/findings.ts';
 import { showBytes, showMs, showNumber, showShare } from '../report/numbers.ts';
 import {
+  type CandidateResult,
   type ComparisonResult,
   compareCandidates,
   countingRuns,
@@ -22,6 +23,9 @@ const COLUMNS = [
   'rssMax',
   'queriesPerRequest',
 ] as const;
+
+/** Smaller shares don't change what a latency says. */
+const ERRORS_SHOWN_MIN = 0.001;
 
 export interface Table {
   readonly head: readonly string[];
@@ -44,8 +48,14 @@ export function scenarioTable(result: ComparisonResult): Table {
 /** Verdicts, criteria and what is missing, one sentence a line. */
 export function scenarioSentences(result: ComparisonResult): string[] {
   const pairs = compareCandidates(result).filter(({ comparison }) => comparison.rounds > 0);
-  const lines = pairs.map(({ figure, comparison }) => `${figure.title}: ${comparison.sentence}`);
+  const lines = pairs.map(({ figure, a, b, comparison }) => {
+    return `${figure.title}: ${comparison.sentence}${figure.unit === 'ms' ? showErrors([a, b]) : ''}`;
+  });
   for (const candidate of result.candidates) {
+    if (candidate.failed !== undefined)
+      lines.push(
+        `${candidate.name} FAILED after ${countRounds(candidate.runs.length)}, and was left out: ${candidate.failed}`,
+      );
     const silent = candidate.runs.length - countingRuns(candidate).length;
     if (silent > 0) {
       const why = candidate.runs.flatMap(({ generator }) => generator.void ?? [])[0];
@@ -73,6 +83,17 @@ export function scenarioSentences(result: ComparisonResult): string[] {
     lines.push(`${candidate.name} ${meets ? 'meets all criteria' : 'does not meet all criteria'}: ${words.join(', ')}`);
   }
   return [...lines, ...result.skipped.map(({ name, why }) => `${name} was left out: ${why}`)];
+}
+
+/** Who answers only some of the requests may well be quick: so a latency stands beside the share of the others. */
+function showErrors(pair: readonly CandidateResult[]): string {
+  const shares = pair.map((candidate) => summarise(candidate, 'errorRate')?.median ?? 0);
+  if (Math.max(...shares) < ERRORS_SHOWN_MIN) return '';
+  return `; errors: ${pair.map(({ name }, index) => `${name} ${showShare(shares[index])}`).join(', ')}`;
+}
+
+function countRounds(rounds: number): string {
+  return rounds === 1 ? '1 round' : `${rounds} rounds`;
 }
 
 export function showFigure({ unit }: FigureKind, value: number | undefined): string {

@@ -4,6 +4,7 @@ import type { Phase } from '../engine/schedule.ts';
 import type { Driven, Session } from '../engine/session.ts';
 import type { Criterion, CriterionVerdict, Findings, PhaseFigures, PlanKind, RunEnd } from '../run-result.ts';
 import type { Monitor } from '../server/monitor.ts';
+import type { SchedulePart } from './schedule-words.ts';
 
 /** Exactly one of `rate` and `users`. */
 export interface PlanLoad {
@@ -28,6 +29,10 @@ export interface PlanContext {
   readonly session: Session;
   readonly load: PlanLoad;
   readonly times: PlanTimes;
+  /** `load`: instead of the load and its times. */
+  readonly schedule: readonly SchedulePart[] | undefined;
+  /** Most requests per second, or most users, that the generator may come to. */
+  readonly levelMax: number;
   readonly criteria: readonly Criterion[];
   readonly signal: AbortSignal | undefined;
   /** Seconds that are still to come, as far as the plan knows. */

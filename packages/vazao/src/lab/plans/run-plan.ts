@@ -17,6 +17,7 @@ import { type Monitor, startMonitor } from '../server/monitor.ts';
 import { decideVerdict, judge } from './criteria.ts';
 import { load } from './load.ts';
 import { PLAN_DEFAULTS, type Plan, type PlanLoad } from './plan.ts';
+import { parseSchedule, type SchedulePart } from './schedule-words.ts';
 import { smoke } from './smoke.ts';
 import { soak } from './soak.ts';
 import { spike } from './spike.ts';
@@ -39,6 +40,8 @@ export interface RunOptions {
   readonly users?: number | undefined;
   /** @defaultValue the scenario's, or 5000 */
   readonly thinkMs?: number | undefined;
+  /** Instead of `rate` or `users` and their times, in the plan `load`. @defaultValue the scenario's */
+  readonly schedule?: readonly SchedulePart[] | undefined;
   /** Distances between arrivals and times to think. @defaultValue random */
   readonly timing?: 'even' | 'random' | undefined;
   /** Of what is measured; of one step in `stress`, of one size in `volume`. @defaultValue the plan's */
@@ -51,7 +54,7 @@ export interface RunOptions {
   readonly seed?: number | undefined;
   /** @defaultValue 1; one sends some 15,000 requests/s */
   readonly threads?: number | undefined;
-  /** Most connections at a time. @defaultValue 1000, or as many as users */
+  /** Most connections at a time. @defaultValue 1000, or as many as there will be users; with users, `stress` may have 25,000 */
   readonly connectionsMax?: number | undefined;
   /** Root of the server's processes, for CPU and memory. @defaultValue not looked at */
   readonly serverPid?: number | undefined;
@@ -87,7 +90,8 @@ export async function runPlan(options: RunOptions): Promise<RunResult> {
   const module = pathToFileURL(options.module).href;
   const scenario = await loadScenario(module);
   const defaults = PLAN_DEFAULTS[options.plan];
-  const planLoad = resolveLoad(options, scenario);
+  const schedule = resolveSchedule(options, scenario);
+  const planLoad = resolveLoad(options, scenario, schedule);
   const times = {
     durationS: readBetween('The duration', options.durationS ?? defaults.durationS, 0.1, 7 * 24 * 3_600, 's'),
     warmUpS: readBetween('The warm-up', options.warmUpS ?? defaults.warmUpS, 0, 24 * 3_600, 's'),
@@ -101,22 +105,24 @@ export async function runPlan(options: RunOptions): Promise<RunResult> {
   const machine = describeMachine();
   let plannedS = times.durationS + times.warmUpS;
   let monitor: Monitor | undefined;
-  const users = planLoad.users ?? 0;
+  const isOpen = planLoad.rate !== undefined;
+  const threads = readBetween('The number of threads', options.threads ?? 1, 1, THREADS_MAX, '');
+  const connectionsMax = readBetween(
+    'The number of connections',
+    options.connectionsMax ?? connectionsFor(options.plan, planLoad),
+    4,
+    CONNECTIONS_MAX,
+    '',
+  );
   const session = await Session.open({
     scenario,
     module,
     target,
-    model: planLoad.rate === undefined ? 'closed' : 'open',
+    model: isOpen ? 'open' : 'closed',
     targetIsMine: options.targetIsMine,
     seed,
-    threads: readBetween('The number of threads', options.threads ?? 1, 1, THREADS_MAX, ''),
-    connectionsMax: readBetween(
-      'The number of connections',
-      options.connectionsMax ?? Math.max(CONNECTIONS_DEFAULT, users * (options.plan === 'spike' ? 10 : 1)),
-      4,
-      CONNECTIONS_MAX,
-      '',
-    ),
+    threads,
+    connectionsMax,
     onSecond: (second, said) => {
       const seen = monitor?.samples.at(-1);
       options.onProgress?.({
@@ -139,6 +145,9 @@ export async function runPlan(options: RunOptions): Promise<RunResult> {
       session,
       load: planLoad,
       times,
+      schedule,
+      // Each thread has an equal share of the connections, and a user needs one.
+      levelMax: isOpen ? RATE_MAX : Math.floor(connectionsMax / threads) * threads,
       criteria,
       signal: options.signal,
       onPlanned: (seconds) => {
@@ -161,8 +170,8 @@ export async function runPlan(options: RunOptions): Promise<RunResult> {
       ...(options.architecture !== undefined && { architecture: options.architecture }),
       plan: {
         kind: options.plan,
-        model: planLoad.rate === undefined ? 'closed' : 'open',
-        ...(planLoad.rate === undefined && { thinkMs: planLoad.thinkMs }),
+        model: isOpen ? 'open' : 'closed',
+        ...(!isOpen && { thinkMs: planLoad.thinkMs }),
       },
       seed,
       startedAt: session.startedAt.toISOString(),
@@ -190,7 +199,27 @@ export async function runPlan(options: RunOptions): Promise<RunResult> {
   }
 }
 
-function resolveLoad(options: RunOptions, scenario: Scenario): PlanLoad {
+/** A user of the closed model has a connection; `stress` doesn't know yet how many users there will be. */
+function connectionsFor(plan: PlanKind, { users }: PlanLoad): number {
+  if (users === undefined) return CONNECTIONS_DEFAULT;
+  return plan === 'stress' ? CONNECTIONS_MAX : Math.max(CONNECTIONS_DEFAULT, users * (plan === 'spike' ? 10 : 1));
+}
+
+/** The caller's, or the scenario's if the caller says nothing of load and times. */
+function resolveSchedule(options: RunOptions, scenario: Scenario): readonly SchedulePart[] | undefined {
+  const { plan, rate, users, durationS, warmUpS } = options;
+  const isPlain = [rate, users, durationS, warmUpS].every((value) => value === undefined);
+  if (options.schedule && (plan !== 'load' || !isPlain)) {
+    throw new LabError(
+      'ERR_LAB_OPTION',
+      'A schedule is for the plan load, and says itself how much comes and how long: without a rate, users, a duration or a warm-up.',
+    );
+  }
+  if (options.schedule) return options.schedule;
+  return plan === 'load' && isPlain && scenario.schedule !== undefined ? parseSchedule(scenario.schedule) : undefined;
+}
+
+function resolveLoad(options: RunOptions, scenario: Scenario, schedule?: readonly SchedulePart[]): PlanLoad {
   const defaults = PLAN_DEFAULTS[options.plan];
   if (options.rate !== undefined && options.users !== undefined) {
     throw new LabError(
@@ -198,9 +227,11 @@ function resolveLoad(options: RunOptions, scenario: Scenario): PlanLoad {
       'A run has a rate or users, not both: requests that come, or people who wait.',
     );
   }
-  const isChosen = options.rate !== undefined || options.users !== undefined;
-  const rate = isChosen ? options.rate : defaults.rate;
-  const users = isChosen ? options.users : defaults.users;
+  const { rate, users } = schedule
+    ? highestOf(schedule)
+    : options.rate !== undefined || options.users !== undefined
+      ? options
+      : defaults;
   const thinkDefault = options.plan === 'smoke' ? 0 : THINK_MS_DEFAULT;
   return {
     rate: rate === undefined ? undefined : readBetween('The rate', rate, 0.1, RATE_MAX, ' requests/s'),
@@ -208,6 +239,11 @@ function resolveLoad(options: RunOptions, scenario: Scenario): PlanLoad {
     thinkMs: readBetween('The time to think', options.thinkMs ?? scenario.thinkMs ?? thinkDefault, 0, 3_600_000, ' ms'),
     timing: options.timing ?? 'random',
   };
+}
+
+function highestOf(schedule: readonly SchedulePart[]): Pick<PlanLoad, 'rate' | 'users'> {
+  const highest = Math.max(...schedule.flatMap(({ from, to }) => [from, to]));
+  return schedule[0]?.unit === '/s' ? { rate: highest } : { users: highest };
 }
 
 function readBetween(name: string, value: number, min: number, max: number, unit: string): number {

@@ -1,6 +1,10 @@
 /**
  * Steps up until the criteria break or the server is saturated, and then looks between the last step that held and the first that
  * did not, until they are close: the knee.
+ *
+ * When is a server saturated? In the open model, when less is served than comes. In the closed model nothing more comes than is served,
+ * so a single step tells nothing; but where half as many users again give hardly more throughput, that throughput is the server's
+ * capacity, and the knee is where nearly all of it is reached. More users than that only wait longer.
  */
 import type { CriterionVerdict, Knee, PhaseFigures, RunEnd } from '../run-result.ts';
 import { judge } from './criteria.ts';
@@ -11,8 +15,11 @@ const GROWTH = 1.5;
 /** The knee lies between two steps no further apart than this. */
 const PRECISION = 1.06;
 const STEPS_MAX = 40;
-/** Served less than this share of what was offered, a server is saturated. */
+/** Served less than this share of what was offered, a server is saturated; and so it is with this share of its capacity. */
 const SERVED_SHARE_MIN = 0.95;
+/** Users grew by so much, and throughput by less than a quarter of it: this is the capacity. Smaller steps say nothing, for noise. */
+const LEVELLED_GROWTH_MIN = 1.2;
+const LEVELLED_SHARE = 0.25;
 
 /** What a step of the search has shown. */
 export interface StepShown {
@@ -26,37 +33,76 @@ export interface StepShown {
   readonly saturated: boolean;
 }
 
-/**
- * Finds the highest level that holds, to {@link PRECISION}.
- * @param show - drives one step; undefined ends the search
- */
-export async function searchKnee(
-  first: number,
-  show: (level: number) => Promise<StepShown | undefined>,
-): Promise<{ readonly held: StepShown | undefined; readonly broke: StepShown | undefined; readonly ended: boolean }> {
-  let held: StepShown | undefined;
-  let broke: StepShown | undefined;
-  for (let step = 0; step < STEPS_MAX; step++) {
-    if (held && broke && broke.level / held.level <= PRECISION) return { held, broke, ended: true };
-    // Up by half, down to half, or to the middle (of the logarithms) between what held and what did not.
-    const level =
-      held && broke
-        ? Math.sqrt(held.level * broke.level)
-        : held
-          ? held.level * GROWTH
-          : broke
-            ? broke.level / 2
-            : first;
-    if (level < 0.5) return { held, broke, ended: true };
-    const shown = await show(level);
-    if (!shown) return { held, broke, ended: false };
-    if (shown.broke === undefined) held = shown;
-    else broke = shown;
-  }
-  return { held, broke, ended: true };
+export interface SearchOptions {
+  readonly first: number;
+  /** Higher is not looked. @defaultValue no bound */
+  readonly levelMax?: number | undefined;
+  /** Levels are users: whole numbers, and where more of them give no more throughput, the server is saturated. @defaultValue false */
+  readonly closed?: boolean | undefined;
+  /** Drives one step; undefined ends the search. */
+  readonly show: (level: number) => Promise<StepShown | undefined>;
 }
 
-export const stress: Plan = async ({ session, load, times, criteria, signal, onPlanned, monitor }) => {
+export interface Found {
+  readonly held: StepShown | undefined;
+  readonly broke: StepShown | undefined;
+  /** Not interrupted. */
+  readonly ended: boolean;
+}
+
+/** Finds the highest level that holds, to {@link PRECISION}. */
+export async function searchKnee(options: SearchOptions): Promise<Found> {
+  const { first, levelMax = Number.POSITIVE_INFINITY, closed = false, show } = options;
+  const steps: StepShown[] = [];
+  for (;;) {
+    const { held, broke } = bracket(closed ? withCapacity(steps) : steps);
+    const wanted = nextLevel(first, levelMax, held, broke);
+    const level = closed && wanted !== undefined ? Math.round(wanted) : wanted;
+    // Between two neighbours there are no users.
+    const isKnown = level === undefined || level < 0.5 || level === held?.level || level === broke?.level;
+    if (isKnown || steps.length >= STEPS_MAX) return { held, broke, ended: true };
+    const shown = await show(level);
+    if (!shown) return { held, broke, ended: false };
+    steps.push(shown);
+  }
+}
+
+/** The lowest step that did not hold, and the highest below it. */
+function bracket(steps: readonly StepShown[]): Pick<Found, 'held' | 'broke'> {
+  const sorted = steps.toSorted((a, b) => a.level - b.level);
+  const at = sorted.findIndex(({ broke }) => broke !== undefined);
+  return at < 0 ? { held: sorted.at(-1), broke: undefined } : { held: sorted[at - 1], broke: sorted[at] };
+}
+
+/** Up by half, down to half, or to the middle (of the logarithms) between what held and what did not. */
+function nextLevel(
+  first: number,
+  levelMax: number,
+  held: StepShown | undefined,
+  broke: StepShown | undefined,
+): number | undefined {
+  if (held && broke) return broke.level / held.level <= PRECISION ? undefined : Math.sqrt(held.level * broke.level);
+  if (held) return held.level >= levelMax ? undefined : Math.min(held.level * GROWTH, levelMax);
+  return broke ? broke.level / 2 : first;
+}
+
+/** Once throughput has levelled off, steps that reach nearly all of it did not hold. */
+function withCapacity(steps: readonly StepShown[]): readonly StepShown[] {
+  const good = steps.filter(({ broke }) => broke === undefined).sort((a, b) => a.level - b.level);
+  const hasLevelled = good.some((step, index) => {
+    const before = good[index - 1];
+    if (!before || step.level < before.level * LEVELLED_GROWTH_MIN) return false;
+    return step.throughput / before.throughput - 1 < LEVELLED_SHARE * (step.level / before.level - 1);
+  });
+  if (!hasLevelled) return steps;
+  const capacity = Math.max(...good.map(({ throughput }) => throughput));
+  return steps.map((step) => {
+    if (step.broke !== undefined || step.throughput < SERVED_SHARE_MIN * capacity) return step;
+    return { ...step, broke: 'more users gave no more throughput', saturated: true };
+  });
+}
+
+export const stress: Plan = async ({ session, load, times, criteria, levelMax, signal, onPlanned, monitor }) => {
   const phases: PhaseFigures[] = [];
   const verdicts = new Map<number, readonly CriterionVerdict[]>();
   const isOpen = load.rate !== undefined;
@@ -64,8 +110,8 @@ export const stress: Plan = async ({ session, load, times, criteria, signal, onP
   const bounds = criteria.filter(({ metric }) => metric !== 'throughput');
   const show = async (level: number): Promise<StepShown | undefined> => {
     onPlanned(times.warmUpS + times.durationS);
-    const name = isOpen ? `${level.toFixed(0)}/s` : `${level.toFixed(0)} users`;
-    const at = { ...load, ...(isOpen ? { rate: level } : { users: Math.round(level) }) };
+    const name = isOpen ? `${level.toFixed(0)}/s` : `${level} users`;
+    const at = { ...load, ...(isOpen ? { rate: level } : { users: level }) };
     const warmUp = makeWarmUp(times.warmUpS, at, `warm-up of ${name}`);
     const driven = await session.drive([...warmUp, makePhase(name, times.durationS, at)], signal);
     phases.push(...driven.phases);
@@ -75,13 +121,19 @@ export const stress: Plan = async ({ session, load, times, criteria, signal, onP
     const judged = judge(bounds, measured, server, name);
     verdicts.set(level, judged);
     const failed = judged.filter(({ outcome }) => outcome === 'failed').map(({ metric }) => metric);
-    const { served } = measured;
-    const saturated = isOpen && served < SERVED_SHARE_MIN * measured.offered;
+    // What users asked for and did not get; in the open model also what came too late.
+    const good = isOpen ? measured.served : measured.succeeded;
+    const saturated = good < SERVED_SHARE_MIN * measured.offered;
     const broke =
       failed.length > 0 ? `${failed.join(', ')} broke` : saturated ? 'less was served than offered' : undefined;
-    return { level, throughput: served / measured.durationS, broke, saturated };
+    return { level, throughput: measured.served / measured.durationS, broke, saturated };
   };
-  const { held, broke, ended } = await searchKnee(load.rate ?? load.users ?? 1, show);
+  const { held, broke, ended } = await searchKnee({
+    first: load.rate ?? load.users ?? 1,
+    levelMax,
+    closed: !isOpen,
+    show,
+  });
   const end: RunEnd = !ended ? 'interrupted' : broke?.saturated ? 'saturated' : broke ? 'criteria' : 'complete';
   return {
     phases,

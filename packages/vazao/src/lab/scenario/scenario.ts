@@ -32,9 +32,23 @@ export interface Scenario {
   readonly timeoutMs?: number | undefined;
   /** How many redirects to the same server are followed; the answer is the last one. @defaultValue 0 */
   readonly redirectsMax?: number | undefined;
+  /**
+   * How load comes and goes under the plan `load`, if nobody says otherwise: `10s:0..100/s warm-up, 60s:100/s, 10s:1000/s`.
+   * @defaultValue the plan's constant rate
+   */
+  readonly schedule?: string | undefined;
   /** What a run must show, if neither the plan nor the command line says. */
   readonly criteria?: readonly Criterion[] | undefined;
 }
+
+/** Runs SQL in the lab's own database of an application. */
+export type LabQuery = (text: string, values?: readonly unknown[]) => Promise<{ readonly rows: readonly unknown[] }>;
+
+/** Export `prepare` of an application's `lab.ts`: changes its data before they are measured, so that users may log in in production, say. */
+export type PrepareLab = (query: LabQuery) => Promise<void>;
+
+/** Export `resize` of an application's `lab.ts`, for `volume`: makes its data so many times as large as at factor 1. */
+export type ResizeLab = (query: LabQuery, factor: number) => Promise<void>;
 
 export interface Step {
   readonly name: string;

@@ -12,6 +12,8 @@ export interface ServeOptions {
   readonly origin: string;
   /** Puts the probe into its Node processes: their heap after a collection of garbage. */
   readonly probe: boolean;
+  /** What messages call it. @defaultValue the command */
+  readonly name?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -54,8 +56,13 @@ export async function serveByCommand(command: string, options: ServeOptions): Pr
     const gone = child.exitCode !== null || child.signalCode !== null || child.pid === undefined;
     if (gone || performance.now() > giveUpAt || options.signal?.aborted) {
       await stop();
-      const what = gone ? 'ended before it answered' : `did not answer at ${options.origin}`;
-      throw new LabError('ERR_LAB_START', `The server (${command}) ${what}. It said: ${output() || 'nothing'}`);
+      const what = options.signal?.aborted
+        ? 'was stopped before it answered'
+        : gone
+          ? 'ended before it answered'
+          : `did not answer at ${options.origin} in ${READY_MS_MAX / 1_000} s`;
+      const said = `It said: ${output() || 'nothing'}`;
+      throw new LabError('ERR_LAB_START', `The server (${options.name ?? command}) ${what}. ${said}`);
     }
     await new Promise((resolve) => setTimeout(resolve, ASKED_EVERY_MS));
   }

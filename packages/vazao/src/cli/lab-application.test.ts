@@ -1,0 +1,92 @@
+/** `vazao lab run <app>` where no server is named: the lab makes data, starts the application, measures it, and ends it. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, suite, test } from 'node:test';
+import type { RunResult } from '../lab/run-result.ts';
+import { listProcesses, runCommand, writeApplication } from '../testing/cli.ts';
+
+suite('an application of ours', { timeout: 900_000 }, () => {
+  const base = mkdtempSync(join(tmpdir(), 'vazao-lab-app-'));
+  after(() => rmSync(base, { recursive: true, force: true }));
+  const login = "app.post('/login', { config: { class: 'login' } }, async () => ({}));";
+  const application = writeApplication(join(base, 'little'), '', undefined, login);
+  const scenario = `
+    import { appendFileSync } from 'node:fs';
+    export default {
+      name: 'Little',
+      headers: { 'vazao-timing': process.env.LAB_TIMING_TOKEN ?? '' },
+      steps: [
+        { name: 'count', request: { path: '/count' }, expect: { body: (answer) => [7, 70, 700].includes(answer.json().n) } },
+        { name: 'login', request: { method: 'POST', path: '/login', json: {} } },
+      ],
+    };
+    export const prepare = async (query) => { await query('delete from a'); await query('insert into a select generate_series(1, 7)'); };
+    export const resize = async (query, factor) => {
+      appendFileSync(${JSON.stringify(join(base, 'factors'))}, factor + ' ');
+      await query('with gone as (delete from a) insert into a select generate_series(1, 7 * $1::int)', [factor]);
+    };`;
+  writeFileSync(join(dirname(application), 'lab.ts'), scenario);
+  const run = async (...words: string[]): Promise<RunResult> => {
+    const json = join(base, 'run.json');
+    const { ended, output } = runCommand(
+      ['lab', 'run', './little', '--workers', '2', '--json', json, ...words],
+      { HOME: base },
+      base,
+    );
+    const code = await ended;
+    assert.ok(code === 0 || code === 99, output.stderr + output.stdout);
+    const result: RunResult = JSON.parse(readFileSync(json, 'utf8'));
+    // On a machine that is busy the generator was late, which says nothing of the server.
+    assert.equal(code, result.generator.void ? 99 : 0, output.stderr + output.stdout);
+    assert.ok(
+      result.criteria.every(({ outcome }) => outcome === 'passed'),
+      output.stdout,
+    );
+    assert.deepEqual(
+      listProcesses(base).filter((line) => line.includes('postgres')),
+      [],
+    );
+    return result;
+  };
+  const LOAD = ['--timing', 'even', '--duration', '2s', '--warm-up', '500ms', '--criteria', 'errorRate<=0%'];
+
+  test('it has data, stages, processes and hits; and its users may log in more often than one person', async () => {
+    const result = await run('--rate', '50', ...LOAD);
+    assert.equal(result.architecture, 'workers+cache');
+    const [count, entered] = result.steps;
+    assert.ok((count?.succeeded ?? 0) > 20 && (entered?.succeeded ?? 0) > 35, 'a default limit would stop them at 30');
+    assert.equal(result.total.errors.status + result.total.errors.check, 0);
+    assert.ok(result.total.queriesPerRequest !== undefined && result.total.queriesPerRequest < 1);
+    assert.ok(result.samples.some(({ stages }) => stages?.handler !== undefined));
+    assert.ok((result.total.cacheHits ?? 0) > 10);
+    assert.ok(result.server.some(({ processes = 0, rssBytes = 0 }) => processes >= 3 && rssBytes > 2 ** 25));
+  });
+
+  test('an architecture that is named, and a schedule', async () => {
+    const words = [
+      '--architecture',
+      'single',
+      '--schedule',
+      '500ms:20/s warm-up, 1s:20..60/s',
+      '--criteria',
+      'errorRate<=0%',
+    ];
+    const result = await run(...words, '--timing', 'even');
+    assert.deepEqual([result.architecture, result.total.cacheHits, result.total.offered], ['single', 0, 40]);
+  });
+
+  test('volume: the module makes the data larger, apart from those of other runs', async () => {
+    const result = await run('--plan', 'volume', '--rate', '50', ...LOAD);
+    assert.equal(readFileSync(join(base, 'factors'), 'utf8'), '1 10 100 ');
+    assert.deepEqual(
+      result.phases.filter(({ warmUp }) => !warmUp).map(({ name, succeeded, offered }) => [name, offered - succeeded]),
+      [
+        ['data ×1', 0],
+        ['data ×10', 0],
+        ['data ×100', 0],
+      ],
+    );
+  });
+});
