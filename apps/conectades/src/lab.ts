@@ -2,8 +2,9 @@
  * What people do at Conectades, for the load lab: most look around, a few log in, look at what they have given, and donate. Which
  * campaigns are asked for is uneven, as donations are (Zipf): few are on everybody's screen.
  */
-import { type Scenario, type ScenarioStep, scenario, zipf } from 'vazao/lab';
+import { routes, type Scenario, type ScenarioStep, scenario, step, type Turn, zipf } from 'vazao/lab';
 import type { Client } from './database.ts';
+import type { Routes } from './rotas.ts';
 import { type SeedSizes, seed, USUARIOS_DE_DESENVOLVIMENTO } from './seed.ts';
 import { senhas } from './senhas.ts';
 
@@ -18,12 +19,16 @@ const SENHA = 'doador do laboratório';
 const campanha = zipf(CAMPANHAS, 1);
 const pagina = zipf(PAGINAS, 1.5);
 
-const ativas: ScenarioStep = {
+/** Paths, parameters, bodies and answers as the OpenAPI document has them (`rotas.ts`). */
+const rota = routes<Routes>();
+const comToken = ({ user }: Turn) => ({ authorization: `Bearer ${user.values.access}` });
+
+const ativas: ScenarioStep = step({
   name: 'campanhas ativas',
   weight: 0,
-  request: ({ random }) => ({ path: `/api/campanhas/listar/?status=ativa&pagina=${pagina(random)}` }),
-  extract: { campanhas: (answer) => answer.json().resultados.map(({ id }: { id: number }) => id) },
-};
+  request: ({ random }) => rota('GET /api/campanhas/listar/', { query: { status: 'ativa', pagina: pagina(random) } }),
+  extract: { campanhas: (answer) => answer.json().resultados.map(({ id }) => id) },
+});
 
 const conectades: Scenario = scenario({
   name: 'Conectades',
@@ -41,51 +46,44 @@ const conectades: Scenario = scenario({
     { metric: 'rssMax', max: 3 * 1024 ** 3 },
   ],
   steps: [
-    { name: 'lista de campanhas', weight: 30, request: { path: '/api/campanhas/listar/' } },
+    { name: 'lista de campanhas', weight: 30, request: rota('GET /api/campanhas/listar/') },
     {
       name: 'mais campanhas',
       weight: 15,
-      request: ({ random }) => ({ path: `/api/campanhas/listar/?pagina=${1 + pagina(random)}` }),
+      request: ({ random }) => rota('GET /api/campanhas/listar/', { query: { pagina: 1 + pagina(random) } }),
     },
     // One in twenty is a draft, which does not exist for the public.
     {
       name: 'uma campanha',
       weight: 50,
-      request: ({ random }) => ({ path: `/api/campanhas/${campanha(random)}/` }),
+      request: ({ random }) => rota('GET /api/campanhas/{id}/', { params: { id: campanha(random) } }),
       expect: { status: [200, 404] },
     },
-    { name: 'lista de organizadoras', weight: 4, request: { path: '/api/organizadoras/listar/' } },
-    {
+    { name: 'lista de organizadoras', weight: 4, request: rota('GET /api/organizadoras/listar/') },
+    step({
       // A password costs 40 ms of a processor: as rare as people log in.
       name: 'entrar',
       weight: 0.4,
-      request: ({ user }) => ({
-        method: 'POST',
-        path: '/api/token/',
-        json: { username: `lab${(user.index % DOADORES) + 1}`, password: SENHA },
-      }),
+      request: ({ user }) =>
+        rota('POST /api/token/', { json: { username: `lab${(user.index % DOADORES) + 1}`, password: SENHA } }),
       extract: { access: (answer) => answer.json().access },
       followedBy: [ativas],
-    },
+    }),
     {
       name: 'minhas doações',
       weight: 30,
       needs: ['access'],
-      request: ({ user }) => ({
-        path: '/api/doacoes/minhas/',
-        headers: { authorization: `Bearer ${user.values.access}` },
-      }),
+      request: (turn) => rota('GET /api/doacoes/minhas/', { headers: comToken(turn) }),
     },
     {
       name: 'doar',
       weight: 20,
       needs: ['access', 'campanhas'],
-      request: ({ user, random }) => ({
-        method: 'POST',
-        path: '/api/doacoes/',
-        headers: { authorization: `Bearer ${user.values.access}` },
-        json: { campanha_id: random.pick(user.values.campanhas as number[]), valor: '25.00' },
-      }),
+      request: (turn) =>
+        rota('POST /api/doacoes/', {
+          headers: comToken(turn),
+          json: { campanha_id: turn.random.pick(turn.user.values.campanhas as number[]), valor: '25.00' },
+        }),
       expect: { status: 201 },
     },
   ],

@@ -3,10 +3,12 @@
  * them, as each role. No answer is a 5xx, and each is what the document says.
  */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import type { FormatDefinition } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
+import { writeRouteTypes } from 'vazao/lab';
 import { answerUnroutable, securityPlugin } from 'vazao/security';
 import { createTestDatabase, type TestDatabase } from '../../../packages/vazao/src/testing/database.ts';
 import { createTestPlatform, type TestPlatform } from '../../../packages/vazao/src/testing/platform.ts';
@@ -58,6 +60,7 @@ interface Asked {
 let database: TestDatabase;
 let platform: TestPlatform;
 let origin: string;
+let document: OpenApiDocument;
 let operations: readonly Operation[];
 const tokens: Record<string, string | undefined> = { nobody: undefined, forged: 'x.y.z' };
 const dateTime: FormatDefinition<string> = {
@@ -82,11 +85,19 @@ describe('the OpenAPI document', () => {
     origin = await platform.listen();
     const acessos = createAcessos({ secret: SECRET });
     for (const [name, usuario] of Object.entries(USUARIOS)) tokens[name] = await acessos.sign(usuario);
-    operations = readDocument((await (await fetch(`${origin}/api/docs/json`)).json()) as OpenApiDocument);
+    document = (await (await fetch(`${origin}/api/docs/json`)).json()) as OpenApiDocument;
+    operations = readDocument(document);
   });
   after(async () => {
     await platform?.[Symbol.asyncDispose]();
     await database?.[Symbol.asyncDispose]();
+  });
+
+  it('is what the scenario of the lab was typed by', async () => {
+    const written = await readFile(new URL('./rotas.ts', import.meta.url), 'utf8');
+    const hint =
+      'Start `npx vazao dev conectades`, and write it again: npx vazao lab types http://127.0.0.1:8080/api/docs/json --out apps/conectades/src/rotas.ts';
+    assert.equal(written, writeRouteTypes(document), hint);
   });
 
   it(`holds for requests of any shape, by anyone: no 5xx, and answers as documented (VAZAO_SEED=${SEED})`, async () => {

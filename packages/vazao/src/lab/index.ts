@@ -13,6 +13,7 @@ export type {
   ServerSample,
 } from './run-result.ts';
 export { csv, type Row, type Table, zipf } from './scenario/data.ts';
+export { writeRouteTypes } from './scenario/openapi-types.ts';
 export { type RouteTypes, routes } from './scenario/routes.ts';
 export {
   type Answer,
@@ -21,6 +22,7 @@ export {
   type Scenario,
   type Step as ScenarioStep,
   scenario,
+  step,
   type Turn,
 } from './scenario/scenario.ts';
 export {

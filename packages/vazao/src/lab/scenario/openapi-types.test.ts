@@ -65,6 +65,7 @@ test('the compiler takes what the document allows, and nothing else', { timeout:
     writeFileSync(join(folder, 'routes.ts'), writeRouteTypes(API));
     const lines = [
       `import { routes } from ${JSON.stringify(join(import.meta.dirname, 'routes.ts'))};`,
+      `import { step } from ${JSON.stringify(join(import.meta.dirname, 'scenario.ts'))};`,
       `import type { Routes } from './routes.ts';`,
       `const route = routes<Routes>();`,
       `route('GET /');`,
@@ -73,8 +74,15 @@ test('the compiler takes what the document allows, and nothing else', { timeout:
       `route('POST /orders/', { json: { price: 1, gift: null } });`,
       `export const kind: 'a' | 'b' = ({} as Routes['GET /articles/{id}/']['answer']).kind;`,
       `export const note: string | null | undefined = ({} as Routes['GET /articles/{id}/']['answer']).parent?.note;`,
+      `const article = (id: number) => route('GET /articles/{id}/', { params: { id } });`,
+      `step({ name: 'a', request: article(1), expect: { body: (a) => a.json().kind === 'a' }, extract: { id: (a) => a.json().id.toFixed() } });`,
+      `step({ name: 'a', request: ({ random }) => article(random.integer(9)), extract: { note: (a) => a.json().parent?.note } });`,
+      `step({ name: 'a', request: { path: '/untyped' }, followedBy: [step({ name: 'b', request: article(1) })] });`,
     ];
     const wrong = [
+      `step({ name: 'a', request: article(1), extract: { id: (a) => a.json().ide } });`,
+      `step({ name: 'a', request: article(1), expect: { body: (a) => a.json().kind === 'c' } });`,
+      `step({ name: 'a', request: ({ random }) => article(random.integer(9)), extract: { id: (a) => a.json().parent.note } });`,
       `route('GET /nowhere');`,
       `route('GET /articles/{id}/');`,
       `route('GET /articles/{id}/', { params: { id: 'x' } });`,

@@ -65,6 +65,7 @@ export function writeRouteTypes(document: unknown): string {
   const lines = [
     `/** Requests of ${title || 'an application'}, for scenarios. Written by \`vazao lab types\`; not to be edited. */`,
     '/* biome-ignore-all lint: written by a program */',
+    '/* biome-ignore-all format: written by a program */',
   ];
   for (const [name, schema] of Object.entries(api.components?.schemas ?? {})) {
     lines.push(`export type ${nameOf(name)} = ${typeOf(schema)};`);

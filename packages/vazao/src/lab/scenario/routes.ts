@@ -15,7 +15,8 @@ type RequestParts<Route extends RouteTypes> = Omit<Route, 'answer'> & { readonly
 type Rest<Parts> = Record<never, never> extends Parts ? [parts?: Parts] : [parts: Parts];
 
 /**
- * `const route = routes<Routes>()`, and then `route('GET /campaigns/{id}/', { params: { id: 7 } })` is a request.
+ * `const route = routes<Routes>()`, and then `route('GET /campaigns/{id}/', { params: { id: 7 } })` is a request that knows its answer:
+ * in a `step`, `answer.json()` has that type.
  * The function throws {@link LabError} for a parameter that is missing.
  */
 export function routes<Routes extends { readonly [Name in keyof Routes]: RouteTypes }>(): <
@@ -23,7 +24,7 @@ export function routes<Routes extends { readonly [Name in keyof Routes]: RouteTy
 >(
   name: Name,
   ...rest: Rest<RequestParts<Routes[Name]>>
-) => HttpRequest {
+) => HttpRequest<Routes[Name]['answer']> {
   return (name, ...[parts = {}]) => {
     const { params = {}, query = {}, json, headers } = parts as RouteTypes & { readonly headers?: Headers };
     const space = name.indexOf(' ');

@@ -50,16 +50,25 @@ export type PrepareLab = (query: LabQuery) => Promise<void>;
 /** Export `resize` of an application's `lab.ts`, for `volume`: makes its data so many times as large as at factor 1. */
 export type ResizeLab = (query: LabQuery, factor: number) => Promise<void>;
 
-export interface Step {
+/**
+ * Types a step by the answer that its request says it gets ({@link HttpRequest}, `routes`), for `expect` and `extract`; returns it as it
+ * is. `request` stands before them.
+ */
+export function step<Body>(step: Step<Body>): Step {
+  return step;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a scenario without types says in `extract` and `expect` what it relies on.
+export interface Step<Body = any> {
   readonly name: string;
   /** How often it is chosen, relative to the others. @defaultValue 1 */
   readonly weight?: number | undefined;
   /** The same each time, or made for the user whose turn it is. */
-  readonly request: HttpRequest | ((turn: Turn) => HttpRequest);
+  readonly request: HttpRequest<Body> | ((turn: Turn) => HttpRequest<Body>);
   /** What the answer has to be. @defaultValue a status below 400 */
-  readonly expect?: Expectation | undefined;
+  readonly expect?: Expectation<Body> | undefined;
   /** Values that the user keeps for later steps, in `user.values`. A function that throws, or finds nothing, fails the check. */
-  readonly extract?: Readonly<Record<string, (answer: Answer) => unknown>> | undefined;
+  readonly extract?: Readonly<Record<string, (answer: Answer<Body>) => unknown>> | undefined;
   /** Not chosen for a user who lacks one of these values. @defaultValue none */
   readonly needs?: readonly string[] | undefined;
   /** What the same user does next, in order, without thinking, unless this step failed. */
@@ -68,7 +77,9 @@ export interface Step {
 
 export type Headers = Readonly<Record<string, string>>;
 
-export interface HttpRequest {
+/** `Body` is what the answer's JSON is. */
+// biome-ignore lint/suspicious/noExplicitAny: as in a step.
+export interface HttpRequest<Body = any> {
   /** @defaultValue GET, or POST with a body */
   readonly method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS' | undefined;
   /** With its query. Begins with `/`. */
@@ -80,24 +91,27 @@ export interface HttpRequest {
   readonly form?: Readonly<Record<string, string>> | undefined;
   /** Sent as it is. */
   readonly body?: string | Uint8Array | undefined;
+  /** Never there: it carries the type. */
+  readonly answer?: Body | undefined;
 }
 
-export interface Expectation {
+// biome-ignore lint/suspicious/noExplicitAny: as in a step.
+export interface Expectation<Body = any> {
   /** What is accepted. @defaultValue below 400 */
   readonly status?: number | readonly number[] | undefined;
   /** Every one must hold. The body is read, and decompressed, only if there is one of these or an `extract`. */
-  readonly body?: ((answer: Answer) => boolean) | string | RegExp | undefined;
+  readonly body?: ((answer: Answer<Body>) => boolean) | string | RegExp | undefined;
 }
 
-export interface Answer {
+// biome-ignore lint/suspicious/noExplicitAny: as in a step.
+export interface Answer<Body = any> {
   readonly status: number;
   /** By name in lower case. */
   readonly headers: ReadonlyMap<string, string | readonly string[]>;
   /** Decompressed. */
   text(): string;
   /** Throws if the body is no JSON. */
-  // biome-ignore lint/suspicious/noExplicitAny: a scenario says in `extract` and `expect` what it relies on.
-  json(): any;
+  json(): Body;
 }
 
 export interface User {
