@@ -222,6 +222,23 @@ describe('a fill', () => {
     await single.query('reset bytea_output');
   });
 
+  test('a session that came after a change of how values look is told from those before', async () => {
+    for (const change of ["intervalstyle = 'sql_standard'", "lc_time = 'C'", 'transform_null_equals = on']) {
+      const [name = '', value = ''] = change.split(' = ');
+      const { rows } = await database.pool.query('select current_setting($1) as setting', [name]);
+      if (`'${rows[0].setting}'` === value) continue; // as it was initialised
+      const later = new Pool({ connectionString: database.url, max: 1, cache, feed });
+      await later.prepare();
+      assert.equal((await fill(`/${name}`, () => readOne(later, 1), later)).outcome, 'stored', name);
+      await database.pool.query(`alter database ${database.name} set ${change}`);
+      const client = await later.connect();
+      client.release(true); // the next one is connected under the new setting
+      assert.equal((await fill(`/${name}`, () => readOne(later, 1), later)).outcome, 'session-state', name);
+      await database.pool.query(`alter database ${database.name} reset ${name}`);
+      await later.end();
+    }
+  });
+
   test('a setting of the server that changes does not end the caching', async () => {
     await database.pool.query(`alter database ${database.name} set work_mem = '7MB'`);
     const later = new Pool({ connectionString: database.url, max: 1, cache, feed });

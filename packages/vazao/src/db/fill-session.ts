@@ -240,7 +240,7 @@ export class FillSession implements FillCare {
     if (row.settings === this.#pool.analysis.quickSettings) return;
     this.fill.abandon(
       'session-state',
-      'The session has another user, search_path, time zone or date style than its pool had when the schema was read, or temporary tables.',
+      'The session has another user, search_path, time zone or format of values than its pool had when the schema was read, or temporary tables.',
     );
   }
 

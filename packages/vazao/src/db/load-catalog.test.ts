@@ -119,6 +119,18 @@ test('without the publication nothing can be followed; one that leaves out delet
   assert.equal(await invisible('by_schema'), undefined);
 });
 
+test('settings under which statements mean something else', async () => {
+  await using database = await createTestDatabase();
+  const client = await database.client();
+  const unusual = async () => (await loadCatalog(client, { publication: 'none' })).unusualSettings;
+  assert.deepEqual(await unusual(), []);
+  await client.query('set transform_null_equals = on; set array_nulls = off; set standard_conforming_strings = off');
+  assert.deepEqual(
+    new Set(await unusual()),
+    new Set(['transform_null_equals = on', 'array_nulls = off', 'standard_conforming_strings = off']),
+  );
+});
+
 test('row-level security as it applies to the role that asks', async () => {
   await using database = await createTestDatabase();
   const client = await database.client();

@@ -11,6 +11,7 @@ import type {
   FunctionName,
   Invisibility,
 } from '../readset/catalog.ts';
+import { READ_AS_USUAL } from './session-settings.ts';
 
 export interface LoadCatalogOptions {
   /** The publication that the feed reads; a table outside of it can't be followed. */
@@ -36,6 +37,7 @@ export async function loadCatalog(client: Pick<pg.ClientBase, 'query'>, options:
 }
 
 async function readCatalog(client: Pick<pg.ClientBase, 'query'>, options: LoadCatalogOptions): Promise<Catalog> {
+  const { rows: unusual } = await client.query<{ name: string; setting: string }>(UNUSUAL_SETTINGS);
   const { rows: paths } = await client.query<{ path: string[] }>(SEARCH_PATH);
   // pg_get_viewdef qualifies what the search path would not find: with an empty path, all that is not in pg_catalog.
   await client.query(`set local search_path = ''`);
@@ -85,6 +87,7 @@ async function readCatalog(client: Pick<pg.ClientBase, 'query'>, options: LoadCa
     operators,
     types,
     unsureCasts,
+    unusualSettings: unusual.map(({ name, setting }) => `${name} = ${setting}`),
   };
 }
 
@@ -136,6 +139,12 @@ function volatilityOf(letter: string): CatalogFunction['volatility'] {
 }
 
 const KINDS: Readonly<Record<string, CatalogFunction['kind']>> = { a: 'aggregate', w: 'window', p: 'procedure' };
+
+const UNUSUAL_SETTINGS = `select name, current_setting(name) as setting
+  from (values ${Object.entries(READ_AS_USUAL)
+    .map(([name, setting]) => `('${name}', '${setting}')`)
+    .join(', ')}) usual (name, setting)
+  where current_setting(name) <> setting`;
 
 const SEARCH_PATH = 'select current_schemas(true)::text[] as path';
 

@@ -45,7 +45,7 @@ export function createAnalyzer(catalog: Catalog, options: AnalyzerOptions = {}):
   const names = createNames(catalog, options.declaredFunctions ?? []);
   const definitions = createDefinitions(names);
   const functions = new Map<CatalogFunction, TemplateParts>();
-  const context: Context = { names, definitions, functions, castFindings: undefined };
+  const context: Context = { names, definitions, functions, findings: undefined };
   const templates = new LRUCache<string, Template>({
     max: options.templatesMax ?? TEMPLATES_MAX_DEFAULT,
     maxSize: TEXT_BYTES_MAX,
@@ -56,7 +56,7 @@ export function createAnalyzer(catalog: Catalog, options: AnalyzerOptions = {}):
     template(text) {
       const known = templates.get(text);
       if (known) return known;
-      context.castFindings ??= findUnsureCasts(catalog.unsureCasts ?? [], context);
+      context.findings ??= [...findUnusualSettings(catalog), ...findUnsureCasts(catalog.unsureCasts ?? [], context)];
       const template = createTemplate(guard(() => analyze(text, names, context, true)));
       if (text.length <= STATEMENT_BYTES_MAX) templates.set(text, template);
       return template;
@@ -95,8 +95,16 @@ interface Context {
   readonly definitions: Definitions;
   /** By function; one that is being analysed stands here as refused, which ends a recursion. */
   readonly functions: Map<CatalogFunction, TemplateParts>;
-  /** Undefined until a first statement is asked for. */
-  castFindings: readonly Finding[] | undefined;
+  /** What is wrong with all statements; undefined until a first one is asked for. */
+  findings: readonly Finding[] | undefined;
+}
+
+function findUnusualSettings({ unusualSettings = [] }: Catalog): readonly Finding[] {
+  return unusualSettings.map((setting) => ({
+    code: 'setting',
+    detail: `${setting}: under this setting statements mean something else than is understood here; set it as it is by default.`,
+    impure: true,
+  }));
 }
 
 /** Any expression may mean a cast without naming it, so that one which depends on more than its argument spoils all. */
@@ -132,7 +140,7 @@ function analyze(text: string, names: Names, context: Context, isBindable: boole
     for (const rangeVar of definition.inspection.rangeVars) rangeVars.push({ rangeVar, walk });
     for (const entry of definition.inspection.functions) called.add(entry);
   };
-  found.findings.push(...(context.castFindings ?? []));
+  found.findings.push(...(context.findings ?? []));
   let depth = 0;
   let expansions = 0;
   let asOwner = 0;

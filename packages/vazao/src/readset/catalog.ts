@@ -120,4 +120,6 @@ export interface Catalog {
   readonly types: readonly CatalogType[];
   /** Casts by functions of the application, and others that are not IMMUTABLE. An expression need not name them. */
   readonly unsureCasts?: readonly CatalogCast[] | undefined;
+  /** `name = value` of settings under which statements mean something else than is understood here. */
+  readonly unusualSettings?: readonly string[] | undefined;
 }

@@ -30,6 +30,8 @@ export type RefusalCode =
   | 'sample'
   /** Casts to regclass and its kin read the system catalog. */
   | 'catalog-cast'
+  /** A setting of the database or role under which statements mean something else. */
+  | 'setting'
   /** A relation whose changes are not in the feed. */
   | Invisibility
   | 'too-complex';
@@ -52,6 +54,7 @@ export const CURES: Readonly<Record<RefusalCode, string>> = {
   'system-column': 'read a column of your own',
   sample: 'choose by a column',
   'catalog-cast': 'compare with the name as text',
+  setting: '`ALTER DATABASE … RESET …`, likewise of the role and the server; then start again',
   unlogged: '`ALTER TABLE … SET LOGGED`',
   temporary: 'use a CTE',
   foreign: 'leave the route uncached',

@@ -115,6 +115,13 @@ for (const [sql, code, pure] of REFUSED) {
   });
 }
 
+test('under a setting that changes the meaning of statements, none is understood', () => {
+  const analyzer = createAnalyzer({ ...EXAMPLE_CATALOG, unusualSettings: ['transform_null_equals = on'] });
+  const { refusal, pure } = analyzer.template('select id from a where k = null');
+  assert.deepEqual([refusal?.code, pure], ['setting', false]);
+  assert.match(refusal?.detail ?? '', /^transform_null_equals = on: /);
+});
+
 test('what is the same in all sessions of a pool may be read', () => {
   for (const sql of [
     'select current_user, session_user, current_role, user, current_catalog, current_schema',
