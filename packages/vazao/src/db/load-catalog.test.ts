@@ -119,6 +119,21 @@ test('without the publication nothing can be followed; one that leaves out delet
   assert.equal(await invisible('by_schema'), undefined);
 });
 
+test('types that are made of dates and times', async () => {
+  await using database = await createTestDatabase();
+  const client = await database.client();
+  await client.query(`
+    create type plain as (a int, b text); create type dated as (a int, d date); create domain day as date; create domain days as dated;
+    create type span as range (subtype = date); create type zones as (a timetz[]); create type deep as (x dated[]);
+    create table t (id int, s span)`);
+  const { types } = await loadCatalog(client, { publication: 'none' });
+  const found = (property: 'holdsTime' | 'holdsZone') =>
+    types.flatMap((type) => (type[property] && !/^_|multi/.test(type.name) ? type.name : [])).toSorted();
+  assert.deepEqual(found('holdsTime'), ['dated', 'day', 'days', 'deep', 'span', 't', 'zones']);
+  assert.deepEqual(found('holdsZone'), ['zones']);
+  assert.equal(types.find(({ name }) => name === '_dated')?.holdsTime, true);
+});
+
 test('settings under which statements mean something else', async () => {
   await using database = await createTestDatabase();
   const client = await database.client();

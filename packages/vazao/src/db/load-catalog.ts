@@ -292,8 +292,24 @@ const UNSURE_CASTS = `
   from pg_cast c join pg_proc p on p.oid = c.castfunc join pg_namespace n on n.oid = p.pronamespace
   where c.oid >= 16384 and (p.provolatile <> 'i' or ${isOwn('p')})`;
 
+/** Of ranges, arrays, composites (the rows of tables too) and domains is asked what they are made of. */
 const TYPES = `
-  with recursive ${BASE_TYPES}
-  select n.nspname as schema, t.typname as name, resolved.base
-  from pg_type t join resolved on resolved.oid = t.oid join pg_namespace n on n.oid = t.typnamespace
-  where n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\\_toast%'`;
+  with recursive ${BASE_TYPES},
+    own as (
+      select t.oid, n.nspname as schema, t.typname as name from pg_type t join pg_namespace n on n.oid = t.typnamespace
+      where n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\\_toast%'),
+    part_of as (
+      select oid as whole, unnest(array[typbasetype, typelem]) as part from pg_type
+      union all select t.oid, a.atttypid from pg_type t join pg_attribute a on a.attrelid = t.typrelid
+      where t.typrelid <> 0 and a.attnum > 0 and not a.attisdropped
+      union all select rngtypid, rngsubtype from pg_range
+      union all select rngmultitypid, rngsubtype from pg_range),
+    made_of as (
+      select oid as whole, oid as part from own
+      union
+      select made_of.whole, part_of.part from made_of join part_of on part_of.whole = made_of.part where part_of.part <> 0)
+  select own.schema, own.name, resolved.base, made.time as "holdsTime", made.zone as "holdsZone"
+  from own join resolved on resolved.oid = own.oid
+  join (select whole, bool_or(part in ('date'::regtype, 'time'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype, 'timetz'::regtype)) as time,
+               bool_or(part = 'timetz'::regtype) as zone
+        from made_of group by whole) made on made.whole = own.oid`;

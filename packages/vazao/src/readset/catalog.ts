@@ -98,6 +98,10 @@ export interface CatalogType {
   readonly name: string;
   /** As in {@link CatalogColumn.type}. */
   readonly base: string;
+  /** It is, or is made of, dates and times: its text may say `today`. */
+  readonly holdsTime?: boolean | undefined;
+  /** Among them `timetz`, whose offset may be that of the current day. */
+  readonly holdsZone?: boolean | undefined;
 }
 
 export interface CatalogCast {

@@ -83,6 +83,7 @@ export const EXAMPLE_CATALOG: Catalog = {
     spoilt,
     table('spoilt_child', 'id int4, k int4', { ancestors: [spoilt.oid], invisible: 'unlogged' }),
     table('zoned', 'id int4, at timetz'),
+    table('hours', 'id int4, at time, note text, span interval'),
     table('kinds', 'id int4, f float4, iv interval, j jsonb, a _int4, s _text, m money, l pg_lsn'),
     ...(
       ['unlogged', 'temporary', 'foreign', 'materialized-view', 'sequence', 'row-security', 'unpublished'] as const
@@ -111,7 +112,7 @@ export const EXAMPLE_CATALOG: Catalog = {
     ),
     ...functions(
       'stable',
-      'now age current_setting timezone to_char date_trunc concat generate_series json_agg json_to_recordset date pg_table_size extract row_to_json',
+      'now age current_setting timezone jsonb_path_query_tz jsonb_to_record date_bin to_char date_trunc concat generate_series json_agg json_to_recordset date pg_table_size extract row_to_json',
     ),
     ...functions('immutable', 'age timezone'),
     ...functions('volatile', 'random nextval set_config clock_timestamp pg_notify'),
@@ -150,5 +151,9 @@ export const EXAMPLE_CATALOG: Catalog = {
   types: [
     { schema: 'public', name: 'mood', base: 'enum' },
     { schema: 'public', name: 'small', base: 'int4' },
+    { schema: 'public', name: 'day', base: 'date', holdsTime: true },
+    { schema: 'public', name: 'dated', base: 'other', holdsTime: true },
+    { schema: 'public', name: 'pair', base: 'other' },
+    { schema: 'public', name: 'zoned_pair', base: 'other', holdsTime: true, holdsZone: true },
   ],
 };

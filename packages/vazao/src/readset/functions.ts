@@ -15,21 +15,28 @@ export const DEPENDS_ON_ARGUMENTS: ReadonlySet<string> = new Set(
    json_object_agg json_object_agg_strict json_object_agg_unique json_object_agg_unique_strict json_populate_record
    json_populate_recordset json_to_record json_to_recordset json_to_tsvector jsonb_agg jsonb_agg_strict
    jsonb_build_array jsonb_build_object jsonb_object_agg jsonb_object_agg_strict jsonb_object_agg_unique
-   jsonb_object_agg_unique_strict jsonb_path_exists_tz jsonb_path_match_tz jsonb_path_query_array_tz
-   jsonb_path_query_first_tz jsonb_path_query_tz jsonb_populate_record jsonb_populate_record_valid
+   jsonb_object_agg_unique_strict jsonb_populate_record jsonb_populate_record_valid
    jsonb_populate_recordset jsonb_to_record jsonb_to_recordset jsonb_to_tsvector length make_timestamptz money numeric
    overlaps phraseto_tsquery plainto_tsquery quote_literal quote_nullable row_to_json time timestamp timestamptz
    timezone to_char to_date to_json to_jsonb to_number to_timestamp to_tsquery to_tsvector ts_headline
    websearch_to_tsquery xml xml_is_well_formed`.split(/\s+/),
 );
 
-/** These read the clock. `timetz` takes the zone's offset of the current day; `age` only with one argument. */
+/**
+ * These read the clock. `timetz` takes the zone's offset of the current day, and so may a path in JSON with `.time_tz()`; `age` only
+ * with one argument.
+ */
 export const READS_CLOCK: ReadonlySet<string> = new Set([
   'now',
   'transaction_timestamp',
   'statement_timestamp',
   'age',
   'timetz',
+  'jsonb_path_exists_tz',
+  'jsonb_path_match_tz',
+  'jsonb_path_query_array_tz',
+  'jsonb_path_query_first_tz',
+  'jsonb_path_query_tz',
 ]);
 
 /**

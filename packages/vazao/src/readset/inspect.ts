@@ -118,7 +118,8 @@ export function inspect(select: Tree, names: Names): Inspection {
       if (typeName.names !== undefined) refuse('unsupported', 'A type is named by %TYPE; name the type itself.', true);
       return;
     }
-    if (name.replace(/^_/, '') === 'timetz') usesTime = true; // a zone's offset is that of the current day
+    // A zone's offset is that of the current day.
+    if (name.replace(/^_/, '') === 'timetz' || names.findOwnType(words)?.holdsZone) usesTime = true;
     if (CATALOG_TYPES.has(name.replace(/^_/, ''))) {
       refuse('catalog-cast', `A cast to ${name} reads the system catalog, which the feed does not carry.`, false);
     }

@@ -1,7 +1,7 @@
 /** Looks up names in the catalog as PostgreSQL does: by schema, else along the search path. */
 import { asList, asWords, splitName, type Tree } from './ast.ts';
 import { findFamily } from './canonical.ts';
-import type { Catalog, CatalogColumn, CatalogFunction, CatalogOperator, CatalogTable } from './catalog.ts';
+import type { Catalog, CatalogColumn, CatalogFunction, CatalogOperator, CatalogTable, CatalogType } from './catalog.ts';
 import type { DeclaredFunction } from './declared-function.ts';
 
 export interface Names {
@@ -20,8 +20,8 @@ export interface Names {
   findType(
     typeName: Tree,
   ): { readonly base: string; readonly isArray: boolean; readonly hasModifier: boolean } | undefined;
-  /** What a type that is not in `pg_catalog` is based on. */
-  findBase(words: readonly string[]): string | undefined;
+  /** A type that is not in `pg_catalog`. */
+  findOwnType(words: readonly string[]): CatalogType | undefined;
   findColumn(table: CatalogTable, name: string): CatalogColumn | undefined;
   /** What the application has declared of a function. */
   findDeclared(schema: string, name: string): DeclaredFunction | undefined;
@@ -98,11 +98,11 @@ export function createNames(catalog: Catalog, declaredFunctions: readonly Declar
       }
       return undefined;
     },
-    findBase(words) {
+    findOwnType(words) {
       const { schema, name } = splitName(words);
       for (const candidate of schema === undefined ? searchPath : [schema]) {
         const type = types.get(`${candidate}.${name}`)?.[0];
-        if (type) return type.base;
+        if (type) return type;
       }
       return undefined;
     },

@@ -27,13 +27,20 @@ const TIME_TYPES: ReadonlySet<string> = new Set(
   ),
 );
 
+const DATED: ReadonlySet<string> = new Set(['date', 'timestamp', 'timestamptz']);
+const GIVES_DATE: ReadonlySet<string> = new Set(
+  'date_bin date_trunc make_date make_timestamp make_timestamptz now to_date to_timestamp'.split(' '),
+);
+/** So does AT TIME ZONE in this respect. */
+const KEEPS_TYPE: ReadonlySet<string> = new Set(['max', 'min', 'timezone']);
+
 /** These make a row of some type of what is in JSON. */
 const POPULATING = /^jsonb?_populate_record/;
 /** These name the types of what they take out of JSON or XML. */
 const EXTRACTING: ReadonlySet<string> = new Set(['RangeFunction', 'JsonTable', 'RangeTableFunc', 'JsonFuncExpr']);
 
 export interface TimeWords {
-  /** Whether the node may read a time word in the text of a column. Its insides have been visited. */
+  /** Whether the node may read a time word in the text of a column, or today's offset of a zone. Its insides have been visited. */
   readIn(kind: string, node: Tree): boolean;
   /** Whether the value of an expression may hold text of a column. */
   mayHold(value: unknown): boolean;
@@ -71,9 +78,39 @@ export function createTimeWords(
     return parameter !== undefined || asKind(value, 'A_Const') !== undefined;
   };
   const isTime = (typeName: unknown): boolean => {
-    const words = isTree(typeName) ? asWords(typeName.names) : undefined;
-    const name = words?.at(-1)?.replace(/^_/, '') ?? '';
-    return TIME_TYPES.has(name) || TIME_TYPES.has(names.findBase(words ?? []) ?? '');
+    const words = (isTree(typeName) && asWords(typeName.names)) || [];
+    return TIME_TYPES.has(words.at(-1)?.replace(/^_/, '') ?? '') || names.findOwnType(words)?.holdsTime === true;
+  };
+  /**
+   * Whether the value is surely one with a date. A `time` in its place would be cast to `timetz`, by today's offset of the zone.
+   * Of operands and alternatives one is enough: dates and times of day have no type in common.
+   */
+  const hasDate = (value: unknown): boolean => {
+    if (!isTree(value)) return false;
+    const [kind = ''] = Object.keys(value);
+    const node = asKind(value, kind) ?? {};
+    switch (kind) {
+      case 'A_Const':
+      case 'ParamRef':
+        return true; // without a type of its own, it is read as timestamptz
+      case 'ColumnRef':
+        return DATED.has(columns.get(node)?.column.type ?? '');
+      case 'TypeCast':
+        return DATED.has((isTree(node.typeName) && asWords(node.typeName.names)?.at(-1)) || '');
+      case 'FuncCall': {
+        const name = asWords(node.funcname)?.at(-1) ?? '';
+        if (isOfApplication(node)) return false;
+        if (GIVES_DATE.has(name)) return true;
+        return KEEPS_TYPE.has(name) && asList(node.args).some((argument) => !isPlain(argument) && hasDate(argument));
+      }
+      case 'A_Expr':
+        return [node.lexpr, node.rexpr].some((operand) => !isPlain(operand) && hasDate(operand));
+      case 'CoalesceExpr':
+      case 'MinMaxExpr':
+        return asList(node.args).some((argument) => !isPlain(argument) && hasDate(argument));
+      default:
+        return false;
+    }
   };
   const namesTime = (value: unknown): boolean => {
     if (Array.isArray(value)) return value.some(namesTime);
@@ -90,6 +127,8 @@ export function createTimeWords(
         const args = asList(node.args);
         // A function by the name of a type is a cast.
         const isCast = args.length === 1 && TIME_TYPES.has(name) && !isPlain(args[0]);
+        // AT TIME ZONE, AT LOCAL.
+        if (name === 'timezone' && !hasDate(args.at(-1))) return true;
         return (isCast || POPULATING.test(name)) && mayHold(args);
       }
       return EXTRACTING.has(kind) && namesTime(node) && mayHold(node);
