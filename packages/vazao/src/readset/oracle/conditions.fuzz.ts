@@ -242,6 +242,14 @@ const OF_KIND: Partial<Record<Kind, readonly string[]>> = {
   ],
   float4: ['COLUMN = 0.1', 'COLUMN::float8 = 0.1', `COLUMN > 1`, `COLUMN = '0.1'::float8`],
   cash: [`COLUMN = 1::money`, `COLUMN::numeric = 1`],
+  place: [
+    `(COLUMN).zip = 1`,
+    `(COLUMN).street is null`,
+    `COLUMN = row('a', 1)::place`,
+    'COLUMN is null',
+    'COLUMN is not null',
+  ],
+  moods: [`'ok' = any(COLUMN)`, `COLUMN @> '{ok}'`, `COLUMN[1] = 'sad'`],
   xml: [`COLUMN::text = '<a/>'`, `COLUMN is document`],
   interval: [`COLUMN = '24:00'`, `justify_hours(COLUMN) = '1 day'`],
   int: [

@@ -27,13 +27,14 @@ export function entry(draft: Draft, visible: readonly Relation[], outer: readonl
   const near = schema.tables.filter((table) => draft.focus.includes(table.name));
   const table = choices.pick(near.length > 0 && !choices.rarely(5) ? near : schema.tables);
   const columns = Object.entries(table.columns).map(([name, kind]) => ({ name, kind }));
+  const sample = !table.name.endsWith(')') && choices.rarely(200) ? ' tablesample bernoulli (100)' : '';
   if (choices.rarely(12)) {
     const renamed = columns.map((column, at) => ({ ...column, name: at < 2 ? `c${at}` : column.name }));
     return { sql: `${table.name} as ${alias}(c0, c1)`, relations: [relationOf(draft, alias, renamed)] };
   }
   if (choices.rarely(10)) return { sql: table.name, relations: [relationOf(draft, table.name, columns)] };
   return {
-    sql: `${choices.rarely(15) ? 'only ' : ''}${table.name} as ${alias}`,
+    sql: `${choices.rarely(15) ? 'only ' : ''}${table.name} as ${alias}${sample}`,
     relations: [relationOf(draft, alias, columns)],
   };
 }
@@ -48,7 +49,18 @@ function generated(draft: Draft, alias: string, visible: readonly Relation[]): F
   const relation = relationOf(draft, alias, columns);
   draft.features.add('values or function');
   const array = visible.flatMap(({ columns }) => columns).find(({ kind }) => kind === 'ints');
-  switch (choices.number(4)) {
+  const document = visible.flatMap(({ columns }) => columns).find(({ kind }) => kind === 'jsonb');
+  switch (choices.number(6)) {
+    case 4:
+      return {
+        sql: `json_table(${document?.sql ?? `jsonb '[{"a":1,"b":2}]'`}, '$[*]' columns (a int path '$.a', z int path '$.b')) as ${alias}`,
+        relations: [relation],
+      };
+    case 5:
+      return {
+        sql: `xmltable('/r/i' passing xml '<r><i a="1"/><i a="2"/></r>' columns a int path '@a', z for ordinality) as ${alias}`,
+        relations: [relation],
+      };
     case 0:
       return {
         sql: `(values (1, ${value(draft, 'int')}::int), (2, 3), (null, 1)) as ${alias}(a, z)`,

@@ -53,6 +53,8 @@ export const TYPE_NAMES = {
   times: 'timestamptz[]',
   cis: 'text[]',
   xml: 'xml',
+  place: 'place',
+  moods: 'mood[]',
 } as const;
 
 /** Compared by a collation that is not deterministic. */
@@ -146,6 +148,8 @@ export const VALUES: Readonly<Record<Kind, readonly string[]>> = {
   times: ['{2024-01-01 12:00:00+00}', '{"2024-01-01T09:00:00-03"}', '{2024-01-02}', '{}'],
   cis: ['{a}', '{A}', '{b}', '{a,NULL}'],
   xml: ['<a/>', '<a></a>', 'b'],
+  place: ['(a,1)', '(a,2)', '(b,1)', '(,1)', '(,)'],
+  moods: ['{sad}', '{ok,glad}', '{sad,NULL}', '{}'],
 };
 
 /** Arrays that are not written as texts. */
@@ -169,6 +173,9 @@ const GROUPABLE: ReadonlySet<Kind> = new Set<Kind>(
     ' ',
   ) as Kind[],
 );
+
+/** Fields of a `place`. */
+export const PLACE_FIELDS = 2;
 
 export function isGroupable(kind: Kind): boolean {
   return GROUPABLE.has(kind);

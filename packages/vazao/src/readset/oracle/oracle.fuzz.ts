@@ -70,7 +70,11 @@ export interface Batch {
 const SESSION = `set extra_float_digits = 3; set client_min_messages = notice; set plan_cache_mode = force_generic_plan;
   set jit = off; set statement_timeout = '5s'; set max_parallel_workers_per_gather = 0; set synchronous_commit = off`;
 const PUBLICATION = 'vazao_oracle';
-const SHUFFLES = 4;
+/** Of a statement whose answer was missed: before it counts, rows are moved about and plans changed so often. */
+const SHUFFLES = 12;
+/** Another plan than the generic one, which is kept whatever is set. */
+const OTHER_PLAN =
+  'set local plan_cache_mode = force_custom_plan; set local enable_hashjoin = off; set local enable_hashagg = off; set local enable_indexscan = off; set local enable_bitmapscan = off';
 
 interface Prepared {
   readonly at: number;
@@ -260,13 +264,14 @@ export class Oracle {
     const roots = this.catalog.tables.filter((table) => table.kind === 'table' && table.invisible === undefined);
     const answers = async (sql: string, session: string): Promise<Set<string>> => {
       const found = new Set<string>();
-      for (let turn = 0; turn < SHUFFLES; turn++) {
+      for (let turn = 0; turn < SHUFFLES && found.size < 2; turn++) {
+        const moves = turn === 0 ? [] : roots.flatMap((table) => moveRows(table, turn % 2 === 1));
         await this.client.query(sql);
         await this.client.query(
-          `${this.#asWriter}; set local session_replication_role = replica; set local client_min_messages = error; ${turn === 0 ? '' : roots.flatMap(shuffle).join('')}`,
+          `${this.#asWriter}; set local session_replication_role = replica; set local client_min_messages = error; ${moves.join('')}`,
         );
         await this.client.query(
-          `set local client_min_messages = notice; set local session_replication_role = origin; ${this.#asReader}; ${session}`,
+          `set local client_min_messages = notice; set local session_replication_role = origin; ${this.#asReader}; ${session}; ${turn % 4 > 1 ? OTHER_PLAN : ''}`,
         );
         found.add(digest(statement, toLines(await this.#execute(statement, at))));
       }
@@ -316,13 +321,21 @@ function digest(statement: OracleStatement, rows: readonly string[]): string {
   return text.length > DIGEST_ABOVE ? createHash('sha256').update(text).digest('base64') : text;
 }
 
-/** Moves about half of the rows of a table to new places. */
-function shuffle(table: Catalog['tables'][number]): string[] {
+/**
+ * Moves rows of a table to new places: all of them in reverse, so that any two that tie are met the other way round, or about half.
+ */
+function moveRows(table: Catalog['tables'][number], inReverse: boolean): string[] {
   // The last one: an identity, which can't be written, comes first.
   const column = table.columns.findLast(({ generated }) => !generated)?.name;
   if (column === undefined) return [];
   const name = `${quote(table.schema)}.${quote(table.name)}`;
-  return [`update only ${name} set ${quote(column)} = ${quote(column)} where random() < 0.5; `];
+  const update = `update only ${name} set ${quote(column)} = ${quote(column)}`;
+  if (!inReverse) return [`${update} where random() < 0.5; `];
+  return [
+    `do $$ declare at tid; begin
+      for at in select ctid from only ${name} order by ctid desc loop ${update} where ctid = at; end loop;
+    end $$; `,
+  ];
 }
 
 export function quote(name: string): string {

@@ -38,9 +38,21 @@ export function drawSecuredSchema(choices: Choices): OracleSchema {
     'grant usage on schema public, shop to public',
     'grant select on all tables in schema public, shop to public',
   );
-  const path = choices.pick(['public', 'shop, public', 'public, shop', 'shop, pg_catalog, public']);
+  const path = choices.rarely(5)
+    ? drawOperator(ddl)
+    : choices.pick(['public', 'shop, public', 'public, shop', 'shop, pg_catalog, public']);
   const settings = [`set search_path = ${path}`, ...(choices.rarely(3) ? [] : [`set app.tenant = 'a'`])];
+  if (choices.rarely(16)) settings.push(`set ${choices.pick(['transform_null_equals = on', 'array_nulls = off'])}`);
   return { ddl, tables, functions, session: { role: READER, settings }, sessionValues: SESSION_VALUES };
+}
+
+/** One that is found before PostgreSQL's own; returns the search path. */
+function drawOperator(ddl: string[]): string {
+  ddl.push(
+    `create function public.alike(a text, b text) returns bool language sql immutable return lower(a) operator(pg_catalog.=) lower(b)`,
+    'create operator public.= (leftarg = text, rightarg = text, function = public.alike)',
+  );
+  return 'public, pg_catalog, shop';
 }
 
 /** Of one integer argument. Names without a schema are looked up when they run. */

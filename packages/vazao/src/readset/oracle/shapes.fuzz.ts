@@ -121,6 +121,32 @@ function traps(choices: Choices): readonly Shape[] {
       'with recursive s as (select id, k from p union select p.id, p.k from p join s on p.id = s.k) select * from s where id = $1',
       [one],
     ],
+    // A star stands for any number of columns, of which a composite value's are not known.
+    ['select (h).*, id from home order by id desc limit 2', []],
+    ['select (home.h).*, k, id from home order by 4, 3 limit 2', []],
+    ['select (h).*, k, id from home order by 3 desc, 4 limit 2', []],
+    ['select id, (h).*, k from home where k > 0 order by k, id limit 2', []],
+    ['select (home).*, id as x from home order by 6 limit 2', []],
+    ['select (jsonb_populate_record(null::place, j)).*, id from home order by id limit 2', []],
+    ['select s.* from (select (h).*, id, k from home) s where s.k = $1', [one]],
+    ['select s.c from (select (h).*, k from home) s (a, b, c) where s.c = $1', [one]],
+    [
+      'select c.id from (select id from p where id = $1) a, c, tally x, tally y where (a.*, c.k, x.*) = (y.*, $2, a.*)',
+      [one, two],
+    ],
+    ['select c.id from c, tally x where (x.*, c.k) = (c.pid, x.*)', []],
+    [
+      'select c.id from (select id from p where id = $1) a, c where (a.*, c.k) in (select id, k from tally) and c.k = $2',
+      [one, two],
+    ],
+    ['select id from home where (h).zip = $1', [one]],
+    ['select id, (h).street from home where h = $1', ['(a,1)']],
+    [`select id from home where 'ok' = any(ms)`, []],
+    ["select t.* from home, json_table(j, '$' columns (x int path '$.a')) t where t.x = $1", [one]],
+    // IMMUTABLE is only said of them.
+    ['select id, rate(id) from p where id = $1', [one]],
+    ['select rated(k) from p where k > $1', [one]],
+    ['select id from p where id @=@ k', []],
     // NULLs, and lists with NULLs.
     ['select id from p where k not in (select pid from c where c.id = $1)', [one]],
     ['select id from p where (k, id) not in (select pid, id from c)', []],

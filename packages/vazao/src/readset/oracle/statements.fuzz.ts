@@ -3,7 +3,7 @@ import type { Choices } from './choices.fuzz.ts';
 import { comparison, condition, conditions } from './conditions.fuzz.ts';
 import { type Column, columnOf, type Draft, keyOf, keyOfAny, type Output, type Relation, value } from './draft.fuzz.ts';
 import { entry, joined } from './from.fuzz.ts';
-import { isGroupable, isKey, type Kind, TYPE_NAMES } from './kinds.fuzz.ts';
+import { isGroupable, isKey, type Kind, PLACE_FIELDS, TYPE_NAMES } from './kinds.fuzz.ts';
 import type { OracleStatement } from './oracle.fuzz.ts';
 import type { OracleSchema } from './schema.fuzz.ts';
 
@@ -125,7 +125,7 @@ function whole(
     case 8:
     case 9:
       draft.features.add('limit');
-      return limited(draft, groupable, grouped, tail);
+      return limited(draft, relations, groupable, grouped, tail);
     case 10:
       return `select case when ${condition(draft, relations, outer, 0)} then ${grouped.sql}::text else 'no' end ${tail}`;
     case 11:
@@ -169,18 +169,32 @@ function aggregate(draft: Draft, relations: readonly Relation[], grouped: Column
 }
 
 /** Only what is the same whatever the plan: ties are between rows that look alike, or are all returned, or counted. */
-function limited(draft: Draft, groupable: readonly Column[], grouped: Column, tail: string): string {
+function limited(
+  draft: Draft,
+  relations: readonly Relation[],
+  groupable: readonly Column[],
+  grouped: Column,
+  tail: string,
+): string {
   const { choices } = draft;
   const columns = [...new Set([grouped.sql, ...groupable.slice(0, 3).map(({ sql }) => sql)])];
   const list = columns.join(', ');
-  const numbers = columns.map((_, at) => `${at + 1}${choices.pick(['', ' desc', ' desc nulls last', ' nulls first'])}`);
+  // A star before them moves what the numbers mean.
+  const star = choices.rarely(4) ? drawStar(relations, choices) : undefined;
+  const before = star?.count ?? 0;
+  const starred = star ? `${star.sql}, ` : '';
+  const numbers = columns.map(
+    (_, at) => `${before + at + 1}${choices.pick(['', ' desc', ' desc nulls last', ' nulls first'])}`,
+  );
   const count = choices.rarely(4) ? `${value(draft, 'int')}::int` : String(1 + choices.number(3));
+  // Rows that tie must look alike, so that the star decides as well.
+  const order = [...numbers, ...Array.from({ length: before }, (_, at) => at + 1)].join(', ');
   switch (choices.number(6)) {
     case 0:
     case 1:
-      return `select ${list} ${tail} order by ${numbers.join(', ')} limit ${count}`;
+      return `select ${starred}${list} ${tail} order by ${order} limit ${count}`;
     case 2:
-      return `select ${list} ${tail} order by ${numbers.join(', ')} limit ${count} offset ${choices.number(3)}`;
+      return `select ${starred}${list} ${tail} order by ${order} limit ${count} offset ${choices.number(3)}`;
     case 3:
       return `select ${list} ${tail} order by ${grouped.sql} ${choices.pick(['', 'desc'])} fetch first ${1 + choices.number(2)} rows with ties`;
     case 4:
@@ -190,6 +204,17 @@ function limited(draft: Draft, groupable: readonly Column[], grouped: Column, ta
       draft.compare = 'count';
       return `select ${list} ${tail} limit ${count}`;
   }
+}
+
+/** `(composite).*` or `table.*`, if its values can be sorted. */
+function drawStar(relations: readonly Relation[], choices: Choices): { sql: string; count: number } | undefined {
+  const place = relations.flatMap(({ columns }) => columns).find(({ kind }) => kind === 'place');
+  if (place) return { sql: `(${place.sql}).*`, count: PLACE_FIELDS };
+  const plain = relations.filter(
+    ({ alias, columns }) => alias !== '' && columns.every(({ kind }) => isGroupable(kind)),
+  );
+  const relation = plain.length > 0 ? choices.pick(plain) : undefined;
+  return relation && { sql: `${relation.alias}.*`, count: relation.columns.length };
 }
 
 function windowed(draft: Draft, relations: readonly Relation[], grouped: Column, key: string, tail: string): string {
@@ -230,8 +255,15 @@ function withClause(draft: Draft): string {
       const [relation] = step.relations as [Relation];
       const [from, to] = [keyOf(draft, relation).sql, keyOf(draft, relation).sql];
       const where = choices.rarely(2) ? ` where ${condition(draft, [relation], [], 0)}` : '';
+      const order = choices.rarely(3)
+        ? choices.pick([
+            ' search depth first by z set sorted',
+            ' search breadth first by a, z set sorted',
+            ' cycle z set looped using path',
+          ])
+        : '';
       list.push(
-        `${name} (a, z) as ((${start}) union select ${name}.a, ${to}::int from ${name} join ${step.sql} on ${from} = ${name}.z${where})`,
+        `${name} (a, z) as ((${start}) union select ${name}.a, ${to}::int from ${name} join ${step.sql} on ${from} = ${name}.z${where})${order}`,
       );
     } else
       list.push(
