@@ -1,5 +1,6 @@
 /**
- * Random histories: writes, reads on two hosts, and faults of Redis, of relays, of who leads, and of how far a host's feed is.
+ * Random histories: writes, reads on two hosts, and faults of Redis, of the way to it, of relays, of who leads, and of how far
+ * a host's feed is. A second Redis stands by for the first: after a failover some are with the new master, some with the old.
  *
  * The oracle is a feed of its own that keeps the state of the table after each commit. An answer must be that of one of
  * these states, and of none older than what the feed of the answering host had told when the question came, of commits
@@ -7,7 +8,7 @@
  * answer in each first tier, and what a fresh host finds in the second, must be what the database says.
  *
  *   VAZAO_SEED=…          repeats the choices (the interleaving is the machine's)
- *   VAZAO_PROPERTY_MS=…   how long a history is
+ *   VAZAO_PROPERTY_MS=…   how long a history is, at least: it goes on until the second tier was used enough
  */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
@@ -24,11 +25,14 @@ import { startTcpProxy, type TcpProxy } from '../../torture/parts/tcp-proxy.ts';
 import type { Relay } from './relay.ts';
 
 const HISTORY_MS = Number(process.env.VAZAO_PROPERTY_MS ?? 5_000);
+const HISTORY_MAX_MS = HISTORY_MS + 120_000;
+const SECOND_MIN = 20;
 const KEYS = 10;
 const GROUPS = 3;
 
 const redis = await startRedisServer();
-after(() => redis.close());
+const standby = await startRedisServer();
+after(() => Promise.all([redis.close(), standby.close()]));
 
 type Row = { readonly k: number; readonly grupo: number; readonly v: number };
 type State = ReadonlyMap<number, Row>;
@@ -108,21 +112,35 @@ test('no answer is older than what the feed of its host has told, whatever Redis
   recorder.on('commit', ({ position, changes }) => oracle.add(position, changes));
   await using feedProxy = await startTcpProxy(database.url);
   await using relayProxy = await startTcpProxy(redis.url);
+  await using oneProxy = await startTcpProxy(redis.url);
+  await using otherProxy = await startTcpProxy(redis.url);
+  await standby.command('replicaof', '127.0.0.1', String(redis.port));
   await using admin = Object.assign(new Redis(redis.url, { maxRetriesPerRequest: 0, commandTimeout: 500 }), {
     async [Symbol.asyncDispose]() {
       admin.disconnect();
     },
   });
   admin.on('error', () => {});
-  const shared = { database, redisUrl: redis.url, waitMaxMs: 40 };
-  await using one = await SharedHost.start({ ...shared, relayUrl: relayProxy.through(redis.url) });
-  await using other = await SharedHost.start({ ...shared, feedUrl: feedProxy.through(database.url) });
+  const shared = { database, redisUrl: redis.url, waitMaxMs: 40, leaseMs: 200, callTimeoutMs: 200 };
+  await using one = await SharedHost.start({
+    ...shared,
+    redisUrl: oneProxy.through(redis.url),
+    relayUrl: relayProxy.through(redis.url),
+  });
+  await using other = await SharedHost.start({
+    ...shared,
+    redisUrl: otherProxy.through(redis.url),
+    feedUrl: feedProxy.through(database.url),
+  });
   const hosts = [one, other];
   await until('an open epoch', () => hosts.some(({ relay }) => relay?.status.epoch !== undefined));
 
-  const end = performance.now() + HISTORY_MS;
-  const isOver = (): boolean => performance.now() > end;
+  const begin = performance.now();
   const from = { first: 0, second: 0, computed: 0, shared: 0 };
+  const isOver = (): boolean => {
+    const passedMs = performance.now() - begin;
+    return passedMs > HISTORY_MAX_MS || (passedMs > HISTORY_MS && from.second > SECOND_MIN);
+  };
   const asked: { question: Question; text: string; toldUpTo: bigint; from: string; host: number }[] = [];
 
   /** All writes up to here are visible. */
@@ -155,14 +173,17 @@ test('no answer is older than what the feed of its host has told, whatever Redis
     while (!isOver()) {
       const name = random.pick(Object.keys(FAULTS) as FaultName[]);
       faults[name] = (faults[name] ?? 0) + 1;
-      await FAULTS[name]({ random, hosts, relayProxy, feedProxy, admin });
+      await FAULTS[name]({ random, hosts, relayProxy, feedProxy, proxies: [oneProxy, otherProxy], admin });
       await delay(random.integer(150));
+      // Now and then all of it heals, so that there is something to hurt.
+      if (random.next() < 0.5) continue;
+      const healedAt = from.second + 5;
+      for (let pauses = 0; pauses < 60 && from.second < healedAt && !isOver(); pauses++) await delay(50);
     }
   };
   await Promise.all([write(), hurt(), ...[0, 0, 0, 1, 1, 1].map(read)]);
   redis.resume();
-  relayProxy.resume();
-  feedProxy.resume();
+  for (const proxy of [relayProxy, feedProxy, oneProxy, otherProxy]) proxy.resume();
   await until('all feeds are at the end', async () => {
     const { rows } = await database.pool.query(`select ${FLUSHED_POSITION_SQL} as position`);
     const position = parsePosition(rows[0].position);
@@ -177,7 +198,7 @@ test('no answer is older than what the feed of its host has told, whatever Redis
     [],
     `${wrong.length} of ${asked.length} answers are older than what was told`,
   );
-  assert.ok(from.second > 20, 'the second tier was not used enough to prove anything');
+  assert.ok(from.second > SECOND_MIN, 'the second tier was not used enough to prove anything');
 
   const atRest = async (host: SharedHost): Promise<void> => {
     for (const question of QUESTIONS) {
@@ -185,6 +206,7 @@ test('no answer is older than what the feed of its host has told, whatever Redis
       assert.deepEqual(JSON.parse(text), question.answer(oracle.last), `at rest, from ${from}: ${question.text}`);
     }
   };
+  await until('Redis is back for both', () => hosts.every(({ tier }) => tier?.isAvailable));
   for (const host of hosts) await atRest(host);
   await until('a leader', () => hosts.some(({ relay }) => relay?.status.epoch !== undefined));
   await using fresh = await SharedHost.start(shared);
@@ -208,6 +230,8 @@ interface Scene {
   readonly hosts: readonly SharedHost[];
   readonly relayProxy: TcpProxy;
   readonly feedProxy: TcpProxy;
+  /** The readers' way to Redis; that of the other host's relay, too. */
+  readonly proxies: readonly TcpProxy[];
   readonly admin: Redis;
 }
 
@@ -245,6 +269,20 @@ const FAULTS = {
     relayProxy.resume();
   },
   'relay cut off': ({ relayProxy }: Scene) => Promise.resolve(relayProxy.drop()),
+  'redis slow for a host': async ({ random, proxies }: Scene) => {
+    const proxy = random.pick(proxies);
+    proxy.delay(random.integer(130)); // there and back: less than a call may take, and more
+    await delay(random.integer(400));
+    proxy.resume();
+  },
+  'redis cut off from a host': async ({ random, proxies }: Scene) => {
+    const proxy = random.pick(proxies);
+    proxy.cut();
+    await delay(random.integer(400));
+    proxy.resume();
+  },
+  'a host stays with the old master': (scene: Scene) => split(scene, 'old'),
+  'a host goes to a new master alone': (scene: Scene) => split(scene, 'new'),
   'feed delayed': async ({ random, feedProxy }: Scene) => {
     feedProxy.pause();
     await delay(random.integer(300));
@@ -267,6 +305,34 @@ const FAULTS = {
   },
   'one leads that should no longer': ({ random, hosts }: Scene) => lead(random, random.pick(hosts), '0'.repeat(24)),
 } as const;
+
+/**
+ * The standby becomes a master while the old one goes on, which is a partition with a failover; all have been told of the
+ * old or of the new one at some time, and one of them stays. Both take writes, and afterwards those of one are lost.
+ */
+async function split({ random, proxies, relayProxy }: Scene, which: 'old' | 'new'): Promise<void> {
+  const follow = (follower: typeof redis, master: typeof redis): Promise<unknown> =>
+    quietly(() => follower.command('replicaof', '127.0.0.1', String(master.port)));
+  const pointTo = (to: typeof redis, some: readonly TcpProxy[]): void => {
+    for (const proxy of some) {
+      proxy.pointTo(to.url);
+      proxy.drop();
+    }
+  };
+  const all = [...proxies, relayProxy];
+  const alone = random.pick(all);
+  await quietly(() => standby.command('replicaof', 'no', 'one'));
+  pointTo(standby, which === 'old' ? all.filter((proxy) => proxy !== alone) : [alone]);
+  await delay(100 + random.integer(900));
+  // The partition ends: with the old master's data, or with the new one's, which the first server then takes.
+  if (random.next() < 0.5) {
+    await follow(redis, standby);
+    await delay(random.integer(300));
+    await quietly(() => redis.command('replicaof', 'no', 'one'));
+  }
+  pointTo(redis, all);
+  await follow(standby, redis);
+}
 
 /** A relay that leads without having been chosen. */
 async function lead(random: Random, host: SharedHost, term: string): Promise<void> {
