@@ -23,7 +23,7 @@ import {
   createReference,
   type Item,
   type Reference,
-  readColumnOf,
+  readHolders,
   type Scope,
 } from './scope.ts';
 import type { Place, Walk } from './select.ts';
@@ -33,11 +33,11 @@ export interface Side {
   readonly items: readonly Item[];
   /** References that a filter on top of this side may narrow; true: an outer join in it may fill the reference with NULLs. */
   readonly members: ReadonlyMap<Reference, boolean>;
-  readonly merged: ReadonlySet<string>;
+  readonly merged: Scope['merged'];
   readonly natural: boolean;
 }
 
-export const EMPTY_SIDE: Side = { items: [], members: new Map(), merged: new Set(), natural: false };
+export const EMPTY_SIDE: Side = { items: [], members: new Map(), merged: new Map(), natural: false };
 
 export function scopeOf(side: Side, parent: Scope | undefined): Scope {
   return { items: side.items, merged: side.merged, natural: side.natural, parent };
@@ -51,7 +51,7 @@ export function besides(left: Side, right: Side, isLeftNullable = false, isRight
   return {
     items: [...left.items, ...right.items],
     members,
-    merged: new Set([...left.merged, ...right.merged]),
+    merged: new Map([...left.merged, ...right.merged]),
     natural: left.natural || right.natural,
   };
 }
@@ -148,19 +148,22 @@ function walkJoin(walk: Walk, node: Tree, before: Side, place: Place): Side {
     kind === 'JOIN_LEFT' || kind === 'JOIN_FULL',
   );
   const narrowed = narrowedBy(kind, left, right);
-  const using = asWords(node.usingClause) ?? [];
-  if (node.isNatural) readAll(both);
+  const common = node.isNatural ? commonNames(left, right) : (asWords(node.usingClause) ?? []);
+  if (!common) readAll(both);
+  const using = common ?? [];
+  const merged = new Map(both.merged);
   for (const name of using) {
     const leftColumn = mergedColumn(left, name);
     const rightColumn = mergedColumn(right, name);
     // USING means `=` as it is found along the search path.
     const family = leftColumn && isBuiltin(walk.names, '=') ? familyOf(leftColumn.column) : undefined;
-    if (leftColumn && rightColumn && family !== undefined && family === familyOf(rightColumn.column)) {
-      walk.equate(leftColumn, rightColumn, narrowed);
-    }
+    const isComparable = family !== undefined && rightColumn && family === familyOf(rightColumn.column);
+    if (leftColumn && isComparable) walk.equate(leftColumn, rightColumn, narrowed);
+    // That of the side whose rows all stay; of an inner join either, as they are equal. Of a full join it is one or the other.
+    const isKnown = isComparable && kind !== 'JOIN_FULL';
+    merged.set(name, isKnown ? (kind === 'JOIN_RIGHT' ? rightColumn : leftColumn) : undefined);
   }
-  const merged = new Set([...both.merged, ...using]);
-  let side: Side = { ...both, merged, natural: both.natural || node.isNatural === true };
+  let side: Side = { ...both, merged, natural: both.natural || !common };
   if (node.quals !== undefined) walk.condition(node.quals, { ...place, scope: scopeOf(side, place.scope) }, narrowed);
   const usingAlias = isTree(node.join_using_alias) ? asText(node.join_using_alias.aliasname) : '';
   if (usingAlias !== '') side = { ...side, items: [...side.items, ...derived(usingAlias, using).items] };
@@ -182,8 +185,23 @@ function narrowedBy(kind: string, left: Side, right: Side): ReadonlyMap<Referenc
 /** Counts the column of a USING clause as read on this side, and returns it if it is surely one table's. */
 function mergedColumn(side: Side, name: string): ColumnNode | undefined {
   const holders = side.items.filter((item) => item.columns?.has(name));
-  const nodes = holders.map((item) => readColumnOf(item, name));
-  return holders.length === 1 && !side.merged.has(name) && !side.natural ? nodes[0] : undefined;
+  return readHolders(holders, name, side);
+}
+
+/** The names by which NATURAL joins; undefined where a side has columns that are not known. */
+function commonNames(left: Side, right: Side): readonly string[] | undefined {
+  const names = visibleNames(left);
+  const others = visibleNames(right);
+  return names && others && [...names].filter((name) => others.has(name));
+}
+
+function visibleNames({ items, natural }: Side): ReadonlySet<string> | undefined {
+  const names = new Set<string>();
+  for (const { columns, hasTwins } of items) {
+    if (natural || !columns || hasTwins) return undefined;
+    for (const name of columns.keys()) names.add(name);
+  }
+  return names;
 }
 
 function readAll(side: Side): void {

@@ -129,9 +129,41 @@ check('joins', [
 check('USING, NATURAL and aliases of joins', [
   ['select a.t from a join b using (k) where a.k = 1', 'a (k, t) where k in (1); b (k) where k in (1)'],
   ['select a.t from a left join b using (k) where b.k = 1', 'a (k, t); b (k) where k in (1)'],
-  ['select a.t from a left join b using (k) where k = 1', 'a (k, t); b (k)'],
+  ['select a.t from a left join b using (k) where k = 1', 'a (k, t) where k in (1); b (k) where k in (1)'],
+  ['select k from a join b using (k) where k = $1', 'a (k) where k in (1); b (k) where k in (1)', ['1']],
+  ['select k from a right join b using (k) where k = 1', 'a (k) where k in (1); b (k) where k in (1)'],
+  // The bare name is either side's: a row of each shows where the other has none.
+  ['select k from a full join b using (k) where k = 1', 'a (k); b (k)'],
+  ['select k from a left join b using (k) where k is null', 'a (k) where k is null; b (k)'],
+  // The name is that of b, which the outer join may fill in; that of a says nothing of it.
+  ['select k from a right join b using (k) where k is null', 'a (k); b (k) where k is null'],
+  [
+    'select id from (a left join b using (id)) left join c using (id) where id = 7',
+    'a (id) where id in (7); b (id) where id in (7); c (id) where id in (7)',
+  ],
+  [
+    'select id from a left join b using (id) right join c using (id) where id = 7',
+    'a (id) where id in (7); b (id) where id in (7); c (id) where id in (7)',
+  ],
+  ['select id from a full join b using (id) left join c using (id) where id = 7', 'a (id); b (id); c (id)'],
+  [
+    'select c.t from a join b using (k) join c on c.z = k where k = 1',
+    'a (k) where k in (1); b (k) where k in (1); c (t, z) where z in (1)',
+  ],
+  [
+    'select q.k from (select k from a left join b using (k)) q where q.k = 1',
+    'a (k) where k in (1); b (k) where k in (1)',
+  ],
+  // Compared as float8, to which the column of a is rounded.
+  ['select a.t from a join (select f as n from b) q using (n) where n = 1', 'a (n, t); b (f)'],
+  ['select a.t from a natural join c where z = 1', 'a (id, t); c (id, t, z) where z in (1)'],
+  ['select a.d from a natural left join c where id = 1', 'a (d, id, t) where id in (1); c (id, t) where id in (1)'],
+  ['select a.d from a natural join (select (other.a).*, 1 as x from other.a) q where id = 1', 'a (*); a (*)'],
   ['select q.x from a full join (select 1 as k, 2 as x) q using (k) where k = 1', 'a (k)'],
-  ['select a.t from a natural join b where a.k = 1', 'a (*) where k in (1); b (*)'],
+  [
+    'select a.t from a natural join b where a.k = 1',
+    'a (f, id, k, n, t) where k in (1); b (f, id, k, n, t) where k in (1)',
+  ],
   ['select j.t from (a join b on a.id = b.aid and a.k = 1) as j where j.id = 1', 'a (*) where k in (1); b (*)'],
 ]);
 

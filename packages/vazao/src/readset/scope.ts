@@ -63,9 +63,9 @@ export interface Item {
 
 export interface Scope {
   readonly items: readonly Item[];
-  /** Columns merged by USING: an unqualified name may mean either side's. */
-  readonly merged: ReadonlySet<string>;
-  /** Whether a NATURAL join merges columns that we did not list. */
+  /** Columns merged by USING or NATURAL: the column that the unqualified name surely is, if it is one. */
+  readonly merged: ReadonlyMap<string, ColumnNode | undefined>;
+  /** Whether a NATURAL join merges columns that are not known. */
   readonly natural: boolean;
   readonly parent: Scope | undefined;
 }
@@ -105,7 +105,7 @@ export function scopeOfTable(reference: TableReference): Scope {
     columns: new Map(columns.map((column) => [column.name, column.name])),
     hasTwins: false,
   };
-  return { items: [item], merged: new Set(), natural: false, parent: undefined };
+  return { items: [item], merged: new Map(), natural: false, parent: undefined };
 }
 
 /** What `resolveColumn` needs besides the scope. */
@@ -179,13 +179,10 @@ function resolveUnqualified(
   let isFound = false;
   for (let at: Scope | undefined = scope; at; at = at.parent) {
     const holders = at.items.filter((item) => item.columns?.has(name));
-    const nodes = holders.flatMap((item) => readColumn(item, name) ?? []);
-    const [node] = nodes;
+    const node = readHolders(holders, name, at);
     if (holders.length > 0) {
       isFound = true;
-      // Two holders in one scope: merged by USING, or an error.
-      const isOnly = holders.length === 1 && node !== undefined && !at.merged.has(name) && !at.natural;
-      if (isCertain) return isOnly ? node : undefined;
+      if (isCertain) return node;
     } else if (at.natural || at.items.some((item) => item.columns === undefined)) isCertain = false;
   }
   const isSystem = noteSystemColumnIn(resolver, name, scope);
@@ -194,6 +191,18 @@ function resolveUnqualified(
   for (const { reference } of rows) if (reference) reference.all = true;
   if (!isFound && isCertain && !isSystem && rows.length === 0 && !isOutputAllowed) readEverything(scope);
   return undefined;
+}
+
+/** The column that an unqualified name is, which counts as read on each item that has it; undefined: cannot tell. */
+export function readHolders(
+  holders: readonly Item[],
+  name: string,
+  { merged, natural }: Pick<Scope, 'merged' | 'natural'>,
+): ColumnNode | undefined {
+  const nodes = holders.map((item) => readColumn(item, name));
+  if (natural) return undefined;
+  // Two holders in one scope: merged by USING, or an error.
+  return merged.has(name) ? merged.get(name) : holders.length === 1 ? nodes[0] : undefined;
 }
 
 function readColumn(item: Item, visibleName: string): ColumnNode | undefined {
@@ -214,7 +223,7 @@ function readColumn(item: Item, visibleName: string): ColumnNode | undefined {
   return node;
 }
 
-/** The column of an item by its visible name, counted as read; for USING. */
+/** The column of an item by its visible name, counted as read. */
 export function readColumnOf(item: Item, name: string): ColumnNode | undefined {
   return readColumn(item, name);
 }
