@@ -106,6 +106,42 @@ test('the catalog says what can be followed, and what each column is', async () 
   assert.deepEqual(new Map(catalog.types.map(({ name, base }) => [name, base])).get('work_email'), 'text');
 });
 
+test('a column is NOT NULL only if no row of its table, nor of one below, may have NULL there', async () => {
+  await using database = await createTestDatabase();
+  const client = await database.client();
+  const { rows } = await client.query(`select current_setting('server_version_num')::int as version`);
+  await client.query(`
+    create domain given as int not null;
+    create table plain (id int primary key, name text not null, note text, given given);
+    create view shown as select * from plain;
+    create table parted (id int not null, k int) partition by range (id);
+    create table part partition of parted for values from (1) to (9);
+    alter table part alter k set not null;
+    create table parent (id int, k int not null);
+    create table child () inherits (parent);
+    alter table only parent add constraint given check (id is not null) no inherit;
+    create table lax (id int);
+    insert into lax values (null);`);
+  // A child as strict as its parent, and one that is not: only the parent's own word counts for less.
+  if (rows[0].version >= 180_000) {
+    await client.query(`alter table lax add constraint later not null id not valid;
+      alter table only parent add constraint own not null id no inherit`);
+  } else await client.query('alter table only parent alter id set not null');
+  const notNull = async (name: string) =>
+    (await loadCatalog(client, { publication: 'none' })).tables
+      .find((table) => table.name === name)
+      ?.columns.filter((column) => column.notNull)
+      .map((column) => column.name);
+  assert.deepEqual(await notNull('plain'), ['id', 'name']);
+  assert.deepEqual(await notNull('shown'), []);
+  assert.deepEqual(await notNull('parted'), ['id']);
+  assert.deepEqual(await notNull('part'), ['id', 'k']);
+  assert.deepEqual(await notNull('parent'), ['k'], 'id may be NULL in the child');
+  assert.deepEqual(await notNull('lax'), []);
+  await client.query('alter table plain alter name drop not null');
+  assert.deepEqual(await notNull('plain'), ['id']);
+});
+
 test('without the publication nothing can be followed; one that leaves out deletes follows nothing', async () => {
   await using database = await createTestDatabase();
   const client = await database.client();

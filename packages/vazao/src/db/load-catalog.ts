@@ -50,6 +50,7 @@ async function readCatalog(client: Pick<pg.ClientBase, 'query'>, options: LoadCa
   const { rows: types } = await client.query<CatalogType>(TYPES);
 
   const columnsByTable = Map.groupBy(columns, (row) => row.table);
+  const nullableIn = nullableInDescendants(relations, columns);
   const keysByTable = Map.groupBy(keys, (row) => row.table);
   return {
     searchPath: paths[0]?.path ?? ['pg_catalog'],
@@ -60,7 +61,13 @@ async function readCatalog(client: Pick<pg.ClientBase, 'query'>, options: LoadCa
         name: row.name,
         kind: row.kind === 'v' ? 'view' : 'table',
         columns: (columnsByTable.get(row.oid) ?? []).map(
-          ({ name, type, deterministic, generated }): CatalogColumn => ({ name, type, deterministic, generated }),
+          ({ name, type, deterministic, generated, notNull }): CatalogColumn => ({
+            name,
+            type,
+            deterministic,
+            generated,
+            notNull: notNull && !nullableIn.get(row.oid)?.has(name),
+          }),
         ),
         definition: row.kind === 'v' ? (row.definition ?? undefined) : undefined,
         invisible: invisibilityOf(row, options.published?.has(row.oid) ?? row.published),
@@ -121,6 +128,24 @@ interface FunctionRow {
 
 interface ColumnRow extends CatalogColumn {
   readonly table: number;
+}
+
+/** For each table, the columns that may be NULL in a descendant: before PostgreSQL 18 a child need not be as strict as its parent. */
+function nullableInDescendants(
+  relations: readonly RelationRow[],
+  columns: readonly ColumnRow[],
+): ReadonlyMap<number, ReadonlySet<string>> {
+  const ancestorsOf = new Map(relations.map((row) => [row.oid, row.ancestors]));
+  const nullable = new Map<number, Set<string>>();
+  for (const { table, name, notNull } of columns) {
+    if (notNull) continue;
+    for (const ancestor of ancestorsOf.get(table) ?? []) {
+      const names = nullable.get(ancestor);
+      if (names) names.add(name);
+      else nullable.set(ancestor, new Set([name]));
+    }
+  }
+  return nullable;
 }
 
 function invisibilityOf(row: RelationRow, isPublished: boolean): Invisibility | undefined {
@@ -214,10 +239,14 @@ const BASE_TYPES = `
                      else 'other' end as base
     from base where typtype <> 'd')`;
 
+/** From PostgreSQL 18 on `attnotnull` is set by a constraint that is NOT VALID too. */
 const COLUMNS = `
   with recursive ${BASE_TYPES}
   select a.attrelid::int8::float8 as table, a.attname as name, resolved.base as type,
-         coalesce(collation_.collisdeterministic, true) as deterministic, a.attgenerated <> '' as generated
+         coalesce(collation_.collisdeterministic, true) as deterministic, a.attgenerated <> '' as generated,
+         a.attnotnull and not exists (
+           select from pg_constraint k
+           where k.conrelid = a.attrelid and k.contype = 'n' and k.conkey = array[a.attnum] and not k.convalidated) as "notNull"
   from pg_attribute a
   join pg_class c on c.oid = a.attrelid
   join pg_namespace n on n.oid = c.relnamespace

@@ -17,6 +17,7 @@ import { type Condition, type Recogniser, recognise } from './conditions.ts';
 import { noteObstacle } from './find-obstacles.ts';
 import {
   ALTERNATIVES_MAX,
+  acceptsNull,
   type Guard,
   LIST_VALUES_MAX,
   type Operand,
@@ -78,7 +79,7 @@ export function applyAlternatives(
     const own = alternatives.map(({ guards, conditions }) => ({
       guards,
       conditions: conditions.filter(
-        ({ node, template }) => node.reference === reference && !(isNullable && template.kind === 'null'),
+        ({ node, template }) => node.reference === reference && !(isNullable && acceptsNull(template)),
       ),
     }));
     if (own.some(isAnything)) continue;

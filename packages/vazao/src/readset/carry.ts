@@ -4,6 +4,7 @@
  * Only conditions that pin values are carried; each is one object, kept in a set for each column, so the work is bounded by
  * (conditions × edges), and by a count. To stop early is sound: a condition that was not carried narrows less.
  */
+import { acceptsNull } from './predicate-template.ts';
 import type { ColumnNode } from './scope.ts';
 
 const STEPS_MAX = 10_000;
@@ -15,7 +16,7 @@ export function carryPins(pinned: Iterable<ColumnNode>): void {
     for (const target of node.carriesTo) {
       let isNew = false;
       for (const pin of node.pins) {
-        if (pin.kind === 'null' || pin.kind === 'not null' || target.pins.has(pin)) continue;
+        if (acceptsNull(pin) || pin.kind === 'not null' || target.pins.has(pin)) continue;
         if (++steps > STEPS_MAX) return;
         target.pins.add(pin);
         isNew = true;

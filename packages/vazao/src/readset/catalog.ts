@@ -24,6 +24,8 @@ export interface CatalogColumn {
   readonly deterministic: boolean;
   /** A generated column (stored or virtual): the feed does not carry it. */
   readonly generated: boolean;
+  /** No row of the table or of a descendant has NULL there. What is loaded says so only of `NOT NULL` constraints that are valid. */
+  readonly notNull?: boolean | undefined;
 }
 
 export interface CatalogTable {

@@ -1,6 +1,7 @@
 /**
  * Recognises the conditions that say something simple about a column. All of them are null-rejecting (they are not true for
- * NULL) but one, `IS NULL`, which is marked: only because of that may they narrow the nullable side of an outer join.
+ * NULL) but two, `IS NULL` and `IS NOT DISTINCT FROM $1`: only because the others do may they narrow the nullable side of an
+ * outer join; see `acceptsNull`.
  */
 
 import { formatArrayLiteral } from './array-literal.ts';
@@ -84,12 +85,18 @@ function recogniseComparison(recogniser: Recogniser, expression: Tree): readonly
       if (!isBuiltin(recogniser.names, '>=') || !isBuiltin(recogniser.names, '<=')) return [];
       return [...recogniseOperator(recogniser, '>=', left, low), ...recogniseOperator(recogniser, '<=', left, high)];
     }
+    case 'AEXPR_NOT_DISTINCT':
+      return operator === '=' ? recogniseSame(recogniser, left, right) : [];
     default:
       return [];
   }
 }
 
 const MIRRORED: Readonly<Record<string, string>> = { '=': '=', '<': '>', '<=': '>=', '>': '<', '>=': '<=' };
+
+function orEqual(operator: string): string {
+  return operator === '<' || operator === '>' ? `${operator}=` : operator;
+}
 
 function recogniseOperator(
   recogniser: Recogniser,
@@ -104,9 +111,9 @@ function recogniseOperator(
   if (leftRow || rightRow) {
     const leftItems = asList(leftRow?.args);
     const rightItems = asList(rightRow?.args);
-    // Rows are ordered by their first difference, so only equality says something of each column.
-    if (operator !== '=' || leftItems.length !== rightItems.length) return [];
-    if ([...leftItems, ...rightItems].some(isStar)) return [];
+    if (leftItems.length !== rightItems.length || [...leftItems, ...rightItems].some(isStar)) return [];
+    // Rows are ordered by their first difference: of the order only the first column is known, and it may be equal.
+    if (operator !== '=') return recogniseOperator(recogniser, orEqual(operator), leftItems[0], rightItems[0]);
     return leftItems.flatMap((item, at) => recogniseOperator(recogniser, '=', item, rightItems[at]));
   }
   const leftColumn = columnOf(recogniser, left);
@@ -214,6 +221,21 @@ function recogniseRows(recogniser: Recogniser, link: Tree): readonly Condition[]
     const family = left && familyOf(left.column);
     if (!left || !right || family === undefined || family !== familyOf(right.column)) return [];
     return [{ kind: 'in rows', left, right }];
+  });
+}
+
+/** `x IS NOT DISTINCT FROM y`: equality for which two NULLs are equal. */
+function recogniseSame(recogniser: Recogniser, left: unknown, right: unknown): readonly Condition[] {
+  const leftColumn = columnOf(recogniser, left);
+  const rightColumn = columnOf(recogniser, right);
+  const node = leftColumn ?? rightColumn;
+  if (!node || (leftColumn && rightColumn)) return [];
+  return compareColumn(recogniser, node, '=', leftColumn ? right : left).flatMap((condition): readonly Condition[] => {
+    if (condition.kind !== 'predicate' || condition.template.kind !== 'in') return [];
+    const [operand] = condition.template.operands;
+    if (!operand) return [];
+    if ('parameter' in operand.source) return [{ kind: 'predicate', node, template: { kind: 'same', operand } }];
+    return operand.source.text === null ? [{ kind: 'predicate', node, template: { kind: 'null' } }] : [condition];
   });
 }
 

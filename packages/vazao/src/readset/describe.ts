@@ -42,6 +42,8 @@ export function describeTemplate({ column, template }: Pick<ConditionTemplate, '
       return `${column} = any(${describeOperand(template.operand)})`;
     case 'range':
       return `${column} ${template.operator} ${describeOperand(template.operand)}`;
+    case 'same':
+      return `${column} is not distinct from ${describeOperand(template.operand)}`;
     case 'null':
     case 'not null':
       return describePredicate({ kind: template.kind, column });

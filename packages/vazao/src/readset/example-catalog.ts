@@ -3,11 +3,17 @@ import type { Catalog, CatalogColumn, CatalogFunction, CatalogOperator, CatalogT
 
 let nextOid = 1;
 
-/** Columns as `name type`, with `generated` or `insensitive` after it. The first is the primary key. */
+/** Columns as `name type`, with `generated`, `required` or `insensitive` after it. The first is the primary key. */
 function table(name: string, columns: string, more: Partial<CatalogTable> = {}): CatalogTable {
   const list = columns.split(', ').map((column): CatalogColumn => {
     const [name = '', type = '', ...flags] = column.split(' ');
-    return { name, type, deterministic: !flags.includes('insensitive'), generated: flags.includes('generated') };
+    return {
+      name,
+      type,
+      deterministic: !flags.includes('insensitive'),
+      generated: flags.includes('generated'),
+      notNull: flags.includes('required'),
+    };
   });
   const [key] = list;
   return {
@@ -76,7 +82,7 @@ export const EXAMPLE_CATALOG: Catalog = {
       'id int4, k int4, t text, n numeric, f float8, ok bool, d date, ts timestamptz, l timestamp, u uuid, m enum, g int4 generated, ci text insensitive, b bpchar, j jsonb',
     ),
     table('b', 'id int8, aid int4, k int4, t varchar, n numeric, f float8'),
-    table('c', 'id int4, bid int4, z int4, t text'),
+    table('c', 'id int4 required, bid int4, z int4, t text'),
     table('a', 'id int4, only_other int4', { schema: 'other' }),
     parent,
     table('child', 'k int4, id int4, more int4', { ancestors: [parent.oid] }),

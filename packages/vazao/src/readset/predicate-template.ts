@@ -30,6 +30,8 @@ export type PredicateTemplate =
   /** The operand is an array. */
   | { readonly kind: 'in array'; readonly operand: Operand }
   | { readonly kind: 'range'; readonly operator: RangeOperator; readonly operand: Operand }
+  /** Equal to it, or NULL if it is NULL. */
+  | { readonly kind: 'same'; readonly operand: Operand }
   | { readonly kind: 'null' }
   | { readonly kind: 'not null' };
 
@@ -37,6 +39,11 @@ export type PredicateTemplate =
 export const ALTERNATIVES_MAX = 16;
 /** More values than this are not worth an index. */
 export const LIST_VALUES_MAX = 10_000;
+
+/** Whether it may be true for NULL: then a row that an outer join filled with NULLs passes it too. */
+export function acceptsNull({ kind }: PredicateTemplate): boolean {
+  return kind === 'null' || kind === 'same';
+}
 
 export function parametersOf(template: PredicateTemplate): number[] {
   const operands = template.kind === 'in' ? template.operands : 'operand' in template ? [template.operand] : [];
@@ -63,6 +70,11 @@ export function bindPredicate(
       if (value === undefined) return undefined;
       if (value === null) return { kind: 'in', column, type, values: new Set() };
       return { kind: 'range', column, type, operator: template.operator, value };
+    }
+    case 'same': {
+      const value = bindOperand(template.operand, type, parameters);
+      if (value === undefined) return undefined;
+      return value === null ? { kind: 'null', column } : { kind: 'in', column, type, values: new Set([value]) };
     }
     case 'in': {
       if (template.unless?.some((guards) => mayHold(guards, parameters))) return undefined;

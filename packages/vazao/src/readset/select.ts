@@ -11,7 +11,7 @@ import { EXPLAINED_MAX, noteObstacle, noteObstacles } from './find-obstacles.ts'
 import { EMPTY_SIDE, scopeOf, walkFrom } from './from.ts';
 import type { Names } from './names.ts';
 import { expandTargets, type Outputs, outputsOf, outputsOfSetOperation } from './outputs.ts';
-import { parametersOf } from './predicate-template.ts';
+import { acceptsNull, parametersOf } from './predicate-template.ts';
 import type { Finding } from './refusal.ts';
 import {
   type ColumnNode,
@@ -243,7 +243,7 @@ export function createWalk(names: Names, host: WalkHost, found: Found): Walk {
               continue;
             }
             // A row filled with NULLs passes `IS NULL`, so there it says nothing of the table's rows.
-            if (condition.template.kind === 'null' && isNullable) {
+            if (isNullable && acceptsNull(condition.template)) {
               noteObstacle(condition.node, 'missing-row');
               continue;
             }

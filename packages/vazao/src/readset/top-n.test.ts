@@ -20,6 +20,8 @@ function narrowed(sql: string, boundary: string | null | undefined, rowCount = 5
 const NARROWED: readonly (readonly [sql: string, boundary: string | null, expected: string])[] = [
   ['select k from a order by k limit 5', '7', 'a (k) where k <= 7'],
   ['select k from a order by k desc limit 5', '7', 'a (k) where k >= 7; a (k) where k is null'],
+  ['select id from c order by id desc limit 5', '7', 'c (id) where id >= 7'],
+  ['select id from c order by id nulls first limit 5', '7', 'c (id) where id <= 7'],
   ['select k from a order by k desc nulls last limit 5', '7', 'a (k) where k >= 7'],
   ['select k from a order by k nulls first limit 5', '7', 'a (k) where k <= 7; a (k) where k is null'],
   ['select k from a order by k nulls first limit 5', null, 'a (k) where k is null'],

@@ -7,7 +7,7 @@
  *
  * Not strictly, and by the first column only, so that whatever else decides among equals is covered. Rows that an OFFSET
  * skips sort before the boundary, and matter: the one bound serves both. So it does WITH TIES. A NULL sorts before or after
- * all values: where before, rows with NULL matter as well.
+ * all values: where before, rows with NULL matter as well, if the column may have any.
  *
  * It holds for any table of FROM that no outer join may fill with NULLs: each joined row has one row of it, and sorts by it. Of
  * a nullable side it doesn't: a row far down, once it finds a partner, takes the row with NULLs away from the top.
@@ -90,7 +90,10 @@ export function boundsOf(
   const value = rows.boundary === undefined ? undefined : canonical(type, rows.boundary);
   if (value === undefined) return undefined;
   const bound: Predicate = { kind: 'range', column: name, type, operator: isDescending ? '>=' : '<=', value };
-  const mayBeNull = nullsFirst && present.every((predicate) => predicate.column !== name || predicate.kind === 'null');
+  const mayBeNull =
+    nullsFirst &&
+    !column.notNull &&
+    present.every((predicate) => predicate.column !== name || predicate.kind === 'null');
   return mayBeNull ? [bound, isNull] : [bound];
 }
 
