@@ -271,6 +271,15 @@ describe('what Next keeps', () => {
     await new Handler().set(key, { kind: 'APP_PAGE', html: 'from elsewhere' }, NEVER);
     assert.equal(notStored.get(key)?.code, 'untied');
     assert.equal((await page(key, () => nameOf(1))).how, 'made');
+    const [around, inner] = [newKey(), newKey()];
+    // As `unstable_cache` within another does: it sets without having asked.
+    await kept(around, async () => {
+      await new Handler().set(inner, { kind: 'FETCH', data: { body: await nameOf(1) } }, { fetchCache: true });
+      return nameOf(2);
+    });
+    assert.equal(notStored.get(inner)?.code, 'untied');
+    await write("update itens set nome = 'dois' where id = 2");
+    assert.equal((await page(around, () => nameOf(2))).text, 'dois');
   });
 
   test('a page of which Next keeps that it does not exist', async () => {
