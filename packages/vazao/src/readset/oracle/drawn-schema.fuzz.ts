@@ -48,6 +48,7 @@ function drawTable(name: string, tables: OracleTable[], ddl: string[], choices: 
   const parent = tables.find((table) => table.hasKey && columns.id === table.columns.id);
   if (tables.length > 0) columns.ref = parent ? (parent.columns.id as Kind) : 'int';
   columns.k = choices.pick(['int', 'int', 'bigint', 'small', 'numeric', 'text'] as const);
+  if (choices.rarely(4)) columns.h = 'place';
   for (const column of NAMES.slice(1, 3 + choices.number(4))) columns[column] = choices.pick(KINDS);
   const definitions = definitionsOf(columns);
   const generated: string[] = [];

@@ -44,7 +44,7 @@ export async function runGroup(
       const focus = drawFocus(schema, tapes(4));
       const statements = Array.from({ length: STATEMENTS }, (_, at) => {
         const choices = createChoices(tapes(200));
-        return isHandMade && at < SHAPES ? drawShape(choices) : drawStatement(schema, focus, choices);
+        return isHandMade && at < SHAPES ? drawShape(focus, choices) : drawStatement(schema, focus, choices);
       });
       const changes = Array.from({ length: CHANGES }, () =>
         drawChange(schema, new Set(focus), createChoices(tapes(60))),

@@ -5,9 +5,11 @@ import type { OracleStatement } from './oracle.fuzz.ts';
 
 type Shape = readonly [sql: string, parameters: (string | null)[]];
 
-export function drawShape(choices: Choices): OracleStatement {
+/** @param focus - the tables that most of the changes are of: of another, few answers would change */
+export function drawShape(focus: readonly string[], choices: Choices): OracleStatement {
   const shapes = choices.rarely(3) ? common(choices) : traps(choices);
-  const [sql, parameters] = choices.pick(shapes);
+  const near = shapes.filter(([sql]) => focus.some((name) => new RegExp(`\\b${name}\\b`).test(sql)));
+  const [sql, parameters] = choices.pick(near.length > 0 ? near : shapes);
   return { sql, parameters, kinds: ['traps'] };
 }
 
