@@ -240,6 +240,7 @@ test('bodies and default arguments of functions', async () => {
     create function opaque(int, int) returns int language plpgsql immutable as 'begin return 1; end';
     create aggregate opaque_total(int) (sfunc = opaque, stype = int);
     create aggregate plain_total(int) (sfunc = int4pl, stype = int);
+    create type days as range (subtype = date);
     create extension citext`);
   const { functions, unsureCasts } = await loadCatalog(client, { publication: 'none' });
   const find = (name: string) => functions.find((entry) => entry.name === name);

@@ -271,10 +271,10 @@ const PARTS = 'a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggmtransfn, a.aggm
 
 /**
  * Whether a function is the application's own: from 16384 on, oids are given to what is not PostgreSQL's, and extensions are
- * believed, as their functions in C are beyond any look.
+ * believed, as their functions in C are beyond any look. What comes with a type (the constructors of a range) is PostgreSQL's.
  */
 const isOwn = (p: string): string => `(${p}.oid >= 16384 and not exists (
-  select from pg_depend where classid = 'pg_proc'::regclass and objid = ${p}.oid and deptype = 'e'))`;
+  select from pg_depend where classid = 'pg_proc'::regclass and objid = ${p}.oid and deptype in ('e', 'i')))`;
 
 const volatilityOfLetter = (p: string): string =>
   `case ${p}.provolatile when 'i' then 'immutable' when 's' then 'stable' else 'volatile' end`;

@@ -45,7 +45,10 @@ export function createAnalyzer(catalog: Catalog, options: AnalyzerOptions = {}):
   const names = createNames(catalog, options.declaredFunctions ?? []);
   const definitions = createDefinitions(names);
   const functions = new Map<CatalogFunction, TemplateParts>();
-  const context: Context = { names, definitions, functions, findings: undefined };
+  const equalities = new Set(
+    names.findOperators(undefined, '=').flatMap(({ function: { schema, name } }) => names.findFunctions(schema, name)),
+  );
+  const context: Context = { names, definitions, functions, equalities, findings: undefined };
   const templates = new LRUCache<string, Template>({
     max: options.templatesMax ?? TEMPLATES_MAX_DEFAULT,
     maxSize: TEXT_BYTES_MAX,
@@ -95,6 +98,8 @@ interface Context {
   readonly definitions: Definitions;
   /** By function; one that is being analysed stands here as refused, which ends a recursion. */
   readonly functions: Map<CatalogFunction, TemplateParts>;
+  /** The functions of operators that `=` may mean. */
+  readonly equalities: ReadonlySet<CatalogFunction>;
   /** What is wrong with all statements; undefined until a first one is asked for. */
   findings: readonly Finding[] | undefined;
 }
@@ -247,10 +252,13 @@ function analyzeFunction(called: CatalogFunction, context: Context): TemplatePar
   const known = context.functions.get(called);
   if (known) return known;
   const label = `${called.schema}.${called.name}()`;
-  context.functions.set(
-    called,
-    failed({ code: 'function', detail: `The function ${label} calls itself; declare it.`, impure: true }),
-  );
+  // The name of `=` is implied in its own body; what it reads counts all the same, since each statement implies it as well.
+  const callsItself: Finding = {
+    code: 'function',
+    detail: `The function ${label} calls itself; declare it.`,
+    impure: true,
+  };
+  context.functions.set(called, failed(context.equalities.has(called) ? undefined : callsItself));
   const { names, definitions } = context;
   const analyses: TemplateParts[] = [];
   const declared = names.findDeclared(called.schema, called.name);

@@ -54,6 +54,7 @@ test('where another operator may be meant, only what names PostgreSQL’s own sa
     mayTakeOver: true,
     function: { schema: 'public', name: 'doubles' },
   };
+  // Its own body, a text, implies the name again.
   const analyzer = createAnalyzer({ ...EXAMPLE_CATALOG, operators: [equal] });
   for (const [sql, expected] of [
     ['select id from a where k = 1', 'a (id, k)'],
@@ -62,6 +63,7 @@ test('where another operator may be meant, only what names PostgreSQL’s own sa
     ['select id from a where k >= 1', 'a (id, k) where k >= 1'],
     ['select b.t from a join b using (k) where a.k operator(pg_catalog.=) 1', 'a (k) where k in (1); b (k, t)'],
   ] as const) {
+    assert.equal(analyzer.template(sql).refusal, undefined, sql);
     assert.equal(analyzer.template(sql).bind([]).terms.map(describeTerm).join('; '), expected, sql);
   }
 });

@@ -78,7 +78,9 @@ export function comparison(draft: Draft, column: Column): string {
 }
 
 function equality(draft: Draft, { sql, kind }: Column): string {
-  return `${sql} = ${value(draft, kind)}`;
+  // Where an application has an operator of its own, only the full name says which is meant.
+  const operator = draft.choices.rarely(8) ? 'operator(pg_catalog.=)' : '=';
+  return `${sql} ${operator} ${value(draft, kind)}`;
 }
 
 function list(draft: Draft, kind: Kind): string {
