@@ -11,8 +11,10 @@ test('the catalog says what can be followed, and what each column is', async () 
     create type shop.mood as enum ('sad', 'glad');
     create domain shop.email as text check (value <> '');
     create domain shop.work_email as shop.email;
+    create domain shop.cents as numeric(10, 2); create domain shop.more_cents as shop.cents;
     create type shop.pair as (a int, b int);
     create collation shop.loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+    create domain shop.loose_text as text collate shop.loose;
     create table shop.item (id int primary key, code text unique, mood shop.mood, email shop.work_email, pair shop.pair,
       loose text collate shop.loose, dropped int, tags text[], double int generated always as (id * 2) stored);
     alter table shop.item drop column dropped;
@@ -104,6 +106,8 @@ test('the catalog says what can be followed, and what each column is', async () 
     ],
   );
   assert.deepEqual(new Map(catalog.types.map(({ name, base }) => [name, base])).get('work_email'), 'text');
+  const faithful = catalog.types.filter((type) => type.base !== 'other' && type.isFaithful);
+  assert.deepEqual(faithful.map(({ name }) => name).sort(), ['email', 'mood', 'work_email']);
 });
 
 test('a column is NOT NULL only if no row of its table, nor of one below, may have NULL there', async () => {

@@ -229,12 +229,14 @@ const RELATIONS = `
 /** Domains are resolved to what they are based on; a domain over a domain too. */
 const BASE_TYPES = `
   base as (
-    select t.oid, t.oid as root, t.typtype, t.typbasetype, t.typname, t.typnamespace from pg_type t
+    select t.oid, t.oid as root, t.typtype, t.typbasetype, t.typname, t.typnamespace, true as is_faithful from pg_type t
     union all
-    select base.oid, t.oid, t.typtype, t.typbasetype, t.typname, t.typnamespace
-    from base join pg_type t on t.oid = base.typbasetype where base.typtype = 'd'),
+    select base.oid, t.oid, t.typtype, t.typbasetype, t.typname, t.typnamespace,
+           base.is_faithful and domain.typtypmod = -1 and domain.typcollation = t.typcollation
+    from base join pg_type t on t.oid = base.typbasetype join pg_type domain on domain.oid = base.root
+    where base.typtype = 'd'),
   resolved as (
-    select oid, root, case when typtype = 'e' then 'enum'
+    select oid, root, is_faithful, case when typtype = 'e' then 'enum'
                      when typtype in ('b', 'r', 'm') and typnamespace = 'pg_catalog'::regnamespace then typname::text
                      else 'other' end as base
     from base where typtype <> 'd')`;
@@ -337,7 +339,7 @@ const TYPES = `
       select oid as whole, oid as part from own
       union
       select made_of.whole, part_of.part from made_of join part_of on part_of.whole = made_of.part where part_of.part <> 0)
-  select own.schema, own.name, resolved.base, made.time as "holdsTime", made.zone as "holdsZone"
+  select own.schema, own.name, resolved.base, resolved.is_faithful as "isFaithful", made.time as "holdsTime", made.zone as "holdsZone"
   from own join resolved on resolved.oid = own.oid
   join (select whole, bool_or(part in ('date'::regtype, 'time'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype, 'timetz'::regtype)) as time,
                bool_or(part = 'timetz'::regtype) as zone

@@ -104,14 +104,31 @@ test('bounds: long lists and many conditions go coarse', () => {
     Array.from({ length: count }, (_, at) => arm.replace('#', `${at}`)).join(' or ');
   const predicatesOf = (where: string) => exampleAnalyzer().template(`select 1 from a where ${where}`).bind([]).terms;
   assert.equal(predicatesOf(arms(900, 'k=#'))[0]?.predicates.length, 1, 'a list, however long');
-  assert.equal(predicatesOf(arms(16, 'k>#')).length, 16);
-  assert.equal(predicatesOf(arms(17, 'k>#'))[0]?.grain, 'table');
+  assert.equal(predicatesOf(arms(1_000, 'k>#')).length, 1_000);
+  assert.equal(predicatesOf(arms(1_001, 'k>#'))[0]?.grain, 'table');
+  assert.equal(predicatesOf(arms(500, '(k=# and id=1)')).length, 500);
+  assert.equal(predicatesOf(arms(501, '(k=# and id=1)'))[0]?.grain, 'table');
   assert.equal(
-    predicatesOf(`(${arms(5, 'k>#')}) and (${arms(4, 'id>#')})`).length,
-    5,
+    predicatesOf(`(${arms(40, 'k>#')}) and (${arms(30, 'id>#')})`).length,
+    40,
     'what would be too many is left out',
   );
-  const wide = Array.from({ length: 90 }, (_, at) => `(select 1 from a where ${arms(16, 'k>#')} limit ${at})`).join(
+  const uuids = Array.from({ length: 700 }, (_, at) => `'aaaaaaaa-0000-0000-0000-${String(at).padStart(12, '0')}'`);
+  assert.equal(
+    predicatesOf(`u in (${uuids.join(', ')})`)[0]?.indexBy?.values.length,
+    700,
+    'their dashes are no operators',
+  );
+  // What stands beside it narrows as before.
+  assert.deepEqual(
+    predicatesOf(`(${arms(600, "(k=# and t='x')")}) and id = 5`).map(({ predicates }) => predicates.length),
+    [1],
+  );
+  const list10k = `{${Array.from({ length: 10_000 }, (_, at) => at).join(',')}}`;
+  const both = exampleAnalyzer().template(`select 1 from a where id = any($1) and (${arms(20, 'k>#')})`);
+  assert.equal(both.bind([list10k]).terms.length, 1, 'each of many alternatives with a long list would be too much');
+  assert.equal(both.bind(['{1,2}']).terms.length, 20);
+  const wide = Array.from({ length: 90 }, (_, at) => `(select 1 from a where ${arms(40, 'k>#')} limit ${at})`).join(
     ', ',
   );
   assert.ok(exampleAnalyzer().template(`select ${wide}`).bind([]).terms.length <= 1_100);

@@ -40,13 +40,14 @@ export function alternativesOf(recogniser: Recogniser, expression: unknown): rea
   const bool = asKind(expression, 'BoolExpr');
   if (bool?.boolop === 'OR_EXPR') {
     const arms = unite(asList(bool.args).flatMap((arm) => alternativesOf(recogniser, arm)));
-    return arms.length > ALTERNATIVES_MAX ? ANYTHING : arms;
+    return weightOf(arms) > ALTERNATIVES_MAX ? ANYTHING : arms;
   }
   if (bool?.boolop === 'AND_EXPR') {
     let product = ANYTHING;
     for (const part of asList(bool.args)) {
       const factors = alternativesOf(recogniser, part);
-      if (product.length * factors.length > ALTERNATIVES_MAX) continue;
+      const weight = weightOf(product) * factors.length + weightOf(factors) * product.length;
+      if (weight > ALTERNATIVES_MAX) continue;
       product = product.flatMap((left) =>
         factors.map((right) => ({
           guards: [...left.guards, ...right.guards],
@@ -92,6 +93,12 @@ export function applyAlternatives(
     else for (const { conditions } of own) for (const { node } of conditions) noteObstacle(node, 'inside');
   }
   return { told, pinned };
+}
+
+function weightOf(alternatives: readonly Alternative[]): number {
+  let weight = 0;
+  for (const { guards, conditions } of alternatives) weight += guards.length + conditions.length;
+  return weight;
 }
 
 function isAnything({ guards, conditions }: Alternative): boolean {

@@ -100,6 +100,8 @@ export interface CatalogType {
   readonly name: string;
   /** As in {@link CatalogColumn.type}. */
   readonly base: string;
+  /** A value that is cast to it is the same in its base type, and compared alike: no length, no precision, no collation of its own. */
+  readonly isFaithful?: boolean | undefined;
   /** It is, or is made of, dates and times: its text may say `today`. */
   readonly holdsTime?: boolean | undefined;
   /** Among them `timetz`, whose offset may be that of the current day. */

@@ -156,7 +156,9 @@ export const EXAMPLE_CATALOG: Catalog = {
   ],
   types: [
     { schema: 'public', name: 'mood', base: 'enum' },
-    { schema: 'public', name: 'small', base: 'int4' },
+    { schema: 'public', name: 'small', base: 'int4', isFaithful: true },
+    { schema: 'public', name: 'few', base: '_int4', isFaithful: true },
+    { schema: 'public', name: 'cents', base: 'numeric', isFaithful: false },
     { schema: 'public', name: 'day', base: 'date', holdsTime: true },
     { schema: 'public', name: 'dated', base: 'other', holdsTime: true },
     { schema: 'public', name: 'pair', base: 'other' },

@@ -35,14 +35,18 @@ const CASES: readonly (readonly [sql: string, expected: string, parameters?: rea
   ['select 1 from a, b where a.k = 1 or b.k = 2', 'or k; or k'],
   ['select 1 from a where k = 1 or lower(t) = $1', 'expression t, or k, or t', ['x']],
   [
-    `select 1 from a where ${numbers(17)
+    `select 1 from a where ${numbers(1_001)
       .map((at) => `k > ${at}`)
       .join(' or ')}`,
     'alternatives k',
   ],
   [
-    'select 1 from a where (k > 1 or k < 0) and (id > 1 or id < 0) and (n > 1 or n < 0) and (d is null or f > 1) and (u is null or t is null)',
-    'alternatives u',
+    `select 1 from a where (${numbers(40)
+      .map((at) => `k > ${at}`)
+      .join(' or ')}) and (${numbers(30)
+      .map((at) => `id > ${at}`)
+      .join(' or ')})`,
+    'alternatives id',
   ],
   [`select 1 from a where k in (${numbers(10_001).join(',')})`, 'list k'],
   ['select 1 from a where k = any($1)', 'list k', [`{${numbers(10_001).join(',')}}`]],

@@ -57,7 +57,7 @@ export function explainTerms(
 }
 
 function describeBoundary({ column, isDescending, nullsFirst }: TopN): string {
-  const orNull = nullsFirst ? ', or null' : '';
+  const orNull = nullsFirst && !column.notNull ? ', or null' : '';
   return `${column.name} ${isDescending ? '>=' : '<='} that of the last row${orNull}`;
 }
 

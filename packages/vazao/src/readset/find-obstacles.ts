@@ -65,7 +65,10 @@ export function noteObstacles(recogniser: Recogniser, condition: unknown, told: 
       const arms = asList(bool.args);
       const opaque = arms.filter(isOpaque);
       for (const arm of opaque) look(arm);
-      noteAll(arms, opaque.length === 0 && arms.length > ALTERNATIVES_MAX ? 'alternatives' : 'or');
+      noteAll(
+        arms,
+        opaque.length === 0 && columnsIn(recogniser, arms).length > ALTERNATIVES_MAX ? 'alternatives' : 'or',
+      );
     } else if (bool?.boolop === 'AND_EXPR') for (const part of asList(bool.args)) look(part);
     else if (bool) noteAll(bool.args, 'negation');
     else if (asKind(expression, 'A_Expr')) lookComparison(asKind(expression, 'A_Expr') as Tree);

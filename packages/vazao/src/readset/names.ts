@@ -93,8 +93,12 @@ export function createNames(catalog: Catalog, declaredFunctions: readonly Declar
           if (findFamily(base) && base !== 'enum') return { base, isArray: isArray || isList, hasModifier };
         }
         const type = types.get(`${candidate}.${name}`)?.[0];
-        // A domain may round or cut (`numeric(10,2)`), so that a cast to it is not the value that was given.
-        if (type) return type.base === 'enum' ? { base: type.base, isArray, hasModifier } : undefined;
+        if (type) {
+          const isKnown = type.base === 'enum' || (type.isFaithful && findFamily(type.base) && !isArray);
+          if (!isKnown) return undefined;
+          const isList = type.base.startsWith('_');
+          return { base: isList ? type.base.slice(1) : type.base, isArray: isArray || isList, hasModifier };
+        }
       }
       return undefined;
     },

@@ -80,7 +80,7 @@ export const OBSTACLES: Readonly<Record<ObstacleCode, { readonly because: string
     cure: 'give each side a condition on the table, or ask with two statements',
   },
   alternatives: {
-    because: 'the condition on # is one of more than 16 alternatives',
+    because: 'the condition on # is one of more than 1,000 alternatives',
     cure: 'use `IN` or `= ANY` on one column',
   },
   list: {

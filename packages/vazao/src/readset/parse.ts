@@ -32,9 +32,7 @@ export function parseStatement(text: string): Parsed {
       `The statement is longer than ${STATEMENT_BYTES_MAX / 1024} KiB; pass long lists as an array parameter.`,
     );
   }
-  // Each character, since `+-+-1` is four operators. Those within string literals count too: it is a bound, not a measure.
-  const operators = text.match(/[-+*/<>=~!@#%^&|?]|::|\b(?:union|except|intersect|join|collate|is|not|at)\b/gi);
-  if (operators && operators.length > OPERATORS_MAX) {
+  if (countOperators(text) > OPERATORS_MAX && countOperators(withoutLiterals(text)) > OPERATORS_MAX) {
     return refuse(
       'too-complex',
       `The statement has more than ${OPERATORS_MAX} operators; pass long lists as an array parameter.`,
@@ -66,6 +64,16 @@ export function parseStatement(text: string): Parsed {
     return refuse('not-one-statement', `The text holds ${statements.length} statements; send each by itself.`);
   if (codes[0] === 'write') return refuse('write', 'The statement writes; write outside of cached reads.');
   return refuse('command', `The statement is no SELECT (${kinds[0]}); run it outside of cached reads.`);
+}
+
+/** Each character, since `+-+-1` is four operators. */
+function countOperators(text: string): number {
+  return text.match(/[-+*/<>=~!@#%^&|?]|::|\b(?:union|except|intersect|join|collate|is|not|at)\b/gi)?.length ?? 0;
+}
+
+/** Only where it is surely known what a literal is: neither comments, nor backslashes, nor other quotes than the plain ones. */
+function withoutLiterals(text: string): string {
+  return /\\|--|\/\*|\$(?!\d)/.test(text) ? text : text.replaceAll(/'[^']*'|"[^"]*"/g, "''");
 }
 
 function refuse(code: RefusalCode, detail: string): Parsed {

@@ -35,8 +35,11 @@ export type PredicateTemplate =
   | { readonly kind: 'null' }
   | { readonly kind: 'not null' };
 
-/** Of one condition, and of one reference in the end; beyond, the condition is left out. */
-export const ALTERNATIVES_MAX = 16;
+/**
+ * Of one condition, counted by what each asks, and of all of a statement in the end; beyond, the condition is left out. Each
+ * is a term of its own, with a place in the index.
+ */
+export const ALTERNATIVES_MAX = 1_000;
 /** More values than this are not worth an index. */
 export const LIST_VALUES_MAX = 10_000;
 

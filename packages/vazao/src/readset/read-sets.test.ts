@@ -221,7 +221,13 @@ check('types of values', [
   ['select 1 from a where n = 1.234::numeric(4, 1)', 'a (n)'],
   ['select 1 from a where k = 1.6::int', 'a (k)'],
   ['select 1 from a where k = 1.6', 'a (k) where k in (1.6)'],
-  ['select 1 from a where k = 3::small', 'a (k)'],
+  ['select 1 from a where k = 3::small', 'a (k) where k in (3)'],
+  ['select 1 from a where k = $1::small', 'a (k) where k in (3)', ['3']],
+  ['select 1 from a where n = 1.5::small', 'a (n)'],
+  ['select 1 from a where t = 3::small', 'a (t)'],
+  ['select 1 from a where k = any($1::few)', 'a (k) where k in (1, 2)', ['{1,2}']],
+  ['select 1 from a where k = any($1::small[])', 'a (k)', ['{1,2}']],
+  ['select 1 from a where n = 1.234::cents', 'a (n)'],
   ['select 1 from a where n = 1::float8', 'a (n)'],
 ]);
 

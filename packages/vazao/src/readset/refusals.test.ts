@@ -101,6 +101,11 @@ const REFUSED: readonly (readonly [sql: string, code: RefusalCode, pure: boolean
   // In a plain WITH, an item does not see itself.
   ['with unlogged as (select 1 from unlogged) select 1 from unlogged', 'unlogged', true],
   [`select ${Array(5_000).fill('1').join('+')}`, 'too-complex', false],
+  // What looks like a literal may be none.
+  [`select "'", ${Array(5_000).fill('1').join('+')}, "'" from a`, 'too-complex', false],
+  [`select 1 /* ' */ + ${Array(5_000).fill('1').join('+')} -- '`, 'too-complex', false],
+  [`select e'\\'', ${Array(5_000).fill('1').join('+')}, e'\\''`, 'too-complex', false],
+  [`select $$'$$, ${Array(5_000).fill('1').join('+')}, $$'$$`, 'too-complex', false],
   [`select ${'(select '.repeat(1_000)}1${')'.repeat(1_000)}`, 'too-complex', false],
   [`select ${'(select '.repeat(5_000)}1${')'.repeat(5_000)}`, 'too-complex', false],
   [`select '${'x'.repeat(70_000)}'`, 'too-complex', false],

@@ -220,8 +220,12 @@ export function createWalk(names: Names, host: WalkHost, found: Found): Walk {
       for (const conjunct of conjunctsOf(expression)) {
         if (asKind(conjunct, 'BoolExpr')?.boolop === 'OR_EXPR') {
           const alternatives = alternativesOf(recogniser, conjunct);
-          for (const { conditions } of alternatives) found.conditionCount += conditions.length;
-          if (found.conditionCount > CONDITIONS_MAX) return;
+          const count = alternatives.reduce((sum, { conditions }) => sum + conditions.length, 0);
+          if (found.conditionCount + count > CONDITIONS_MAX) {
+            explain(conjunct);
+            continue;
+          }
+          found.conditionCount += count;
           const { told, pinned } = applyAlternatives(alternatives, narrowed);
           for (const node of pinned) found.pinned.add(node);
           explain(conjunct, told);

@@ -8,7 +8,6 @@ import { noteInside } from './find-obstacles.ts';
 import { mentionsCurrentTime } from './inspect.ts';
 import { addObstacle, describeObstacle, type Obstacle, type ObstacleCode } from './obstacle.ts';
 import {
-  ALTERNATIVES_MAX,
   bindPredicate,
   type Guard,
   mayHold,
@@ -199,6 +198,17 @@ function isTimeWord(value: unknown): boolean {
 /** More terms than this, from alternatives, are not made for a statement: coarse, never slow. */
 export const ALTERNATIVES_TOTAL_MAX = 1_000;
 
+/** Values to compare with, in all alternatives of a reference: an index of them has as many places. */
+const VALUES_MAX = 100_000;
+
+function weightOf(conjunctions: readonly (readonly Predicate[])[]): number {
+  let weight = 0;
+  for (const predicates of conjunctions) {
+    for (const predicate of predicates) weight += predicate.kind === 'in' ? predicate.values.size + 1 : 1;
+  }
+  return weight;
+}
+
 interface Budget {
   left: number;
 }
@@ -225,7 +235,8 @@ export function bindTerm(
   for (const list of term.alternatives) {
     const live = bindAlternatives(list, parameters, note);
     if (!live) continue;
-    if (conjunctions.length * live.length > Math.min(ALTERNATIVES_MAX, budget.left)) {
+    const weight = weightOf(conjunctions) * live.length + weightOf(live) * conjunctions.length;
+    if (conjunctions.length * live.length > budget.left || (live.length > 1 && weight > VALUES_MAX)) {
       note?.('alternatives', columnIn(list));
       continue;
     }
