@@ -55,11 +55,15 @@ test('where another operator may be meant, only what names PostgreSQL’s own sa
     function: { schema: 'public', name: 'doubles' },
   };
   // Its own body, a text, implies the name again.
-  const analyzer = createAnalyzer({ ...EXAMPLE_CATALOG, operators: [equal] });
+  const definition = 'SELECT b.t FROM public.a JOIN public.b USING (k) WHERE (a.k = 1)';
+  const tables = EXAMPLE_CATALOG.tables.map((table) => (table.name === 'clock' ? { ...table, definition } : table));
+  const analyzer = createAnalyzer({ ...EXAMPLE_CATALOG, tables, operators: [equal] });
   for (const [sql, expected] of [
     ['select id from a where k = 1', 'a (id, k)'],
     ['select id from a where k operator(pg_catalog.=) 1', 'a (id, k) where k in (1)'],
     ['select id from a where k in (1, 2)', 'a (id, k)'],
+    // Which = USING meant when the view was made, is not printed with it.
+    ['select 1 from clock', 'a (k) where k in (1); b (k, t)'],
     ['select id from a where k >= 1', 'a (id, k) where k >= 1'],
     ['select b.t from a join b using (k) where a.k operator(pg_catalog.=) 1', 'a (k) where k in (1); b (k, t)'],
   ] as const) {

@@ -14,7 +14,7 @@
  * or a column of an outer query: rows of y that equal no x that matters, don't matter.
  */
 import { asKind, asList, asText, asWords, isTree, type Tree } from './ast.ts';
-import { familyOf, isBuiltin } from './conditions.ts';
+import { familyOf } from './conditions.ts';
 import { createUse, type Outputs } from './outputs.ts';
 import {
   type ColumnNode,
@@ -155,8 +155,7 @@ function walkJoin(walk: Walk, node: Tree, before: Side, place: Place): Side {
   for (const name of using) {
     const leftColumn = mergedColumn(left, name);
     const rightColumn = mergedColumn(right, name);
-    // USING means `=` as it is found along the search path.
-    const family = leftColumn && isBuiltin(walk.names, '=') ? familyOf(leftColumn.column) : undefined;
+    const family = leftColumn && walk.names.isEqualityBuiltin ? familyOf(leftColumn.column) : undefined;
     const isComparable = family !== undefined && rightColumn && family === familyOf(rightColumn.column);
     if (leftColumn && isComparable) walk.equate(leftColumn, rightColumn, narrowed);
     // That of the side whose rows all stay; of an inner join either, as they are equal. Of a full join it is one or the other.

@@ -16,6 +16,8 @@ export interface Names {
   findFunctions(schema: string | undefined, name: string): readonly CatalogFunction[];
   /** Operators outside of `pg_catalog` that an expression may mean. */
   findOperators(schema: string | undefined, name: string): readonly CatalogOperator[];
+  /** Whether USING surely means PostgreSQL's `=`. In a view, as it is printed, any schema's may have been meant. */
+  readonly isEqualityBuiltin: boolean;
   /** The base type that a TypeName means; undefined when it can't be told. */
   findType(
     typeName: Tree,
@@ -48,6 +50,7 @@ export function createNames(catalog: Catalog, declaredFunctions: readonly Declar
 
   const create = (searchPath: readonly string[]): Names => ({
     searchPath,
+    isEqualityBuiltin: !operators.get('=')?.some((operator) => operator.mayTakeOver),
     findTable(schema, name) {
       if (schema !== undefined) {
         if (SYSTEM_SCHEMAS.has(schema)) return 'system';
