@@ -12,9 +12,10 @@ export const HELP = `vazao: exact caching and a runtime for web applications on 
   vazao config          what is configured and where it is from: the environment, .env,
                         the machine, or the default; secrets masked
   vazao doctor [app]    check the database, with the statement that mends each finding
-  vazao torture <app>   run it on this machine under faults, as hosts, workers and a
+  vazao torture [app]   run it on this machine under faults, as hosts, workers and a
                         database that fails over, and say whether an answer was ever
-                        wrong; needs PostgreSQL's server programs and redis-server
+                        wrong; needs PostgreSQL's server programs and redis-server.
+                        No app named: the only one here that has a torture.ts
   vazao lab run <scenario|app>
                         load on a server of this machine, by a plan: what it can take,
                         with a verdict; ends with 99 if a criterion fails. docs/lab.md
@@ -41,7 +42,7 @@ export const HELP = `vazao: exact caching and a runtime for web applications on 
   --minutes <n>         torture: how long, 10 if not said
   --seed <s>            torture: repeats a schedule of writes, reads and faults
   --faults <a,b>        torture: only these; --no-faults: none
-  --mutation <name>     torture: break this rule of the cache on purpose, which has to
+  --mutation <a,b>      torture: break these rules of the cache on purpose, which has to
                         be noticed; --mutations: each in turn
   --production          config: as for vazao start, whatever NODE_ENV says
   --json                config, explain, doctor: for programs; torture: --json <file>

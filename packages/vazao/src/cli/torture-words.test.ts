@@ -20,13 +20,13 @@ test('words of vazao torture', () => {
     mutations: undefined,
     json: 'a.json',
   });
+  assert.equal(parseTortureWords(['--minutes', '10']).application, undefined);
   assert.deepEqual(parseTortureWords(['x', '--no-faults', '--mutations']).faults, []);
   assert.equal(parseTortureWords(['x', '--mutations']).mutations, 'all');
   assert.equal(parseTortureWords(['x', '--mutation', 'skip-epoch']).mutations, 'skip-epoch');
 });
 
 const REFUSED: readonly [words: string[], message: RegExp][] = [
-  [[], /^Something is missing\. Usage: vazao torture <app>/],
   [['a', 'b'], /^One word too many: b\./],
   [['a', '--minuts', '1'], /^`vazao torture` has no option --minuts\. Did you mean --minutes\?$/],
   [['a', '--minutes', '0'], /^--minutes is "0"; allowed is a number from 0\.2 to 1440\.$/],

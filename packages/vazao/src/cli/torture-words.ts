@@ -4,8 +4,8 @@ import { didYouMean } from '../runtime/nearest.ts';
 import { UsageError } from './usage-error.ts';
 
 export interface TortureWords {
-  /** A word for `vazao start`. */
-  readonly application: string;
+  /** A word for `vazao start`. @defaultValue the only application here that has a profile */
+  readonly application: string | undefined;
   /** @defaultValue 10 */
   readonly minutes: number;
   /** @defaultValue a random one */
@@ -19,7 +19,7 @@ export interface TortureWords {
 }
 
 export const TORTURE_USAGE =
-  'vazao torture <app> [--minutes N] [--seed S] [--faults a,b | --no-faults] [--mutation NAME | --mutations] [--json FILE]';
+  'vazao torture [app] [--minutes N] [--seed S] [--faults a,b | --no-faults] [--mutation a,b | --mutations] [--json FILE]';
 
 const MINUTES_DEFAULT = 10;
 const MINUTES_MIN = 0.2;
@@ -38,7 +38,6 @@ const OPTIONS = {
 export function parseTortureWords(words: readonly string[]): TortureWords {
   const { values, positionals } = parse(words);
   const [application, ...surplus] = positionals;
-  if (application === undefined) throw new UsageError(`Something is missing. Usage: ${TORTURE_USAGE}`);
   if (surplus.length > 0) throw new UsageError(`One word too many: ${surplus[0]}. Usage: ${TORTURE_USAGE}`);
   if (values.faults !== undefined && values['no-faults'])
     throw new UsageError('--faults and --no-faults exclude each other.');

@@ -1,7 +1,7 @@
 /** `vazao torture [app]`: runs the application under faults on this machine, and says whether an answer was ever wrong. */
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { basename, dirname, extname, join, relative } from 'node:path';
+import { basename, extname, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Application } from '../runtime/application.ts';
 import { findModule, findRoot, loadModule } from '../runtime/load-application.ts';
@@ -16,6 +16,7 @@ import { formatReport, makeReport, type TortureReport } from '../torture/report.
 import { openStage, type Stage } from '../torture/stage.ts';
 import { runTorture, type TortureProgress } from '../torture/torture.ts';
 import { createProgressLine, type ProgressLine } from './progress.ts';
+import { findTorturable, profileOf } from './torture-application.ts';
 import type { TortureWords } from './torture-words.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -23,7 +24,8 @@ import { UsageError } from './usage-error.ts';
 export async function torture(words: TortureWords): Promise<number> {
   const mutations = words.mutations === undefined ? [] : findRules(words.mutations);
   const cwd = process.cwd();
-  const file = findModule(words.application, { root: findRoot(cwd), cwd });
+  const word = words.application ?? findTorturable(cwd);
+  const file = findModule(word, { root: findRoot(cwd), cwd });
   const application = await loadModule(file, cwd);
   const profile = await loadProfile(file, cwd);
   const kinds = words.faults?.map(findKind) ?? FAULT_KINDS;
@@ -31,7 +33,7 @@ export async function torture(words: TortureWords): Promise<number> {
   const progress = createProgressLine(process.stderr);
   const stopping = stopBySignals();
   try {
-    await using stage = await openTheStage(words.application, application, profile, cwd, progress.update);
+    await using stage = await openTheStage(word, application, profile, cwd, progress.update);
     process.stdout.write(
       `torture of ${application.name}, seed ${seed} (--seed ${seed} repeats it)\n${await describeParts(stage)}`,
     );
@@ -70,7 +72,7 @@ export async function torture(words: TortureWords): Promise<number> {
 
 /** The module `torture` beside the application's own. Throws {@link TortureError}. */
 async function loadProfile(file: string, cwd: string): Promise<Profile> {
-  const path = join(dirname(file), `torture${extname(file)}`);
+  const path = profileOf(file);
   if (!existsSync(path)) {
     throw new TortureError(
       'ERR_TORTURE_PROFILE',

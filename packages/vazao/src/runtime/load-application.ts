@@ -69,7 +69,7 @@ export function findModule(word: string, { root, cwd }: { root: string; cwd: str
 }
 
 /** Folder of each application of the workspace, by its folder's name and by its package's. */
-function listApplications(root: string): Map<string, string> {
+export function listApplications(root: string): Map<string, string> {
   const folder = join(root, 'apps');
   const found = new Map<string, string>();
   if (!existsSync(folder)) return found;
