@@ -31,6 +31,8 @@ step "tests on Debian's PostgreSQL" node tests/run.ts --postgres debian --test-t
 
 # Last, and alone: two hosts with all their parts, under faults.
 step torture node packages/vazao/src/cli/main.ts torture conectades --minutes 1
+# That it can fail: the three broken rules that are noticed soonest, all without faults.
+step 'torture of broken rules' node packages/vazao/src/cli/main.ts torture conectades --mutation forget-user,ignore-old-values,drop-late
 
 if [ -n "$failed" ]; then
   echo "FAILED: ${failed#, }"

@@ -44,6 +44,7 @@ export const HELP = `vazao: exact caching and a runtime for web applications on 
   --faults <a,b>        torture: only these; --no-faults: none
   --mutation <a,b>      torture: break these rules of the cache on purpose, which has to
                         be noticed; --mutations: each in turn
+  --goals               torture: too few reads, faults, or too much staleness is a failure
   --production          config: as for vazao start, whatever NODE_ENV says
   --json                config, explain, doctor: for programs; torture: --json <file>
   --plan <name>         lab run: load, stress, spike, volume, soak or smoke

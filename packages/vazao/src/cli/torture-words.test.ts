@@ -10,6 +10,7 @@ test('words of vazao torture', () => {
     faults: undefined,
     mutations: undefined,
     json: undefined,
+    goals: false,
   });
   const words = ['conectades', '--minutes', '0.5', '--seed=7', '--faults', 'failover, host-killed', '--json', 'a.json'];
   assert.deepEqual(parseTortureWords(words), {
@@ -19,8 +20,10 @@ test('words of vazao torture', () => {
     faults: ['failover', 'host-killed'],
     mutations: undefined,
     json: 'a.json',
+    goals: false,
   });
   assert.equal(parseTortureWords(['--minutes', '10']).application, undefined);
+  assert.equal(parseTortureWords(['--goals']).goals, true);
   assert.deepEqual(parseTortureWords(['x', '--no-faults', '--mutations']).faults, []);
   assert.equal(parseTortureWords(['x', '--mutations']).mutations, 'all');
   assert.equal(parseTortureWords(['x', '--mutation', 'skip-epoch']).mutations, 'skip-epoch');
@@ -34,6 +37,7 @@ const REFUSED: readonly [words: string[], message: RegExp][] = [
   [['a', '--seed', ''], /^--seed is ""/],
   [['a', '--no-faults', '--faults', 'failover'], /exclude each other/],
   [['a', '--mutation', 'x', '--mutations'], /exclude each other/],
+  [['a', '--mutation', 'x', '--goals'], /^--goals is of runs whose rules hold/],
 ];
 for (const [words, message] of REFUSED) {
   test(`refuses: vazao torture ${words.join(' ')}`, () => {

@@ -16,10 +16,12 @@ export interface TortureWords {
   readonly mutations: 'all' | string | undefined;
   /** File for the report as JSON. */
   readonly json: string | undefined;
+  /** A goal that is not met counts as a violation does. @defaultValue false */
+  readonly goals: boolean;
 }
 
 export const TORTURE_USAGE =
-  'vazao torture [app] [--minutes N] [--seed S] [--faults a,b | --no-faults] [--mutation a,b | --mutations] [--json FILE]';
+  'vazao torture [app] [--minutes N] [--seed S] [--faults a,b | --no-faults] [--mutation a,b | --mutations] [--goals] [--json FILE]';
 
 const MINUTES_DEFAULT = 10;
 const MINUTES_MIN = 0.2;
@@ -31,6 +33,7 @@ const OPTIONS = {
   'no-faults': { type: 'boolean' },
   mutation: { type: 'string' },
   mutations: { type: 'boolean' },
+  goals: { type: 'boolean' },
   json: { type: 'string' },
 } as const;
 
@@ -43,6 +46,8 @@ export function parseTortureWords(words: readonly string[]): TortureWords {
     throw new UsageError('--faults and --no-faults exclude each other.');
   if (values.mutation !== undefined && values.mutations)
     throw new UsageError('--mutation and --mutations exclude each other.');
+  if (values.goals && (values.mutation !== undefined || values.mutations))
+    throw new UsageError('--goals is of runs whose rules hold: not with --mutation.');
   return {
     application,
     minutes: readNumber('minutes', values.minutes, MINUTES_MIN, MINUTES_MAX) ?? MINUTES_DEFAULT,
@@ -50,6 +55,7 @@ export function parseTortureWords(words: readonly string[]): TortureWords {
     faults: values['no-faults'] ? [] : values.faults?.split(',').map((name) => name.trim()),
     mutations: values.mutations ? 'all' : values.mutation,
     json: values.json,
+    goals: values.goals ?? false,
   };
 }
 

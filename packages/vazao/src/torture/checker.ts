@@ -21,6 +21,7 @@
  *   that had ended before it began, of whatever register: its position is later than theirs;
  * - (g) *leak*: its body names another user than the one who asked;
  * - *invented*: it shows a version that was not asked for before the answer ended, or one that turns out to be void;
+ *   An answer that its route allows to be out of date, and that says so, is asked for these two only;
  * - *missing*: it lacks a register that it should show. Not so while a write that empties its table is on its way, and a lease
  *   longer: `TRUNCATE` is the one change that PostgreSQL shows to older snapshots.
  *
@@ -159,6 +160,21 @@ export class Checker {
     this.#clients[client]?.own.fill(0);
   }
 
+  /** (g) and *invented*, of an answer that may be out of date, and says so. */
+  readOutdated(read: Read): void {
+    const { shown } = read;
+    for (let at = 0; at < shown.length; at += 2) {
+      const register = shown[at] as number;
+      const version = shown[at + 1] as number;
+      const log = this.#log(register);
+      const write = log.writes[version];
+      if (version >= log.next || (write && write.invokedAtMs > read.endedAtMs)) {
+        this.#reportInvented(log, register, version, read, Number.POSITIVE_INFINITY);
+      }
+    }
+    this.#checkOwner(read);
+  }
+
   /** Judges a read, and returns how stale it was as its reader could see: in milliseconds, when it began. */
   read(read: Read): number {
     const { shown, startedAtMs } = read;
@@ -170,9 +186,7 @@ export class Checker {
       const log = this.#log(register);
       const write = log.writes[version];
       if (version >= log.next || (write && write.invokedAtMs > read.endedAtMs)) {
-        if (this.#wasLost(log, register, version, read)) continue;
-        const what = `It shows ${this.names[register]} ${version}, which nobody had written`;
-        this.#report({ kind: 'invented', what, register, version, due: log.next - 1, read });
+        this.#reportInvented(log, register, version, read, this.#graceMs);
         continue;
       }
       if (write) this.#noteUndecided(write, read);
@@ -190,10 +204,7 @@ export class Checker {
     if (read.isCarried) this.#raiseFloors(state, shown);
     if (read.oneMoment) this.#checkMoment(shown, read);
     if (read.expected.length > 0) this.#checkMissing(shown, read);
-    if (read.owner !== undefined && read.owner !== read.user) {
-      const what = `${read.user ?? 'Nobody in particular'} asked, and was given what is ${read.owner}'s`;
-      this.#report({ kind: 'leak', what, read });
-    }
+    this.#checkOwner(read);
     return stalenessMs;
   }
 
@@ -288,19 +299,32 @@ export class Checker {
     this.#suspended.set(write, waiting);
   }
 
+  #checkOwner(read: Read): void {
+    if (read.owner === undefined || read.owner === read.user) return;
+    const what = `${read.user ?? 'Nobody in particular'} asked, and was given what is ${read.owner}'s`;
+    this.#report({ kind: 'leak', what, read });
+  }
+
+  /** @param afterMs - for so long an answer may show what a failover has taken back */
+  #reportInvented(log: RegisterLog, register: number, version: number, read: Read, afterMs: number): void {
+    if (this.#wasLost(log, register, version, read, afterMs)) return;
+    const what = `It shows ${this.names[register]} ${version}, which nobody had written`;
+    this.#report({ kind: 'invented', what, register, version, due: log.next - 1, read });
+  }
+
   #noteUndecided(write: Write, read: Read): void {
     const isDecided = write.outcome !== 'open' && write.outcome !== 'unknown';
     if (!isDecided && !this.#firstRead.has(write)) this.#firstRead.set(write, read);
   }
 
-  /** A failover took the version back, and the answer was on its way, or not older than the lease. */
-  #wasLost(log: RegisterLog, register: number, version: number, read: Read): boolean {
+  /** A failover took the version back, and not longer ago than that. */
+  #wasLost(log: RegisterLog, register: number, version: number, read: Read, afterMs: number): boolean {
     const write = log.lastVoid;
     const index = write?.registers.indexOf(register) ?? -1;
     return (
       write !== undefined &&
       write.versions[index] === version &&
-      read.startedAtMs <= write.endedAtMs + this.#graceMs &&
+      read.startedAtMs <= write.endedAtMs + afterMs &&
       this.#isLost(write)
     );
   }

@@ -3,15 +3,17 @@
  * nothing. It reads, and sometimes it writes through the application.
  */
 
+import { type Balancer, Refused } from './balancer.ts';
 import type { Checker } from './checker.ts';
-import type { CompiledReader } from './compiled-reader.ts';
+import type { CompiledReader, Understood } from './compiled-reader.ts';
 import { type Answer, Connection, ConnectionError, findField, writeRequest } from './connection.ts';
+import { type Held, HeldAnswers } from './held-answers.ts';
 import type { Read } from './history.ts';
 import type { Host } from './host.ts';
 import type { Pace } from './pace.ts';
 import type { RequestWriter } from './profile.ts';
 import type { Random } from './random.ts';
-import type { AnswerKind, Staleness, Traffic } from './traffic.ts';
+import type { AnswerKind, Failure, Staleness, Traffic } from './traffic.ts';
 import type { WriteBook } from './write-book.ts';
 
 /** What goes from one request to the next: the header of the last answer, the cookie as a browser keeps it, or nothing. */
@@ -19,11 +21,11 @@ export type Carrier = 'header' | 'cookie' | 'nothing';
 
 export interface ClientWorld {
   readonly clock: () => number;
-  readonly checker: Pick<Checker, 'forget'>;
+  readonly checker: Pick<Checker, 'forget' | 'readOutdated' | 'report'>;
   /** Judges a read; returns how stale it was, in milliseconds. */
   readonly judge: (read: Read) => number;
   readonly traffic: Traffic;
-  readonly hosts: readonly Host[];
+  readonly balancer: Balancer;
   readonly readers: readonly CompiledReader[];
   readonly writes: WriteBook;
   readonly readPace: Pace;
@@ -44,6 +46,8 @@ const REQUESTS_MIN = 40;
 const REQUESTS_MAX = 400;
 const REFUSED_PAUSE_MS = 50;
 const SWITCH_CHANCE = 0.3;
+/** Every so manieth client asks with `If-None-Match`: clients of each carrier. */
+const CONDITIONAL_EVERY = 4;
 const TOKEN_HEADER = 'vazao-position';
 const TOKEN_COOKIE = /(?:^|\r\n)set-cookie: vazao-position=([^;\r]+);[^\r]*?Max-Age=(\d+)/i;
 
@@ -71,6 +75,9 @@ export class Client {
   readonly #world: ClientWorld;
   readonly #random: Random;
   readonly #places = new Map<Host, Place>();
+  readonly #refused = new Refused();
+  /** Of clients that ask conditionally. */
+  readonly #held: HeldAnswers | undefined;
   #host: Host;
   #token: string | undefined;
   #tokenEndsAtMs = Number.POSITIVE_INFINITY;
@@ -80,7 +87,8 @@ export class Client {
     this.#carrier = carrier;
     this.#world = world;
     this.#random = random;
-    this.#host = random.pick(world.hosts);
+    this.#held = id % CONDITIONAL_EVERY === 0 ? new HeldAnswers() : undefined;
+    this.#host = world.balancer.pick(random, this.#refused, world.clock());
   }
 
   /** Resolves when the signal has ended it, and its last operation is over. Throws what a profile does wrong. */
@@ -97,51 +105,58 @@ export class Client {
   }
 
   async #read(reader: CompiledReader): Promise<void> {
-    const { clock, traffic } = this.#world;
+    const { clock } = this.#world;
     const place = this.#place();
-    const text = writeRequest('GET', reader.url, this.#headers(reader.user));
+    const held = this.#held?.find(reader);
+    const headers = this.#headers(reader.user);
+    if (held) headers['if-none-match'] = held.etag;
     const startedAtMs = clock();
     let answer: Answer;
     try {
-      answer = await place.connection.ask(text, READ_TIMEOUT_MS);
+      answer = await this.#ask(place, writeRequest('GET', reader.url, headers), READ_TIMEOUT_MS);
     } catch (error) {
       if (!(error instanceof ConnectionError)) throw error;
-      const endedAtMs = clock();
       this.#leave(place);
       if (this.#world.signal.aborted) return;
-      traffic.failed(endedAtMs, error.code === 'ERR_TORTURE_ANSWER_LATE' ? 'time-out' : 'error', error.message);
-      this.#world.onFailure(
-        place.host,
-        startedAtMs,
-        endedAtMs,
-        `GET ${reader.url} at ${place.host.name}: ${error.message}`,
-      );
-      await this.#pauseAfterFailure();
+      const failure = error.code === 'ERR_TORTURE_ANSWER_LATE' ? 'time-out' : 'error';
+      await this.#fail(reader, place, startedAtMs, failure, error.message);
       return;
     }
-    const endedAtMs = clock();
-    if (answer.status !== 200) {
-      const what = `status ${answer.status}`;
-      traffic.failed(endedAtMs, 'error', what);
+    const understood = this.#understand(reader, answer, held);
+    if (understood) this.#judge(reader, place, startedAtMs, answer, understood);
+    else {
       const said = answer.body.toString('utf8').slice(0, 200);
-      this.#world.onFailure(
-        place.host,
-        startedAtMs,
-        endedAtMs,
-        `GET ${reader.url} at ${place.host.name}: ${what}, ${said}`,
-      );
-      await this.#pauseAfterFailure();
-      return;
+      await this.#fail(reader, place, startedAtMs, 'error', `status ${answer.status}`, said);
     }
+  }
+
+  /** What the answer shows, or stands for; undefined when it is none. */
+  #understand(reader: CompiledReader, { status, head, body }: Answer, held: Held | undefined): Understood | undefined {
+    const { checker, clock, traffic } = this.#world;
+    if (status === 304 && held) {
+      traffic.notModified++;
+      const etag = findField(head, 'etag');
+      if (etag !== undefined && etag !== held.etag) {
+        checker.report('invented', `304 for ${held.etag} with the ETag ${etag}, which nobody asked about`, clock());
+      }
+      return held.understood;
+    }
+    if (status !== 200) return undefined;
+    const understood = reader.understand(body);
+    this.#held?.keep(reader, findField(head, 'etag'), understood);
+    return understood;
+  }
+
+  #judge(reader: CompiledReader, place: Place, startedAtMs: number, answer: Answer, understood: Understood): void {
+    const { clock, traffic, checker } = this.#world;
+    const endedAtMs = clock();
     const status = findField(answer.head, 'cache-status') ?? '';
     const { kind, reason } = classify(status);
     traffic.answered(endedAtMs, kind, reason);
-    const { shown, owner } = reader.understand(answer.body);
     const carried = this.#token;
     // Its route says that it may be older; but not to whom carries what it has seen.
-    if (STALE.test(status) && carried === undefined) return;
-    const isCarried = this.#keep(answer, endedAtMs);
-    const stalenessMs = this.#world.judge({
+    const isOutdated = STALE.test(status) && carried === undefined;
+    const read: Read = {
       client: this.#id,
       connection: place.number,
       host: place.host.name,
@@ -149,16 +164,45 @@ export class Client {
       user: reader.user,
       startedAtMs,
       endedAtMs,
-      status,
+      status: answer.status === 304 ? `304; ${status}` : status,
       oneMoment: kind !== 'not cached' && !LEFT.test(status),
       carried,
       given: findField(answer.head, TOKEN_HEADER),
-      isCarried,
-      shown,
+      isCarried: !isOutdated && this.#keep(answer, endedAtMs),
+      shown: understood.shown,
       expected: reader.expected,
-      owner,
-    });
-    this.#world.stalenessOf(startedAtMs).add(stalenessMs);
+      owner: understood.owner,
+    };
+    if (isOutdated) checker.readOutdated(read);
+    else this.#world.stalenessOf(startedAtMs).add(this.#world.judge(read));
+  }
+
+  /** The request failed: whether it may have is for others to say. */
+  async #fail(
+    reader: CompiledReader,
+    place: Place,
+    startedAtMs: number,
+    failure: Failure,
+    what: string,
+    said = '',
+  ): Promise<void> {
+    const endedAtMs = this.#world.clock();
+    this.#world.traffic.failed(endedAtMs, failure, what);
+    const sentence = `GET ${reader.url} at ${place.host.name}: ${what}${said && `, ${said}`}`;
+    this.#world.onFailure(place.host, startedAtMs, endedAtMs, sentence);
+    await this.#pauseAfterFailure(place);
+  }
+
+  async #ask({ host, connection }: Place, text: string, timeoutMs: number): Promise<Answer> {
+    const { balancer, clock, traffic } = this.#world;
+    const startedAtMs = clock();
+    balancer.began(host);
+    try {
+      return await connection.ask(text, timeoutMs);
+    } finally {
+      balancer.ended(host);
+      traffic.waited(clock() - startedAtMs);
+    }
   }
 
   async #write(writer: RequestWriter): Promise<void> {
@@ -168,7 +212,7 @@ export class Client {
     const { method, url, body } = writer.request(begun.versions);
     const text = writeRequest(method, url, this.#headers(writer.user), JSON.stringify(body ?? {}));
     try {
-      const answer = await place.connection.ask(text, WRITE_TIMEOUT_MS);
+      const answer = await this.#ask(place, text, WRITE_TIMEOUT_MS);
       const endedAtMs = clock();
       if (answer.status >= 200 && answer.status < 300) {
         writes.acknowledge(begun, endedAtMs, this.#keep(answer, endedAtMs) ? this.#id : undefined);
@@ -179,7 +223,7 @@ export class Client {
       if (!(error instanceof ConnectionError)) throw error;
       this.#leave(place);
       writes.lose(begun, error.message);
-      await this.#pauseAfterFailure();
+      await this.#pauseAfterFailure(place);
     }
   }
 
@@ -209,14 +253,15 @@ export class Client {
   }
 
   #place(): Place {
-    const { hosts, checker, clock } = this.#world;
+    const { balancer, checker, clock } = this.#world;
     if (this.#token !== undefined && clock() > this.#tokenEndsAtMs) {
       this.#token = undefined;
       checker.forget(this.#id);
       for (const place of [...this.#places.values()]) this.#leave(place);
     }
     const canMove = this.#token !== undefined;
-    if (canMove && this.#random.next() < SWITCH_CHANCE) this.#host = this.#random.pick(hosts);
+    const isBehind = canMove && balancer.isBehind(this.#host, this.#refused, clock());
+    if (canMove && (this.#random.next() < SWITCH_CHANCE || isBehind)) this.#move();
     let place = this.#places.get(this.#host);
     if (place && (place.connection.isClosed || place.left <= 0)) {
       this.#leave(place);
@@ -230,7 +275,7 @@ export class Client {
       // Nothing stands for what it has seen but the connection that is gone.
       checker.forget(this.#id);
       for (const other of [...this.#places.values()]) this.#leave(other);
-      this.#host = this.#random.pick(hosts);
+      this.#move();
     }
     const opened: Place = {
       host: this.#host,
@@ -247,9 +292,15 @@ export class Client {
     if (this.#places.get(place.host) === place) this.#places.delete(place.host);
   }
 
-  /** As a balancer does: not at once, and rather at another host. */
-  async #pauseAfterFailure(): Promise<void> {
-    if (this.#token !== undefined) this.#host = this.#random.pick(this.#world.hosts);
+  #move(): void {
+    const { balancer, clock } = this.#world;
+    this.#host = balancer.pick(this.#random, this.#refused, clock());
+  }
+
+  /** Not at once, and not at this host for a while. */
+  async #pauseAfterFailure({ host }: Place): Promise<void> {
+    this.#refused.add(host, this.#random, this.#world.clock());
+    if (this.#token !== undefined) this.#move();
     await new Promise((resolve) => setTimeout(resolve, REFUSED_PAUSE_MS));
   }
 }

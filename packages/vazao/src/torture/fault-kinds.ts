@@ -17,6 +17,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   {
     name: 'feed-dropped',
     excuses: false,
+    typicalMs: 50,
     missing: needsNothing,
     plan: () => ({
       takes: ['feed'],
@@ -32,6 +33,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   {
     name: 'feed-frozen',
     excuses: false,
+    typicalMs: 1_700,
     missing: needsNothing,
     plan(_world, seeded) {
       const one = seeded.next() < 0.5;
@@ -57,12 +59,14 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   {
     name: 'failover',
     excuses: true,
+    typicalMs: 9_000,
     missing: needsNothing,
     plan: planFailover,
   },
   {
     name: 'replica-paused',
     excuses: false,
+    typicalMs: 1_400,
     missing: needsReplicas,
     plan: () => ({
       takes: ['replica'],
@@ -78,6 +82,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   {
     name: 'replica-killed',
     excuses: false,
+    typicalMs: 1_500,
     missing: needsReplicas,
     plan: () => ({
       takes: ['replica'],
@@ -93,6 +98,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   {
     name: 'standby-slow',
     excuses: false,
+    typicalMs: 1_300,
     missing: needsNothing,
     plan(_world, random) {
       const delayMs = Math.round(random.between(5, 150));
@@ -111,16 +117,23 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   {
     name: 'long-transaction',
     excuses: false,
+    typicalMs: 1_800,
+    // What is still open when the feed comes back, or a server takes over, is what a new slot has to wait for.
+    accompanies: ['feed-dropped', 'database-cut', 'feed-frozen', 'failover', 'connections-dropped', 'database-stalled'],
     missing: needsNothing,
     plan: () => ({
       takes: ['long'],
       detail: 'it has an id, and stays open',
       async run({ stage }, random) {
+        const lastsMs = random.between(500, 3_000);
+        const end = random.next() < 0.5 ? 'commit' : 'rollback';
         await withClient(stage, async (client) => {
           await client.query('begin isolation level repeatable read');
           await client.query('select pg_current_xact_id()');
-          await delay(random.between(500, 3_000));
-          await client.query(random.next() < 0.5 ? 'commit' : 'rollback');
+          await delay(lastsMs);
+          await client.query(end);
+        }).catch((error) => {
+          if (!isServerGone(error)) throw error; // else it has ended with its server
         });
       },
     }),
@@ -128,6 +141,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   {
     name: 'schema-changed',
     excuses: false,
+    typicalMs: 400,
     missing: ({ profile }) =>
       (profile.schemaChanges ?? []).length > 0 ? undefined : 'the profile has no schemaChanges',
     plan({ profile }, random) {
@@ -153,6 +167,7 @@ function proxyFault(name: string, verb: 'cut' | 'pause' | 'drop', minMs: number,
   return {
     name,
     excuses: true,
+    typicalMs: (minMs + maxMs) / 2,
     missing: needsNothing,
     plan: () => ({
       takes: ['primary'],
@@ -174,7 +189,7 @@ function planFailover(_world: FaultWorld, random: Random): FaultPlan {
   const how = random.next() < 0.7 ? 'rewind' : 'copy';
   let old: PostgresNode;
   return {
-    takes: ['primary', 'standby', 'replica', 'schema', 'long', 'feed'],
+    takes: ['primary', 'standby', 'replica', 'schema', 'feed'],
     detail: `the old primary comes back by ${how}`,
     async run({ stage: { cluster, proxy }, stage, onFailover }) {
       old = cluster.primary;
@@ -218,6 +233,13 @@ async function withClient(stage: Stage, use: (client: pg.Client) => Promise<void
   } finally {
     await client.end().catch(() => {});
   }
+}
+
+function isServerGone(error: Error & { readonly code?: string }): boolean {
+  return (
+    ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', '57P01', '57P02', '57P03'].includes(error.code ?? '') ||
+    /terminated|not queryable/.test(error.message)
+  );
 }
 
 const TRIES_MAX = 60;

@@ -1,84 +1,137 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FaultKind, FaultWorld } from './fault.ts';
+import { FAULT_KINDS } from './fault-kinds.ts';
+import { planRound } from './fault-schedule.ts';
 import { FaultScheduler } from './faults.ts';
 import { createRandom } from './random.ts';
 
-const WORLD = {} as FaultWorld;
+const WORLD = {
+  stage: { hosts: [{ name: 'host A' }, { name: 'host B' }] },
+  profile: { schemaChanges: [['apply', 'undo']] },
+} as unknown as FaultWorld;
 
-/** Faults that do nothing but note when they run. */
+/** Faults that do nothing but note when they run, as long as `lastsMs` says. */
 function createKinds(
   takes: Readonly<Record<string, readonly string[]>>,
   running: Set<string>,
   log: string[],
+  lastsMs: () => number = () => 2,
 ): FaultKind[] {
   return Object.entries(takes).map(([name, taken]) => ({
     name,
-    excuses: name.startsWith('excusing'),
+    excuses: false,
+    typicalMs: 2,
     missing: () => undefined,
-    plan: () => ({
+    plan: (_world, random) => ({
       takes: taken,
-      detail: '',
+      detail: random.next().toFixed(6),
       async run() {
         for (const part of taken) {
           assert.ok(!running.has(part), `${part} is broken twice at a time`);
           running.add(part);
         }
         log.push(name);
-        await new Promise((resolve) => setTimeout(resolve, 2));
+        await new Promise((resolve) => setTimeout(resolve, lastsMs()));
         for (const part of taken) running.delete(part);
       },
     }),
   }));
 }
 
-test('every kind comes as often as the others, give or take a round, and none breaks what another has broken', async () => {
-  const running = new Set<string>();
-  const log: string[] = [];
-  // The one that needs all would never come if the others went before it whenever they could.
-  const takes = { one: ['a'], two: ['b'], three: ['c'], four: ['a', 'b'], five: ['c'], all: ['a', 'b', 'c'] };
-  const stop = new AbortController();
-  const kinds = createKinds(takes, running, log);
-  const random = createRandom(1);
-  const hasty = { ...random, fork: (name: string) => ({ ...random.fork(name), next: () => 0 }) };
-  const scheduler = new FaultScheduler({
-    world: WORLD,
-    random: hasty,
-    clock: () => performance.now(),
-    kinds,
-    lanes: 3,
-    signal: stop.signal,
-  });
-  const run = scheduler.run();
-  const deadline = performance.now() + 60_000;
-  while (log.length < 60 && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
-  stop.abort();
-  await run;
-  const counts = Object.keys(takes).map((name) => log.filter((entry) => entry === name).length);
-  assert.ok(Math.max(...counts) - Math.min(...counts) <= 3, `${counts}`);
-  assert.equal(scheduler.records.length, log.length);
-  assert.ok(scheduler.records.every(({ startedAtMs, endedAtMs }) => endedAtMs >= startedAtMs));
-});
+const TAKES = { one: ['a'], two: ['b'], three: ['c'], four: ['a', 'b'], five: ['c'], all: ['a', 'b', 'c'] };
 
-test('a fault excuses what fails while it lasts, and a while after', () => {
-  const scheduler = new FaultScheduler({
+function createScheduler(kinds: readonly FaultKind[], signal: AbortSignal): FaultScheduler {
+  return new FaultScheduler({
     world: WORLD,
     random: createRandom(1),
-    clock: () => 0,
-    kinds: [],
-    lanes: 1,
-    signal: AbortSignal.abort(),
+    // A second between rounds is long for a test.
+    clock: () => performance.now() * 1_000,
+    kinds,
+    lanes: 3,
+    periodMs: 0,
+    signal,
   });
-  scheduler.records.push(
-    { kind: 'harmless', detail: '', excuses: false, startedAtMs: 0, endedAtMs: 1_000 },
-    { kind: 'excusing', detail: '', excuses: true, startedAtMs: 100, endedAtMs: 200 },
+}
+
+/** Runs until so many faults have begun. */
+async function runUntil(count: number, kinds: readonly FaultKind[]): Promise<FaultScheduler> {
+  const stop = new AbortController();
+  const scheduler = createScheduler(kinds, stop.signal);
+  const run = scheduler.run();
+  const deadline = performance.now() + 60_000;
+  while (scheduler.records.length < count && performance.now() < deadline) {
+    await Promise.race([run, new Promise((resolve) => setTimeout(resolve, 5))]);
+  }
+  stop.abort();
+  await run;
+  return scheduler;
+}
+
+test('every kind comes once in a round, none breaks what another has broken, and all come to their end', async () => {
+  const log: string[] = [];
+  const { records } = await runUntil(18, createKinds(TAKES, new Set(), log));
+  assert.equal(records.length, log.length);
+  for (let round = 0; round < 3; round++) {
+    assert.deepEqual(log.slice(round * 6, round * 6 + 6).sort(), Object.keys(TAKES).sort());
+  }
+  assert.ok(records.every(({ startedAtMs, endedAtMs }) => endedAtMs >= startedAtMs));
+});
+
+test('the order, and what each does, depend on the seed alone, however long each takes', async () => {
+  const told = async (lastsMs: () => number): Promise<string[]> => {
+    const { records } = await runUntil(18, createKinds(TAKES, new Set(), [], lastsMs));
+    return records.slice(0, 18).map(({ kind, detail }) => `${kind} ${detail}`);
+  };
+  const slow = createRandom(2);
+  assert.deepEqual(await told(() => slow.between(0, 30)), await told(() => 1));
+});
+
+test('a fault that fails ends the run with its error, whenever it does', async () => {
+  const [kind] = createKinds({ one: ['a'] }, new Set(), []) as [FaultKind];
+  const fail = async (): Promise<void> => {
+    throw new Error('a part is broken');
+  };
+  const failing = { ...kind, plan: () => ({ takes: [], detail: '', run: fail }) };
+  await assert.rejects(createScheduler([failing], new AbortController().signal).run(), /^Error: a part is broken$/);
+});
+
+test('rounds of the real kinds: each once, in an order of the seed, and an open transaction beside another fault in each', () => {
+  const round = (number: number, seed: number) =>
+    planRound(number, { world: WORLD, kinds: FAULT_KINDS, lanes: 3, random: createRandom(seed) });
+  const names = (number: number, seed: number): string[] =>
+    round(number, seed).flatMap((group) => group.map(({ kind, plan }) => `${kind.name} ${plan.detail}`));
+  assert.deepEqual(names(3, 7), names(3, 7));
+  assert.notDeepEqual(names(3, 7), names(4, 7));
+  assert.notDeepEqual(names(3, 7), names(3, 8));
+  const beside = new Set<string | undefined>();
+  for (let number = 0; number < 6; number++) {
+    const groups = round(number, 7);
+    const kinds = groups.flatMap((group) => group.map(({ kind }) => kind.name));
+    assert.deepEqual(kinds.sort(), FAULT_KINDS.map(({ name }) => name).sort());
+    beside.add(groups.find(([first]) => first?.kind.name === 'long-transaction')?.[1]?.kind.name);
+  }
+  const databases = [
+    'connections-dropped',
+    'database-cut',
+    'database-stalled',
+    'failover',
+    'feed-dropped',
+    'feed-frozen',
+  ];
+  assert.deepEqual([...beside].sort(), databases);
+});
+
+test('quiet is when nothing is broken or being mended, nor has been a moment ago', () => {
+  const scheduler = createScheduler([], AbortSignal.abort());
+  const record = { kind: 'one', detail: '', host: undefined, excuses: false, restarts: false };
+  scheduler.records.push({ ...record, startedAtMs: 100, endedAtMs: 200, mendedAtMs: 300 });
+  assert.deepEqual(
+    [99, 100, 250, 350, 351].map((at) => scheduler.isQuiet(at, 50)),
+    [true, false, false, false, true],
   );
-  const kinds = (from: number, to: number, after: number, excusing?: boolean): string[] =>
-    scheduler.inForce(from, to, after, excusing).map(({ kind }) => kind);
-  assert.deepEqual(kinds(150, 160, 0, true), ['excusing']);
-  assert.deepEqual(kinds(250, 260, 0, true), []);
-  assert.deepEqual(kinds(250, 260, 50, true), ['excusing']);
-  assert.deepEqual(kinds(50, 100, 0, true), ['excusing']);
-  assert.deepEqual(kinds(50, 99, 0, true), []);
-  assert.deepEqual(kinds(150, 160, 0), ['excusing', 'harmless']);
+  assert.equal(scheduler.inForce(210, 220, 0).length, 0);
+  assert.equal(scheduler.inForce(210, 220, 10).length, 1);
+  assert.equal(scheduler.inForce(0, 99, 0).length, 0);
+  assert.equal(scheduler.inForce(0, 100, 0).length, 1);
 });

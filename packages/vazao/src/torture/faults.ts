@@ -1,15 +1,30 @@
-/** Which faults there are, and when each comes: in rounds of all kinds, by the seed, as many at a time as don't disturb each other. */
-import type { FaultKind, FaultPlan, FaultWorld } from './fault.ts';
+/**
+ * When faults come: in rounds of all kinds, spread evenly over the run, each as fast as parts and lanes allow. What is left of
+ * a round's time is quiet, so that there is something in the cache when the next begins.
+ *
+ *   round 0 ───► quiet ──► round 1 ─────► quiet ──► …
+ *   └────── period ──────┘└────── period ───────┘
+ *
+ * With few kinds each fault has its own pause before it: a fault every 27 s would take long to find anything.
+ */
+import type { FaultKind, FaultWorld } from './fault.ts';
+import { type FaultGroup, hasRoom, type PlannedFault, planRound, takesOf } from './fault-schedule.ts';
 import type { Random } from './random.ts';
 
 export interface FaultRecord {
   readonly kind: string;
   readonly detail: string;
+  /** The only host that feels it; undefined: all of them. */
+  readonly host: string | undefined;
   /** Requests may fail meanwhile. */
   readonly excuses: boolean;
+  /** Processes of the host start again. */
+  readonly restarts: boolean;
   readonly startedAtMs: number;
   /** Infinite while it lasts. */
   endedAtMs: number;
+  /** All is as it was before; infinite until then. */
+  mendedAtMs: number;
 }
 
 export interface FaultSchedulerOptions {
@@ -19,23 +34,27 @@ export interface FaultSchedulerOptions {
   readonly kinds: readonly FaultKind[];
   /** At the same time. */
   readonly lanes: number;
+  /** From the beginning of a round to that of the next. */
+  readonly periodMs: number;
   readonly signal: AbortSignal;
 }
 
-/**
- * Before each fault of a lane: with two lanes each kind comes some 25 times in ten minutes. With few kinds it is longer:
- * something has to be cached between two of a kind.
- */
-const PAUSE_MAX_MS = 1_500;
-const PAUSE_OF_FEW_MAX_MS = 3_000;
+/** Between two rounds, at least. */
+const REST_MS = 1_000;
 const FEW = 4;
+const PAUSE_OF_FEW_MAX_MS = 3_000;
+/** What accompanies a fault has begun by then. */
+const ACCOMPANIED_AFTER_MS = 200;
+const READY_TIMEOUT_MS = 3_000;
 const WAIT_MS = 50;
+/** No fault lasts as long as so many after it. */
+const LOOKED_BACK = 50;
 
 export class FaultScheduler {
   readonly records: FaultRecord[] = [];
   readonly #options: FaultSchedulerOptions;
   readonly #taken = new Set<string>();
-  #queue: FaultKind[] = [];
+  readonly #running = new Set<Promise<void>>();
 
   constructor(options: FaultSchedulerOptions) {
     this.#options = options;
@@ -43,74 +62,103 @@ export class FaultScheduler {
 
   /** Resolves when the signal has ended it, and all is mended. Throws what a part of the stage throws. */
   async run(): Promise<void> {
-    const { kinds } = this.#options;
-    const lanes = kinds.length <= FEW ? 1 : this.#options.lanes;
-    await Promise.all(Array.from({ length: lanes }, (_, lane) => this.#runLane(lane)));
+    const { kinds, clock, periodMs, signal } = this.#options;
+    if (kinds.length === 0) return;
+    const startedAtMs = clock();
+    for (let number = 0; !signal.aborted; number++) {
+      if (kinds.length > FEW) await pause(Math.max(REST_MS, startedAtMs + number * periodMs - clock()), signal);
+      await this.#runRound(number);
+    }
   }
 
-  /** A fault lasts, or has ended so recently that its consequences may be felt. */
-  inForce(fromMs: number, toMs: number, afterMs: number, excusing = false): readonly FaultRecord[] {
+  /** Lasts, or has ended so recently that its consequences may be felt. Newest first. */
+  inForce(fromMs: number, toMs: number, afterMs: number): readonly FaultRecord[] {
     const found: FaultRecord[] = [];
-    // The last ones are at the end, and none lasts as long as many of them.
-    for (let at = this.records.length - 1; at >= Math.max(0, this.records.length - 50); at--) {
+    for (let at = this.records.length - 1; at >= this.#oldest; at--) {
       const record = this.records[at] as FaultRecord;
-      if (excusing && !record.excuses) continue;
       if (record.startedAtMs <= toMs && record.endedAtMs + afterMs >= fromMs) found.push(record);
     }
     return found;
   }
 
-  async #runLane(lane: number): Promise<void> {
-    const { world, clock, signal, kinds, random: seeded } = this.#options;
-    if (kinds.length === 0) return;
-    const random = seeded.fork(`lane ${lane}`);
-    while (!signal.aborted) {
-      await pause(random.next() * (kinds.length <= FEW ? PAUSE_OF_FEW_MAX_MS : PAUSE_MAX_MS), signal);
-      if (signal.aborted) return;
-      const planned = this.#next(random);
-      if (!planned) {
-        await pause(WAIT_MS, signal);
-        continue;
-      }
-      const { kind, plan } = planned;
-      const record: FaultRecord = {
-        kind: kind.name,
-        detail: plan.detail,
-        excuses: kind.excuses,
-        startedAtMs: clock(),
-        endedAtMs: Number.POSITIVE_INFINITY,
-      };
-      this.records.push(record);
-      try {
-        await plan.run(world, random);
-      } finally {
-        record.endedAtMs = clock();
-      }
-      const release = (): void => {
-        for (const name of plan.takes) this.#taken.delete(name);
-      };
-      if (plan.mend) await plan.mend(world).finally(release);
-      else release();
+  /** Nothing is broken, or being mended, and has not been for so long. Asked for each read. */
+  isQuiet(atMs: number, afterMs: number): boolean {
+    for (let at = this.records.length - 1; at >= this.#oldest; at--) {
+      const { startedAtMs, mendedAtMs } = this.records[at] as FaultRecord;
+      if (startedAtMs <= atMs && mendedAtMs + afterMs >= atMs) return false;
+    }
+    return true;
+  }
+
+  get #oldest(): number {
+    return Math.max(0, this.records.length - LOOKED_BACK);
+  }
+
+  async #runRound(number: number): Promise<void> {
+    const { kinds, random, signal } = this.#options;
+    const isFew = kinds.length <= FEW;
+    const lanes = isFew ? 1 : this.#options.lanes;
+    const pauses = random.fork(`pauses ${number}`);
+    for (const group of planRound(number, { ...this.#options, lanes })) {
+      if (isFew) await pause(pauses.next() * PAUSE_OF_FEW_MAX_MS, signal);
+      // In their order, whatever it costs: what comes first does not depend on how long anything takes.
+      while (!this.#isFree(group, lanes)) await Promise.race(this.#running);
+      if (signal.aborted) break;
+      if (await this.#isReady(group)) await this.#begin(group);
+    }
+    await Promise.all(this.#running);
+  }
+
+  #isFree(group: FaultGroup, lanes: number): boolean {
+    return hasRoom(this.#running.size, group.length, lanes) && takesOf(group).every((name) => !this.#taken.has(name));
+  }
+
+  /** False when it is not possible, and has not become so after a while. */
+  async #isReady(group: FaultGroup): Promise<boolean> {
+    const { clock, signal } = this.#options;
+    const deadline = clock() + READY_TIMEOUT_MS;
+    while (group.some(({ plan }) => plan.isReady?.() === false)) {
+      if (clock() > deadline || signal.aborted) return false;
+      await pause(WAIT_MS, signal);
+    }
+    return true;
+  }
+
+  async #begin(group: FaultGroup): Promise<void> {
+    for (const name of takesOf(group)) this.#taken.add(name);
+    for (const [index, fault] of group.entries()) {
+      if (index > 0) await new Promise((resolve) => setTimeout(resolve, ACCOMPANIED_AFTER_MS));
+      // One that fails stays, and is found by whoever waits next.
+      const running = this.#runFault(fault).then(() => void this.#running.delete(running));
+      running.catch(() => {});
+      this.#running.add(running);
     }
   }
 
-  /** The first of the queue whose parts are free. What the head of the queue waits for is given to no other. */
-  #next(random: Random): { kind: FaultKind; plan: FaultPlan } | undefined {
-    const { kinds, world } = this.#options;
-    if (this.#queue.length < kinds.length / 2) this.#queue.push(...random.shuffle(kinds));
-    const kept = new Set<string>();
-    for (const [index, kind] of this.#queue.entries()) {
-      const plan = kind.plan(world, random);
-      if (!plan) continue;
-      if (plan.takes.some((name) => this.#taken.has(name) || kept.has(name))) {
-        if (index === 0) for (const name of plan.takes) kept.add(name);
-        continue;
-      }
-      this.#queue.splice(index, 1);
-      for (const name of plan.takes) this.#taken.add(name);
-      return { kind, plan };
+  async #runFault({ kind, plan, random }: PlannedFault): Promise<void> {
+    const { world, clock } = this.#options;
+    const record: FaultRecord = {
+      kind: kind.name,
+      detail: plan.detail,
+      host: plan.host,
+      excuses: kind.excuses,
+      restarts: kind.restarts ?? false,
+      startedAtMs: clock(),
+      endedAtMs: Number.POSITIVE_INFINITY,
+      mendedAtMs: Number.POSITIVE_INFINITY,
+    };
+    this.records.push(record);
+    try {
+      await plan.run(world, random);
+    } finally {
+      record.endedAtMs = clock();
     }
-    return undefined;
+    try {
+      await plan.mend?.(world);
+    } finally {
+      record.mendedAtMs = clock();
+      for (const name of plan.takes) this.#taken.delete(name);
+    }
   }
 }
 
@@ -123,5 +171,6 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
     };
     const timer = setTimeout(end, ms);
     signal.addEventListener('abort', end);
+    if (signal.aborted) end();
   });
 }

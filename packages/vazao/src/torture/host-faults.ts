@@ -1,4 +1,7 @@
-/** Faults of hosts and their workers. One host serves while the other is in trouble. */
+/**
+ * Faults of hosts and their workers. Of one host at a time all processes are in trouble; meanwhile single ones of the other may
+ * be, and another of it serves.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type FaultKind, type FaultWorld, needsNothing } from './fault.ts';
 import type { Host } from './host.ts';
@@ -9,65 +12,103 @@ const needsWorkers = ({ stage }: FaultWorld): string | undefined =>
   stage.hosts.some(({ workers }) => workers.length > 0) || stage.knows('WORKERS') ? undefined : 'no workers (WORKERS)';
 
 export const HOST_FAULTS: readonly FaultKind[] = [
-  hostFault(
-    'worker-killed',
-    needsWorkers,
-    async (host, random, { stage }) => {
+  hostFault({
+    name: 'worker-killed',
+    restarts: true,
+    typicalMs: 4_000,
+    missing: needsWorkers,
+    isReady: ({ expendable }) => expendable.length > 0,
+    async run(host, random, { stage }) {
       const { expendable } = host;
       if (expendable.length === 0) return; // they have ended meanwhile
       host.killWorker(random.pick(expendable));
       await untilWorkers(host, stage);
     },
-    ({ expendable }) => expendable.length > 0,
-  ),
-  hostFault('worker-frozen', needsWorkers, async (host, random) => {
-    const { workers } = host;
-    if (workers.length === 0) return;
-    const pid = random.pick(workers);
-    host.signal(pid, 'SIGSTOP');
-    await delay(random.between(1_000, 3_000));
-    host.signal(pid, 'SIGCONT');
   }),
-  {
-    ...hostFault('supervisor-frozen', needsWorkers, async (host, random) => {
+  hostFault({
+    name: 'worker-frozen',
+    typicalMs: 2_000,
+    missing: needsWorkers,
+    async run(host, random) {
+      const { workers } = host;
+      if (workers.length === 0) return;
+      const pid = random.pick(workers);
+      host.signal(pid, 'SIGSTOP');
+      await delay(random.between(1_000, 3_000));
+      host.signal(pid, 'SIGCONT');
+    },
+  }),
+  hostFault({
+    name: 'supervisor-frozen',
+    // The workers serve without it.
+    excuses: false,
+    typicalMs: 1_700,
+    missing: needsWorkers,
+    async run(host, random) {
       const { pid } = host;
       if (pid === undefined) return;
       host.signal(pid, 'SIGSTOP');
       await delay(random.between(300, 3_000));
       host.signal(pid, 'SIGCONT');
-    }),
-    // The workers serve without it.
-    excuses: false,
-  },
-  hostFault('host-killed', needsNothing, async (host, random, { environment }) => {
-    await host.kill();
-    await delay(random.between(0, 300));
-    await startPatiently(host, environment);
+    },
   }),
-  hostFault('host-frozen', needsNothing, async (host, random) => {
-    const family = [...(host.pid === undefined ? [] : [host.pid]), ...host.workers];
-    for (const pid of family) host.signal(pid, 'SIGSTOP');
-    await delay(random.between(1_000, 3_000));
-    for (const pid of family) host.signal(pid, 'SIGCONT');
+  hostFault({
+    name: 'host-killed',
+    restarts: true,
+    typicalMs: 8_000,
+    isOfAll: true,
+    async run(host, random, { environment }) {
+      await host.kill();
+      await delay(random.between(0, 300));
+      await startPatiently(host, environment);
+    },
+  }),
+  hostFault({
+    name: 'host-frozen',
+    typicalMs: 2_000,
+    isOfAll: true,
+    async run(host, random) {
+      const family = [...(host.pid === undefined ? [] : [host.pid]), ...host.workers];
+      for (const pid of family) host.signal(pid, 'SIGSTOP');
+      await delay(random.between(1_000, 3_000));
+      for (const pid of family) host.signal(pid, 'SIGCONT');
+    },
   }),
 ];
 
-function hostFault(
-  name: string,
-  missing: FaultKind['missing'],
-  run: (host: Host, random: Random, world: FaultWorld) => Promise<void>,
-  isReady: (host: Host) => boolean = () => true,
-): FaultKind {
+interface HostFault {
+  readonly name: string;
+  /** @defaultValue true */
+  readonly excuses?: boolean;
+  /** @defaultValue false */
+  readonly restarts?: boolean;
+  readonly typicalMs: number;
+  /** @defaultValue {@link needsNothing} */
+  readonly missing?: FaultKind['missing'];
+  /** No process of the host serves meanwhile. @defaultValue false */
+  readonly isOfAll?: boolean;
+  readonly isReady?: (host: Host) => boolean;
+  readonly run: (host: Host, random: Random, world: FaultWorld) => Promise<void>;
+}
+
+function hostFault(options: HostFault): FaultKind {
+  const { name, excuses = true, restarts = false, typicalMs, missing = needsNothing } = options;
+  const { isOfAll = false, isReady = () => true } = options;
   return {
     name,
-    excuses: true,
+    excuses,
+    restarts,
+    typicalMs,
     missing,
     plan({ stage }, random) {
-      const ready = stage.hosts.filter(isReady);
-      if (ready.length === 0) return undefined;
-      const host = random.pick(ready);
-      // One host serves while the other is in trouble: what both would do at once is what the database's faults show.
-      return { takes: ['host'], detail: host.name, run: (world, chance) => run(host, chance, world) };
+      const host = random.pick(stage.hosts);
+      return {
+        takes: isOfAll ? ['host', host.name] : [host.name],
+        detail: host.name,
+        host: host.name,
+        isReady: () => isReady(host),
+        run: (world, chance) => options.run(host, chance, world),
+      };
     },
   };
 }
@@ -76,13 +117,17 @@ const STARTS_MAX = 20;
 const RESTART_PAUSE_MS = 500;
 
 /** As whatever looks after a host does: a start while the database is away fails, and is tried again. */
-async function startPatiently(host: Host, environment: Readonly<Record<string, string>>): Promise<void> {
+export async function startPatiently(
+  host: Host,
+  environment: Readonly<Record<string, string>>,
+  startsMax: number = STARTS_MAX,
+): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
       await host.start(environment);
       return;
     } catch (error) {
-      if (host.isRunning || tries >= STARTS_MAX) throw error;
+      if (host.isRunning || tries >= startsMax) throw error;
       await delay(RESTART_PAUSE_MS);
     }
   }

@@ -11,7 +11,7 @@ import { TortureError } from './errors.ts';
 import { isAtWork, listChildren, sendSignal } from './parts/process-table.ts';
 
 /** Two hosts with their workers start at the same time, on a machine that may be busy. */
-const START_TIMEOUT_MS = 120_000;
+const START_TIMEOUT_MS = 240_000;
 const HEALTH_TIMEOUT_MS = 2_000;
 const GONE_TIMEOUT_MS = 15_000;
 const STOP_TIMEOUT_MS = 20_000;

@@ -40,7 +40,7 @@ export async function runMutation(mutation: Mutation, options: MutationOptions):
     mutation,
     caughtAfterMs: violation && violation.atMs - startedAtMs,
     kind: violation?.kind,
-    account: accounts.find((account) => violation && account.startsWith(`${violation.kind}, `)),
+    account: accounts.find(({ text }) => violation && text.startsWith(`${violation.kind}, `))?.text,
     notAvailable: undefined,
   };
 }

@@ -51,6 +51,7 @@ function redisFault(name: string, run: (stage: Stage, random: Random) => Promise
   return {
     name,
     excuses: false,
+    typicalMs: 1_000,
     missing: needsRedis,
     plan: () => ({ takes: ['redis'], detail: '', run: ({ stage }, random) => run(stage, random) }),
   };

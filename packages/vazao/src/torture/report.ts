@@ -1,9 +1,12 @@
 /** The report of a run, for people and for programs. */
+import type { Account } from './account.ts';
 import type { FaultKind } from './fault.ts';
 import type { FaultRecord } from './faults.ts';
+import type { Goal } from './goals.ts';
 import type { Violation } from './history.ts';
-import { AFTER_FAULT_MS, type TortureOutcome } from './torture.ts';
-import { add, type Counts, type Staleness } from './traffic.ts';
+import { PARTS, type Part } from './processor-time.ts';
+import { AFTER_FAULT_MS, CLIENTS, type TortureOutcome } from './torture.ts';
+import { add, BLOCKED_MS, type Counts, type Staleness } from './traffic.ts';
 
 export interface TortureReport {
   readonly seed: number;
@@ -12,6 +15,12 @@ export interface TortureReport {
   readonly readsPerSecond: number;
   readonly hitRate: number;
   readonly readsByKind: Readonly<Record<string, number>>;
+  /** Of the reads: answered with 304. */
+  readonly notModified: number;
+  /** Of all clients together: how long they were held up, and how long they were there. */
+  readonly clientSeconds: { readonly blocked: number; readonly all: number };
+  /** Seconds of processor time of each part. */
+  readonly processorSeconds: Readonly<Record<Part, number>>;
   readonly notStored: Readonly<Record<string, number>>;
   readonly failures: Readonly<Record<string, number>>;
   readonly writes: Readonly<Record<string, { readonly acknowledged: number; readonly unknown: number }>>;
@@ -21,7 +30,9 @@ export interface TortureReport {
   readonly notAvailable: Readonly<Record<string, string>>;
   readonly atRest: { readonly workers: number; readonly answers: number } | undefined;
   readonly violations: readonly Pick<Violation, 'kind' | 'what' | 'atMs'>[];
-  readonly accounts: readonly string[];
+  readonly accounts: readonly Account[];
+  /** Undefined for a run that is not measured by them. */
+  readonly goals?: readonly Goal[] | undefined;
 }
 
 export interface Percentiles {
@@ -63,6 +74,9 @@ export function makeReport(outcome: TortureOutcome, missing: ReadonlyMap<FaultKi
     readsPerSecond: traffic.reads / seconds,
     hitRate: traffic.byKind.hit / Math.max(1, traffic.reads),
     readsByKind: traffic.byKind,
+    notModified: traffic.notModified,
+    clientSeconds: { blocked: traffic.blockedMs / 1_000, all: CLIENTS * seconds },
+    processorSeconds: outcome.processorTime.seconds,
     notStored: Object.fromEntries(traffic.notStored),
     failures: Object.fromEntries(traffic.failures),
     writes: Object.fromEntries(
@@ -134,11 +148,12 @@ function empty(): Counts {
 export function formatReport(report: TortureReport): string {
   const lines = [
     `seed ${report.seed}: ${whole(report.reads)} reads in ${report.seconds.toFixed(0)} s (${whole(report.readsPerSecond)}/s), ${percent(report.hitRate)} hits`,
-    `answers   ${list(report.readsByKind)}`,
+    `answers   ${list(report.readsByKind)}; ${whole(report.notModified)} of them with status 304`,
   ];
   if (Object.keys(report.notStored).length > 0)
     lines.push(`          not stored, not cached: ${list(report.notStored)}`);
   if (Object.keys(report.failures).length > 0) lines.push(`failures  ${list(report.failures)}`);
+  lines.push(...formatLimits(report));
   lines.push(
     'writes    acknowledged, and with an unknown outcome that was then found out',
     ...Object.entries(report.writes).map(
@@ -168,6 +183,16 @@ export function formatReport(report: TortureReport): string {
   for (const { kind } of report.violations) byKind[kind] = (byKind[kind] ?? 0) + 1;
   lines.push(`violations ${report.violations.length}${report.violations.length > 0 ? `: ${list(byKind)}` : ''}`);
   return `${lines.join('\n')}\n`;
+}
+
+/** What kept the clients from reading more. */
+function formatLimits({ clientSeconds: { blocked, all }, processorSeconds, seconds }: TortureReport): string[] {
+  const total = PARTS.reduce((sum, part) => sum + processorSeconds[part], 0);
+  const parts = PARTS.map((part) => `${part} ${processorSeconds[part].toFixed(1)}`).join(', ');
+  return [
+    `clients   ${whole(blocked)} of ${whole(all)} client-seconds blocked (answers after more than ${BLOCKED_MS} ms)`,
+    `processor ${total.toFixed(1)} s, ${(total / seconds).toFixed(2)} at a time: ${parts}`,
+  ];
 }
 
 function formatStaleness(name: string, { reads, p50, p90, p99, p999, max }: Percentiles): string[] {

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import { BURST_FACTOR, untilBurst } from './bursts.ts';
 import type { PsqlWriter, SqlWriter } from './profile.ts';
 import type { Random } from './random.ts';
 import type { Begun, WriteBook } from './write-book.ts';
@@ -14,7 +15,7 @@ export interface LaneOptions {
   readonly writes: WriteBook;
   readonly random: Random;
   readonly clock: () => number;
-  /** Writes per second of this lane. */
+  /** Writes per second of this lane, on average. */
   readonly perSecond: number;
   readonly signal: AbortSignal;
 }
@@ -31,7 +32,8 @@ export async function runStatementLane(options: LaneOptions): Promise<void> {
   const session = new Session(options.databaseUrl);
   try {
     while (!signal.aborted) {
-      await delay((-Math.log(1 - random.next()) * 1_000) / perSecond);
+      await delay((-Math.log(1 - random.next()) * 1_000) / (perSecond * BURST_FACTOR));
+      await delay(untilBurst(clock()));
       if (signal.aborted) break;
       // Before a writer is chosen: an address that nobody answers at is no write, and a choice must not wait.
       if (!(await session.open())) continue;

@@ -9,15 +9,19 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { formatLsn } from '../feed/lsn.ts';
 import { LEASE_MS_DEFAULT } from '../feed/options.ts';
 import { POSITION_HEADER, PositionTokens } from '../http/position-token.ts';
-import { giveAccount } from './account.ts';
+import { type Account, giveAccount } from './account.ts';
+import { Balancer } from './balancer.ts';
 import { Checker } from './checker.ts';
 import { type Carrier, Client } from './client.ts';
 import { CompiledReader, indexRegisters } from './compiled-reader.ts';
 import { TortureError } from './errors.ts';
+import { EXCUSE_MAX_MS, isExcused } from './excuses.ts';
 import type { FaultKind, FaultWorld } from './fault.ts';
 import { FaultScheduler } from './faults.ts';
+import { startPatiently } from './host-faults.ts';
 import { Pace } from './pace.ts';
 import { findPostgresPrograms } from './parts/postgres-programs.ts';
+import { ProcessorTime } from './processor-time.ts';
 import { type Profile, REGISTERS_MAX } from './profile.ts';
 import { createRandom } from './random.ts';
 import { ReadHistory } from './read-history.ts';
@@ -64,8 +68,9 @@ export interface TortureOutcome {
   readonly traffic: Traffic;
   readonly writes: WriteBook;
   readonly faults: FaultScheduler;
-  /** Of the first violations: what happened around each, in lines. */
-  readonly accounts: readonly string[];
+  /** Of the first violations: what happened around each. */
+  readonly accounts: readonly Account[];
+  readonly processorTime: ProcessorTime;
   readonly stalenessQuiet: Staleness;
   readonly stalenessFaulty: Staleness;
   readonly rest: RestFigures | undefined;
@@ -73,25 +78,30 @@ export interface TortureOutcome {
 
 /** A third each of what clients do; see `client.ts`. */
 const CARRIERS: readonly Carrier[] = ['header', 'cookie', 'nothing'];
-/** So many that those who wait for a part that is broken leave the rest of the machine its work. */
-const CLIENTS = 192;
+/**
+ * So many that those who wait for a part that is broken leave the rest of the machine its work; and few enough for one process
+ * to let all of them wait for its database (20 for each of its connections).
+ */
+export const CLIENTS = 384;
 const READS_PER_SECOND = 12_000;
 const REQUEST_WRITES_PER_SECOND = 8;
 const STATEMENT_LANES = 3;
 const STATEMENT_WRITES_PER_SECOND = 3;
-const FAULT_LANES = 2;
+const FAULT_LANES = 3;
+/** Of faults: in ten minutes each kind comes 21 times. */
+const ROUNDS_PER_MINUTE = 2.1;
 /** Timers of four processes on two cores. */
 const SLACK_MS = 250;
 /** More than these say nothing new. */
 const ACCOUNTS_MAX = 5;
+/** All parts start at once, on a machine that may be busy; what is wrong with the application shows each time. */
+const FIRST_STARTS_MAX = 3;
 const PROOF_RENEWAL_MS = 4 * 60_000;
 const TICK_MS = 1_000;
 const QUIET_SHARE = 0.1;
 const QUIET_MAX_MS = 20_000;
 /** Consequences of a fault are felt so long after it. */
 export const AFTER_FAULT_MS = 1_000;
-/** A worker that was starting when the database went away is back after at most 5 s of back-off, and its next start. */
-const EXCUSE_AFTER_MS = 10_000;
 
 /** Runs to the end; the stage is open, and its hosts don't run yet. Throws when a part of the stage, or the profile, fails. */
 export async function runTorture(options: TortureOptions): Promise<TortureOutcome> {
@@ -103,7 +113,8 @@ export async function runTorture(options: TortureOptions): Promise<TortureOutcom
   const readers = profile.readers.map((reader) => new CompiledReader(reader, indexes));
   await using acquired = new AsyncDisposableStack();
   const proofs = acquired.use(await createProofs(profile, stage.secret));
-  await Promise.all(stage.hosts.filter(({ isRunning }) => !isRunning).map((host) => host.start(environment)));
+  const starting = stage.hosts.filter(({ isRunning }) => !isRunning);
+  await Promise.all(starting.map((host) => startPatiently(host, environment, FIRST_STARTS_MAX)));
   const reference = acquired.use(await createReference(application, stage.databaseUrl, stage.secret));
 
   const tokens = new PositionTokens(stage.secret);
@@ -113,7 +124,7 @@ export async function runTorture(options: TortureOptions): Promise<TortureOutcom
   };
   const startedAtMs = clock();
   const history = new ReadHistory(CLIENTS);
-  const accounts: string[] = [];
+  const accounts: Account[] = [];
   const checker = new Checker({
     registers: profile.registers,
     clients: CLIENTS,
@@ -123,7 +134,7 @@ export async function runTorture(options: TortureOptions): Promise<TortureOutcom
       if (accounts.length >= ACCOUNTS_MAX) return;
       const account = giveAccount(violation, { checker, history, faults, startedAtMs, positionOf });
       accounts.push(account);
-      options.onViolation?.(account);
+      options.onViolation?.(account.text);
     },
   });
   const traffic = new Traffic(startedAtMs);
@@ -148,6 +159,8 @@ export async function runTorture(options: TortureOptions): Promise<TortureOutcom
     onLost: (write) => settler.take(write),
   });
   const world: FaultWorld = { stage, profile, environment, onFailover: () => checker.failedOver(clock()) };
+  const totalMs = options.seconds * 1_000;
+  const quietMs = Math.min(QUIET_MAX_MS, totalMs * QUIET_SHARE);
   const available = kinds.filter((kind) => kind.missing(world) === undefined);
   const faults = new FaultScheduler({
     world,
@@ -155,10 +168,13 @@ export async function runTorture(options: TortureOptions): Promise<TortureOutcom
     clock,
     kinds: available,
     lanes: FAULT_LANES,
+    periodMs: (totalMs - 2 * quietMs) / Math.ceil((options.seconds / 60) * ROUNDS_PER_MINUTE),
     signal: noMoreFaults.signal,
   });
   const stalenessQuiet = new Staleness();
   const stalenessFaulty = new Staleness();
+  const processorTime = new ProcessorTime(stage);
+  const balancer = new Balancer(stage.hosts);
   const readPace = new Pace(READS_PER_SECOND, clock);
   const clients = Array.from({ length: CLIENTS }, (_, id) => {
     const carrier = CARRIERS[id % CARRIERS.length] as Carrier;
@@ -173,16 +189,15 @@ export async function runTorture(options: TortureOptions): Promise<TortureOutcom
           return checker.read(read);
         },
         traffic,
-        hosts: stage.hosts,
+        balancer,
         readers,
         writes,
         readPace,
         signal: ending.signal,
         proof: proofs.of,
-        stalenessOf: (atMs) =>
-          faults.inForce(atMs, atMs, AFTER_FAULT_MS).length > 0 ? stalenessFaulty : stalenessQuiet,
+        stalenessOf: (atMs) => (faults.isQuiet(atMs, AFTER_FAULT_MS) ? stalenessQuiet : stalenessFaulty),
         onFailure(host, fromMs, toMs, what) {
-          if (faults.inForce(fromMs, toMs, EXCUSE_AFTER_MS, true).length > 0) return;
+          if (isExcused(faults.inForce(fromMs, toMs, EXCUSE_MAX_MS), host.name, fromMs, toMs)) return;
           checker.report(
             'unavailable',
             `A request failed, and nothing that was broken excuses it: ${what}. The log of the host ends with ${host.lastWords()}`,
@@ -213,13 +228,13 @@ export async function runTorture(options: TortureOptions): Promise<TortureOutcom
     work.catch(failed.reject);
     return work;
   };
-  const totalMs = options.seconds * 1_000;
-  const quietMs = Math.min(QUIET_MAX_MS, totalMs * QUIET_SHARE);
   const isOver = (): boolean =>
     options.signal?.aborted === true ||
     (options.untilViolation === true && checker.violations.some(({ kind }) => kind !== 'unavailable'));
   const work = [...clients.map((client) => client.run()), ...lanes].map(watched);
+  processorTime.sample();
   const tick = setInterval(() => {
+    processorTime.sample();
     onProgress({
       elapsedMs: clock() - startedAtMs,
       reads: traffic.reads,
@@ -271,6 +286,7 @@ export async function runTorture(options: TortureOptions): Promise<TortureOutcom
     writes,
     faults,
     accounts,
+    processorTime,
     stalenessQuiet,
     stalenessFaulty,
     rest,

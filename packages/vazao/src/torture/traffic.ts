@@ -3,6 +3,9 @@
 /** Width of a slot of time. */
 const SLOT_MS = 100;
 
+/** Who waits so long is held up by something that is broken, and not by the work itself. */
+export const BLOCKED_MS = 250;
+
 /** How an answer came about, by its `Cache-Status`. */
 export type AnswerKind = 'hit' | 'stored' | 'collapsed' | 'not stored' | 'not cached';
 export type Failure = 'error' | 'time-out';
@@ -28,6 +31,10 @@ export class Traffic {
   readonly #slots: Counts[] = [];
   readonly #startedAtMs: number;
   reads = 0;
+  /** Of the reads: answered with 304, which stands for what the client held. */
+  notModified = 0;
+  /** How long clients have waited, all together, for answers that took longer than {@link BLOCKED_MS}. */
+  blockedMs = 0;
 
   constructor(startedAtMs: number) {
     this.#startedAtMs = startedAtMs;
@@ -40,6 +47,11 @@ export class Traffic {
     const slot = this.#slot(endedAtMs);
     slot.reads++;
     if (kind === 'hit') slot.hits++;
+  }
+
+  /** An operation is over, however it ended. */
+  waited(ms: number): void {
+    if (ms > BLOCKED_MS) this.blockedMs += ms;
   }
 
   failed(endedAtMs: number, failure: Failure, what: string): void {

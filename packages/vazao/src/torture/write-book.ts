@@ -1,4 +1,5 @@
 /** Who writes what next, and what became of it. A register is written by one writer at a time. */
+import { BURST_FACTOR, untilBurst } from './bursts.ts';
 import type { Checker } from './checker.ts';
 import { findIndex } from './compiled-reader.ts';
 import type { Write } from './history.ts';
@@ -17,7 +18,7 @@ export interface WriteBookOptions {
   readonly indexes: ReadonlyMap<string, number>;
   readonly random: Random;
   readonly clock: () => number;
-  /** Through the application, per second. */
+  /** Through the application, per second on average. */
   readonly requestsPerSecond: number;
   /** The outcome is unknown. */
   readonly onLost: (write: Write) => void;
@@ -56,10 +57,10 @@ export class WriteBook {
   nextRequest(): RequestWriter | undefined {
     const { clock, requestsPerSecond, random } = this.#options;
     const now = clock();
-    if (this.#isClosed || now < this.#nextRequestAtMs) return undefined;
+    if (this.#isClosed || now < this.#nextRequestAtMs || untilBurst(now) > 0) return undefined;
     const writer = this.#pick(this.#requests);
     if (!writer) return undefined;
-    this.#nextRequestAtMs = now + (-Math.log(1 - random.next()) * 1_000) / requestsPerSecond;
+    this.#nextRequestAtMs = now + (-Math.log(1 - random.next()) * 1_000) / (requestsPerSecond * BURST_FACTOR);
     return writer;
   }
 

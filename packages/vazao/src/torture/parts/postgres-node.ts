@@ -108,7 +108,7 @@ export class PostgresNode {
   async query<Row extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
     const client = new pg.Client({
       connectionString: this.url,
-      connectionTimeoutMillis: 5_000,
+      connectionTimeoutMillis: 20_000,
       query_timeout: QUERY_TIMEOUT_MS,
       application_name: 'vazao parts',
     });

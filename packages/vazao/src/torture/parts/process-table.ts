@@ -9,6 +9,31 @@ export function listChildren(pid: number): number[] {
     .map(Number);
 }
 
+export interface Process {
+  readonly pid: number;
+  readonly parent: number;
+  /** With its id it names the process: ids are used again. */
+  readonly startedAt: string;
+  /** In the program and in the kernel, without its children. */
+  readonly processorMs: number;
+}
+
+/** All processes; none where there is no /proc. */
+export function listProcesses(): Process[] {
+  if (process.platform !== 'linux') return [];
+  return readdirSync('/proc').flatMap((name) => {
+    const fields = /^\d+$/.test(name) ? readFields(name) : undefined;
+    if (!fields) return [];
+    const ticks = Number(fields[11]) + Number(fields[12]);
+    return [
+      { pid: Number(name), parent: Number(fields[1]), startedAt: fields[19] ?? '', processorMs: ticks * TICK_MS },
+    ];
+  });
+}
+
+/** Of the kernel's accounts, on every architecture that Node runs on. */
+const TICK_MS = 10;
+
 /** A zombie waits for the process 1 of its container to look at it, which some never do. */
 export function isAtWork(pid: number): boolean {
   if (process.platform !== 'linux') return false;
@@ -26,12 +51,16 @@ export function sendSignal(pid: number, signal: NodeJS.Signals): void {
 }
 
 function readStatus(pid: string): { readonly state: string; readonly parent: number } | undefined {
+  const [state = '', parent] = readFields(pid) ?? [];
+  return parent === undefined ? undefined : { state, parent: Number(parent) };
+}
+
+/** From the state on: "123 (name, which may hold anything) S 1 …". */
+function readFields(pid: string): readonly string[] | undefined {
   try {
-    // "123 (name, which may hold anything) S 1 …"
-    const [state = '', parent] = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return readFileSync(`/proc/${pid}/stat`, 'utf8')
       .replace(/^.*\) /s, '')
       .split(' ');
-    return { state, parent: Number(parent) };
   } catch {
     return undefined; // it has ended meanwhile
   }
