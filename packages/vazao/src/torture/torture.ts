@@ -82,7 +82,7 @@ const CARRIERS: readonly Carrier[] = ['header', 'cookie', 'nothing'];
  * So many that those who wait for a part that is broken leave the rest of the machine its work; and few enough for one process
  * to let all of them wait for its database (20 for each of its connections).
  */
-export const CLIENTS = 384;
+export const CLIENTS = 256;
 const READS_PER_SECOND = 12_000;
 const REQUEST_WRITES_PER_SECOND = 8;
 const STATEMENT_LANES = 3;
