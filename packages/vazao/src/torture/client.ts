@@ -46,7 +46,7 @@ const REQUESTS_MIN = 40;
 const REQUESTS_MAX = 400;
 const REFUSED_PAUSE_MS = 50;
 const SWITCH_CHANCE = 0.3;
-/** Every so manieth client asks with `If-None-Match`: clients of each carrier. */
+/** One client in so many asks with `If-None-Match`; there are some of each carrier among them. */
 const CONDITIONAL_EVERY = 4;
 const TOKEN_HEADER = 'vazao-position';
 const TOKEN_COOKIE = /(?:^|\r\n)set-cookie: vazao-position=([^;\r]+);[^\r]*?Max-Age=(\d+)/i;

@@ -117,17 +117,13 @@ const STARTS_MAX = 20;
 const RESTART_PAUSE_MS = 500;
 
 /** As whatever looks after a host does: a start while the database is away fails, and is tried again. */
-export async function startPatiently(
-  host: Host,
-  environment: Readonly<Record<string, string>>,
-  startsMax: number = STARTS_MAX,
-): Promise<void> {
+async function startPatiently(host: Host, environment: Readonly<Record<string, string>>): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
       await host.start(environment);
       return;
     } catch (error) {
-      if (host.isRunning || tries >= startsMax) throw error;
+      if (host.isRunning || tries >= STARTS_MAX) throw error;
       await delay(RESTART_PAUSE_MS);
     }
   }

@@ -18,7 +18,6 @@ import { TortureError } from './errors.ts';
 import { EXCUSE_MAX_MS, isExcused } from './excuses.ts';
 import type { FaultKind, FaultWorld } from './fault.ts';
 import { FaultScheduler } from './faults.ts';
-import { startPatiently } from './host-faults.ts';
 import { Pace } from './pace.ts';
 import { findPostgresPrograms } from './parts/postgres-programs.ts';
 import { ProcessorTime } from './processor-time.ts';
@@ -82,7 +81,7 @@ const CARRIERS: readonly Carrier[] = ['header', 'cookie', 'nothing'];
  * So many that those who wait for a part that is broken leave the rest of the machine its work; and few enough for one process
  * to let all of them wait for its database (20 for each of its connections).
  */
-export const CLIENTS = 256;
+export const CLIENTS = 128;
 const READS_PER_SECOND = 12_000;
 const REQUEST_WRITES_PER_SECOND = 8;
 const STATEMENT_LANES = 3;
@@ -94,8 +93,6 @@ const ROUNDS_PER_MINUTE = 2.1;
 const SLACK_MS = 250;
 /** More than these say nothing new. */
 const ACCOUNTS_MAX = 5;
-/** All parts start at once, on a machine that may be busy; what is wrong with the application shows each time. */
-const FIRST_STARTS_MAX = 3;
 const PROOF_RENEWAL_MS = 4 * 60_000;
 const TICK_MS = 1_000;
 const QUIET_SHARE = 0.1;
@@ -113,8 +110,7 @@ export async function runTorture(options: TortureOptions): Promise<TortureOutcom
   const readers = profile.readers.map((reader) => new CompiledReader(reader, indexes));
   await using acquired = new AsyncDisposableStack();
   const proofs = acquired.use(await createProofs(profile, stage.secret));
-  const starting = stage.hosts.filter(({ isRunning }) => !isRunning);
-  await Promise.all(starting.map((host) => startPatiently(host, environment, FIRST_STARTS_MAX)));
+  await Promise.all(stage.hosts.filter(({ isRunning }) => !isRunning).map((host) => host.start(environment)));
   const reference = acquired.use(await createReference(application, stage.databaseUrl, stage.secret));
 
   const tokens = new PositionTokens(stage.secret);
