@@ -57,15 +57,3 @@ export async function openLabApplication(module: string): Promise<LabApplication
   const { name } = await loadModule(module, cwd);
   return { root, application: relative(root, module), name, secret };
 }
-
-/** The first ends the run with what it has; the second ends the process. */
-export function stopBySignals(): AbortSignal {
-  const stopping = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(name, () => {
-      if (stopping.signal.aborted) process.exit(130);
-      stopping.abort();
-    });
-  }
-  return stopping.signal;
-}

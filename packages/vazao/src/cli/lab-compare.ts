@@ -14,7 +14,7 @@ import { renderComparisonMarkdown } from '../lab/report/markdown.ts';
 import type { RunResult } from '../lab/run-result.ts';
 import { loadScenario } from '../lab/scenario/load-scenario.ts';
 import { findModule, findRoot } from '../runtime/load-application.ts';
-import { findScenarioBeside, openLabApplication, stopBySignals } from './lab-application.ts';
+import { findScenarioBeside, openLabApplication } from './lab-application.ts';
 import { type LabCompareWords, parseLabCompareWords } from './lab-compare-words.ts';
 import { writeHtmlReport } from './lab-report.ts';
 import { checkOutRevision } from './lab-revision.ts';
@@ -22,6 +22,7 @@ import { CRITERIA_FAILED } from './lab-run.ts';
 import { missingPrograms, prepareData, serveArchitecture } from './lab-serve.ts';
 import { createLabView } from './lab-view.ts';
 import { createProgressLine } from './progress.ts';
+import { stopBySignals } from './stop-by-signals.ts';
 
 /** A tree of sources under an architecture. */
 interface Contender extends Architecture {

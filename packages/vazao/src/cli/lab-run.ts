@@ -8,12 +8,13 @@ import { type RunOptions, runPlan } from '../lab/plans/run-plan.ts';
 import { loadScenario } from '../lab/scenario/load-scenario.ts';
 import type { Scenario } from '../lab/scenario/scenario.ts';
 import { runToEnd, serveByCommand } from '../lab/server/serve-command.ts';
-import { type FoundScenario, findScenario, openLabApplication, stopBySignals } from './lab-application.ts';
+import { type FoundScenario, findScenario, openLabApplication } from './lab-application.ts';
 import { findResize, missingPrograms, prepareData, serveArchitecture } from './lab-serve.ts';
 import { formatRun } from './lab-table.ts';
 import { createLabView } from './lab-view.ts';
 import { type LabRunWords, parseLabRunWords } from './lab-words.ts';
 import { createProgressLine } from './progress.ts';
+import { stopBySignals } from './stop-by-signals.ts';
 
 /** Of a run that was measured and did not show what it should; other programs of the field end so. */
 export const CRITERIA_FAILED = 99;

@@ -17,6 +17,7 @@ import { formatReport, makeReport, type TortureReport } from '../torture/report.
 import { openStage, type Stage } from '../torture/stage.ts';
 import { runTorture, type TortureProgress } from '../torture/torture.ts';
 import { createProgressLine, type ProgressLine } from './progress.ts';
+import { stopBySignals } from './stop-by-signals.ts';
 import { findTorturable, profileOf } from './torture-application.ts';
 import type { TortureWords } from './torture-words.ts';
 import { UsageError } from './usage-error.ts';
@@ -166,16 +167,4 @@ function describeMutation({ mutation, caughtAfterMs, kind, account, notAvailable
 
 async function writeReport(file: string, report: TortureReport | readonly MutationOutcome[]): Promise<void> {
   await writeFile(file, `${JSON.stringify(report, null, 2)}\n`);
-}
-
-/** Ends the run early and in order: everything that was started is ended. */
-function stopBySignals(): AbortSignal {
-  const stopping = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(name, () => {
-      if (stopping.signal.aborted) process.exit(130);
-      stopping.abort();
-    });
-  }
-  return stopping.signal;
 }
