@@ -22,11 +22,11 @@ step layering node --test --test-reporter=dot tests/tidy.test.ts
 # Set for the tests alone: what a developer has set for a server is not theirs.
 unset HOST PORT WORKERS DATABASE_URL DATABASE_REPLICA_URLS DATABASE_POOL REDIS_URL CACHE_SIZE CACHE_AUDIT LOG_LEVEL NODE_ENV
 unset MEMORY_LIMIT WORKER_REQUESTS_MAX $(env | sed -n 's/^\(VAZAO_[A-Z_]*\)=.*/\1/p')
-step tests node tests/run.ts --test-timeout=300000 --test-concurrency=2 "$@" \
+step tests node tests/run.ts --test-timeout=600000 --test-concurrency=2 "$@" \
   'packages/*/src/**/*.test.ts' 'apps/*/src/**/*.test.ts' 'tests/**/*.test.ts'
 # The floors that speak with PostgreSQL, once more on Debian's version: those of their tests that use the shared server.
 on_database=$(cd packages/vazao/src && grep -rlE --include='*.test.ts' 'createTestDatabase|createSetting' feed db cache http)
-step "tests on Debian's PostgreSQL" node tests/run.ts --postgres debian --test-timeout=300000 --test-concurrency=2 "$@" \
+step "tests on Debian's PostgreSQL" node tests/run.ts --postgres debian --test-timeout=600000 --test-concurrency=2 "$@" \
   $(printf 'packages/vazao/src/%s ' $on_database)
 
 # Last, and alone: two hosts with all their parts, under faults.

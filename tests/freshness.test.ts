@@ -34,15 +34,15 @@ interface Account {
 
 const TRANSFER = `update contas set versao = versao + 1, saldo = saldo + case id when $1 then -$3::int else $3::int end where id in ($1, $2)`;
 
-test(`${READS} random reads are never older than promised`, { timeout: 280_000 }, (context) =>
+test(`${READS} random reads are never older than promised`, { timeout: 600_000 }, (context) =>
   readAndWrite(context, READS, 0),
 );
 
-test(`nor are ${READS_SLOW} when changes arrive ${FEED_DELAY_MS} ms late`, { timeout: 280_000 }, (context) =>
+test(`nor are ${READS_SLOW} when changes arrive ${FEED_DELAY_MS} ms late`, { timeout: 600_000 }, (context) =>
   readAndWrite(context, READS_SLOW, FEED_DELAY_MS),
 );
 
-test(`nor are ${READS_SLOW} when changes come by triggers`, { timeout: 280_000 }, (context) =>
+test(`nor are ${READS_SLOW} when changes come by triggers`, { timeout: 600_000 }, (context) =>
   readAndWrite(context, READS_SLOW, 0, 'outbox'),
 );
 

@@ -27,7 +27,7 @@ test('every plan and every metric has its line', () => {
   assert.deepEqual(rowsOf('## Criteria', '## The server').sort(), Object.keys(METRICS).sort());
 });
 
-test('the example runs', { timeout: 60_000 }, async () => {
+test('the example runs', { timeout: 480_000 }, async () => {
   const [, code = ''] = /```ts\n([\s\S]*?)```/.exec(text) ?? [];
   const seen = { logins: 0, unknown: 0, wrongOrders: 0 };
   const server = createServer((request, response) => {

@@ -32,7 +32,7 @@ interface Round {
   readonly fitsItself: boolean;
 }
 
-suite('the engine and other generators say the same', { timeout: 280_000 }, () => {
+suite('the engine and other generators say the same', { timeout: 600_000 }, () => {
   const closed: Load = { users: CONNECTIONS, thinkMs: 0 };
   const open: Load = { rate: RATE, timing: 'even' };
   const cases = [

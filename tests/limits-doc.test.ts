@@ -10,7 +10,7 @@ import { runCommand } from '../packages/vazao/src/testing/cli.ts';
 const ROOT = resolve(import.meta.dirname, '..');
 
 test('the example in docs/limits.md refuses the third report, as the document shows it', {
-  timeout: 60_000,
+  timeout: 480_000,
 }, async () => {
   const text = readFileSync(join(ROOT, 'docs/limits.md'), 'utf8');
   const example = /```ts\n([\s\S]*?)```/.exec(text)?.[1];

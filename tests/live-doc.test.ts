@@ -11,7 +11,7 @@ import { openEvents } from '../packages/vazao/src/testing/event-client.ts';
 const ROOT = resolve(import.meta.dirname, '..');
 const TEXT = readFileSync(join(ROOT, 'docs/live.md'), 'utf8');
 
-test('the example in docs/live.md shows each donation to those who watch', { timeout: 60_000 }, async () => {
+test('the example in docs/live.md shows each donation to those who watch', { timeout: 480_000 }, async () => {
   const example = /```ts\n([\s\S]*?)```/.exec(TEXT)?.[1];
   assert.ok(example, 'there is an example');
   const folder = mkdtempSync(join(tmpdir(), 'vazao-live-'));

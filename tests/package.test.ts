@@ -88,7 +88,7 @@ test('the guides for Express and Hono', async () => {
   for (const guide of ['express.md', 'hono.md']) await runGuide(packed, guide, database, SERVES_BOOKS);
 });
 
-test('the platform says what it lacks, and serves once that is installed', { timeout: 200_000 }, async () => {
+test('the platform says what it lacks, and serves once that is installed', { timeout: 480_000 }, async () => {
   const example = /```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? '';
   packed.writeFile('app.ts', example);
   mkdirSync(join(folder, 'migrations'));

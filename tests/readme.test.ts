@@ -9,7 +9,7 @@ import { runCommand } from '../packages/vazao/src/testing/cli.ts';
 const ROOT = resolve(import.meta.dirname, '..');
 
 test('the example in README.md serves a note, and the next read after a write shows it', {
-  timeout: 60_000,
+  timeout: 480_000,
 }, async () => {
   const example = /```ts\n([\s\S]*?)```/.exec(readFileSync(join(ROOT, 'README.md'), 'utf8'))?.[1];
   assert.ok(example, 'the README has an example');

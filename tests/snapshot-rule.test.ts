@@ -36,7 +36,7 @@ class NaiveCache {
   }
 }
 
-test('a commit that is told of before it is visible leaves no stale entry', { timeout: 60_000 }, async () => {
+test('a commit that is told of before it is visible leaves no stale entry', { timeout: 480_000 }, async () => {
   // Only sessions that ask for it wait for the standby, which does not exist.
   const server = await startTestServer({ synchronous_commit: 'local' });
   try {

@@ -10,7 +10,7 @@ import { type CommandRun, listProcesses, watch } from '../packages/vazao/src/tes
 const ROOT = resolve(import.meta.dirname, '..');
 const LIST = '/api/campanhas/listar/';
 
-suite('./start.sh', { timeout: 180_000 }, () => {
+suite('./start.sh', { timeout: 480_000 }, () => {
   const base = mkdtempSync(join(tmpdir(), 'vazao start-'));
   after(() => rmSync(base, { recursive: true, force: true }));
   const script = join(base, 'a link.sh');

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { runCommand, writeApplication } from '../testing/cli.ts';
 
-test('VAZAO_CACHE=off computes every answer of a cached route', { timeout: 120_000 }, async () => {
+test('VAZAO_CACHE=off computes every answer of a cached route', { timeout: 480_000 }, async () => {
   const base = mkdtempSync(join(tmpdir(), 'vazao-cache-off-'));
   try {
     const application = writeApplication(join(base, 'little'));

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import { runCommand } from '../testing/cli.ts';
 
-suite('vazao config', { timeout: 60_000 }, () => {
+suite('vazao config', { timeout: 480_000 }, () => {
   const base = mkdtempSync(join(tmpdir(), 'vazao-config-'));
   after(() => rmSync(base, { recursive: true, force: true }));
   writeFileSync(join(base, 'package.json'), '{}');

@@ -9,7 +9,7 @@ import { runCommand, writeApplication } from '../testing/cli.ts';
 import { until } from '../testing/running-host.ts';
 
 const skip = SHARES_PORT ? false : 'dev serves in one process here';
-suite('vazao dev while the code changes', { timeout: 120_000, skip }, () => {
+suite('vazao dev while the code changes', { timeout: 480_000, skip }, () => {
   const base = mkdtempSync(join(tmpdir(), 'vazao-dev-'));
   after(() => rmSync(base, { recursive: true, force: true }));
   const route = (word: string): string =>

@@ -7,7 +7,7 @@ import { after, before, suite, test } from 'node:test';
 import { runCommand } from '../testing/cli.ts';
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts';
 
-suite('vazao explain --sql', { timeout: 60_000 }, () => {
+suite('vazao explain --sql', { timeout: 480_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'vazao-explain-'));
   after(() => rmSync(folder, { recursive: true, force: true }));
   let database: TestDatabase;

@@ -10,7 +10,7 @@ import { runCommand, writeApplication } from '../testing/cli.ts';
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts';
 import { startTestServer } from '../testing/server.ts';
 
-suite('a start that fails', { timeout: 120_000 }, () => {
+suite('a start that fails', { timeout: 480_000 }, () => {
   const base = mkdtempSync(join(tmpdir(), 'vazao-failures-'));
   const application = writeApplication(join(base, 'little'));
   let database: TestDatabase;

@@ -8,7 +8,7 @@ import { listProcesses, runCommand, writeApplication } from '../testing/cli.ts';
 import { parseLabCompareWords } from './lab-compare-words.ts';
 
 test('starts the application under each architecture, measures it, writes the reports, and leaves nothing behind', {
-  timeout: 240_000,
+  timeout: 600_000,
 }, async () => {
   const base = mkdtempSync(join(tmpdir(), 'vazao-compare-'));
   try {

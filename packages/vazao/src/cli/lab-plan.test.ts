@@ -6,7 +6,7 @@ import { suite, test } from 'node:test';
 import { runCommand } from '../testing/cli.ts';
 import { exampleRun } from '../testing/example-run.ts';
 
-suite('vazao lab plan and report', { timeout: 60_000 }, () => {
+suite('vazao lab plan and report', { timeout: 480_000 }, () => {
   const run = async (words: readonly string[]): Promise<{ code: number | string; stdout: string; stderr: string }> => {
     const folder = mkdtempSync(join(tmpdir(), 'vazao-plan-'));
     try {

@@ -58,7 +58,7 @@ test('a sparkline has its largest value at the top', () => {
   assert.equal(sparkline([]), '');
 });
 
-suite('against a server', { timeout: 60_000 }, () => {
+suite('against a server', { timeout: 480_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'vazao-lab-run-'));
   after(() => rmSync(folder, { recursive: true, force: true }));
   writeFileSync(

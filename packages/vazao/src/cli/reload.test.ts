@@ -18,7 +18,7 @@ const PRODUCTION = { NODE_ENV: 'production', PORT: '0', WORKERS: '2', LOG_LEVEL:
 const CLIENTS = { kept: 6, fresh: 3, thinkMaxMs: 10 };
 
 const skip = SHARES_PORT ? false : 'several workers on one port need Linux';
-suite('a host that changes under load', { timeout: 240_000, skip }, () => {
+suite('a host that changes under load', { timeout: 600_000, skip }, () => {
   const base = mkdtempSync(join(tmpdir(), 'vazao-reload-'));
   writeFileSync(join(base, 'package.json'), '{ "workspaces": [] }');
   after(() => rmSync(base, { recursive: true, force: true }));

@@ -8,7 +8,7 @@ import pg from 'pg';
 import { type CommandRun, listProcesses, runCommand, writeApplication } from '../testing/cli.ts';
 import { until } from '../testing/running-host.ts';
 
-suite('vazao dev', { timeout: 120_000 }, () => {
+suite('vazao dev', { timeout: 480_000 }, () => {
   const base = mkdtempSync(join(tmpdir(), 'vazao-serve-'));
   after(() => rmSync(base, { recursive: true, force: true }));
   const data = join(base, 'data');

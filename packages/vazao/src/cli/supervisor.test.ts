@@ -17,7 +17,7 @@ const ROUTES = `
     app.get('/slow-pid', async () => { await db.query('select pg_sleep(2)'); return { pid: process.pid }; });`;
 
 const skip = SHARES_PORT ? false : 'several workers on one port need Linux';
-suite('vazao start with workers', { timeout: 240_000, skip }, () => {
+suite('vazao start with workers', { timeout: 600_000, skip }, () => {
   const base = mkdtempSync(join(tmpdir(), 'vazao-supervisor-'));
   const runs: CommandRun[] = [];
   after(() => {

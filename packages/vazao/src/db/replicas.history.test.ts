@@ -14,7 +14,7 @@ import { trackWrites } from './context.ts';
 const PAIRS = 6;
 const TURNS = Number(process.env.VAZAO_TURNS ?? 60);
 
-test('no reader goes back, whatever the replica does', { timeout: 280_000 }, async (context) => {
+test('no reader goes back, whatever the replica does', { timeout: 600_000 }, async (context) => {
   const random = createRandom(context);
   await using base = await createReplicatedDatabase();
   const { cluster, db, cache, feed, writer } = base;

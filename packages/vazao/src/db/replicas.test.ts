@@ -26,7 +26,7 @@ const untilFigures = (
 const untilReady = (base: ReplicatedDatabase): Promise<true> =>
   untilFigures(base, 'ready', ({ state }) => state === 'ready');
 
-describe('a fill on a replica', { timeout: 240_000 }, () => {
+describe('a fill on a replica', { timeout: 600_000 }, () => {
   let base: ReplicatedDatabase;
   let key = 0;
 
@@ -268,7 +268,7 @@ describe('a fill on a replica', { timeout: 240_000 }, () => {
   });
 });
 
-test('what a replica shows before the primary does is held back', { timeout: 120_000 }, async () => {
+test('what a replica shows before the primary does is held back', { timeout: 480_000 }, async () => {
   await using base = await createReplicatedDatabase({
     standbys: [{ name: 'replica' }, { name: 'slow', synchronous: true }],
     replicas: ['replica'],
@@ -311,7 +311,7 @@ test('what a replica shows before the primary does is held back', { timeout: 120
   assert.deepEqual([later.value, later.outcome, isReplayed(later.snapshot)], [99, 'stored', true]);
 });
 
-test('a promoted replica, and a copy of another server, are never read from', { timeout: 120_000 }, async () => {
+test('a promoted replica, and a copy of another server, are never read from', { timeout: 480_000 }, async () => {
   await using base = await createReplicatedDatabase();
   await untilReady(base);
   await base.cluster.node('replica').query('select pg_promote(true, 30)');
@@ -329,7 +329,7 @@ test('a promoted replica, and a copy of another server, are never read from', { 
   assert.equal((await stranger.fill('/stranger', () => readOne(stranger, 1))).outcome, 'stored');
 });
 
-test('a replica that hangs holds nobody up for long, and is used again afterwards', { timeout: 120_000 }, async () => {
+test('a replica that hangs holds nobody up for long, and is used again afterwards', { timeout: 480_000 }, async () => {
   await using base = await createReplicatedDatabase({ replicas: [] });
   const { cluster, cache, feed } = base;
   const url = cluster.node('replica').urlOf('app');

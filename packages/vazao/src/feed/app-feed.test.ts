@@ -4,7 +4,7 @@ import { createTestDatabase } from '../testing/database.ts';
 import { createForeignPool, createTestPlatform } from '../testing/platform.ts';
 import { until } from './recorder.ts';
 
-suite('with the source app', { timeout: 60_000 }, () => {
+suite('with the source app', { timeout: 480_000 }, () => {
   test('own writes are exact, by whatever way; those of others are seen when the time to live is over', async () => {
     await using database = await createTestDatabase();
     await using platform = await createTestPlatform(database, {

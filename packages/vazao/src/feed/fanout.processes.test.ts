@@ -92,7 +92,7 @@ async function write({ database, feed }: Setting, commits: number): Promise<void
   await untilFeedPassed(feed, database.pool);
 }
 
-test('each commit arrives in each worker, once and in order', { timeout: 60_000 }, async () => {
+test('each commit arrives in each worker, once and in order', { timeout: 480_000 }, async () => {
   await using setting = await createSetting();
   const workers = [setting.fork(), setting.fork(), setting.fork()];
   for (const worker of workers) await untilPassed(worker, 0n);
@@ -115,7 +115,7 @@ test('each commit arrives in each worker, once and in order', { timeout: 60_000 
   }
 });
 
-test('a worker that was stopped misses commits, and knows it', { timeout: 60_000 }, async () => {
+test('a worker that was stopped misses commits, and knows it', { timeout: 480_000 }, async () => {
   await using setting = await createSetting({ unacknowledgedMax: 200 });
   const [stopped, other] = [setting.fork(), setting.fork()];
   await untilPassed(stopped, 0n);
@@ -143,7 +143,7 @@ test('a worker that was stopped misses commits, and knows it', { timeout: 60_000
   assert.deepEqual(log.slice(second + 1), setting.told.slice(before + 300));
 });
 
-test('workers are not fresh when their supervisor was killed, and end', { timeout: 60_000 }, async () => {
+test('workers are not fresh when their supervisor was killed, and end', { timeout: 480_000 }, async () => {
   await using database = await createTestDatabase();
   const supervisor = spawn(process.execPath, [WORKER, 'supervisor', database.url], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -160,7 +160,7 @@ test('workers are not fresh when their supervisor was killed, and end', { timeou
 });
 
 test('a worker that joins late keeps nothing that a commit told before, and not yet visible, will change', {
-  timeout: 60_000,
+  timeout: 480_000,
 }, async () => {
   // As in tests/snapshot-rule.test.ts: a synchronous standby that does not exist holds a commit among the running.
   const server = await startTestServer({ synchronous_commit: 'local' });

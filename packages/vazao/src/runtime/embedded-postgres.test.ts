@@ -23,7 +23,7 @@ import { findServer } from './embedded-process.ts';
 
 const asRoot = process.getuid?.() === 0;
 
-suite('embedded PostgreSQL', { timeout: 120_000 }, () => {
+suite('embedded PostgreSQL', { timeout: 480_000 }, () => {
   let base: string;
   /** A folder with a stopped server, to copy. */
   let template: string;

@@ -27,7 +27,7 @@ async function get(url: string): Promise<Answer> {
 }
 
 test('hosts share answers, writes end them everywhere, and without Redis everything goes on', {
-  timeout: 120_000,
+  timeout: 480_000,
 }, async () => {
   await using redis = await startRedisServer();
   await using database = await createTestDatabase();

@@ -12,7 +12,7 @@ import { describeChanges, record, until, untilPassed } from '../recorder.ts';
 const SETTINGS = { wal_level: 'replica', max_prepared_transactions: '5' };
 const QUICK = { outbox: { pollMs: 10 }, reconnectMinMs: 10, reconnectMaxMs: 100 } as const;
 
-describe('on a server without logical replication', { timeout: 120_000 }, () => {
+describe('on a server without logical replication', { timeout: 480_000 }, () => {
   let folder: string;
   let server: EmbeddedPostgres;
   let admin: pg.Pool;

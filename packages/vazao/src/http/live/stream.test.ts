@@ -373,7 +373,7 @@ test("Node's own EventSource reads the stream, and comes back where it was", asy
       if (data.includes('três')) process.exit();
     };`;
   const { stdout } = await promisify(execFile)(process.execPath, ['--experimental-eventsource', '-e', script, origin], {
-    timeout: 30_000,
+    timeout: 240_000,
   });
   assert.equal(stdout, '{"nome":"um"}\n{"nome":"dois"}\n{"nome":"três"}\n', 'what it had seen is not repeated');
 });

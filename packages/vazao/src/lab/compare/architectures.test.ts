@@ -13,7 +13,7 @@ import { nginxConfiguration } from './architectures.ts';
 const PATH = `${process.env.PATH}:/usr/sbin:/usr/local/sbin`;
 
 test('Nginx stands in front: it passes on everything, keeps its connections, and says who asked', {
-  timeout: 60_000,
+  timeout: 480_000,
 }, async () => {
   const sockets = new Set<unknown>();
   const asked: { method: string | undefined; url: string | undefined; headers: IncomingHttpHeaders; body: string }[] =

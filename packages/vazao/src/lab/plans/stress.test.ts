@@ -136,7 +136,7 @@ test('users of a server with a known capacity: the knee is found without a crite
   assert.match(knee.why, /^\d+ users held; at \d+ more users gave no more throughput\.$/);
 });
 
-test('more users than 1,000: each of them has a connection', { timeout: 60_000 }, async () => {
+test('more users than 1,000: each of them has a connection', { timeout: 480_000 }, async () => {
   await using server = await startLabServer((_request, response) => {
     setTimeout(() => response.end(), 300);
   });

@@ -7,7 +7,7 @@ import { diagnose, type Finding } from './index.ts';
 const pick = (findings: readonly Finding[], check: string): readonly Finding[] =>
   findings.filter((finding) => finding.check === check);
 
-suite('a diagnosis', { timeout: 120_000 }, () => {
+suite('a diagnosis', { timeout: 480_000 }, () => {
   test('of a database in which the feed can run has no failure', async () => {
     await using database = await createTestDatabase();
     const findings = await diagnose({ url: database.url, databasePoolMax: 10 });
