@@ -7,7 +7,7 @@ import { BYPASS_MS, type Entry, type Fill, isPassing, isShown, type NotStored, u
 import type { Ticket } from '../cache/redis/index.ts';
 import { type FillSession, type Pool, runInContext } from '../db/index.ts';
 import { untilToldOrSilent } from '../feed/index.ts';
-import { bypassStatus, missStatus, staleStatus } from './cache-status.ts';
+import { bypassStatus, isHitStatus, missStatus, staleStatus } from './cache-status.ts';
 import { Capture } from './capture.ts';
 import type { FacetValue } from './facets.ts';
 import type { KnownIdentity } from './identities.ts';
@@ -315,6 +315,8 @@ export class AnswerFill {
 
   /** Until it is written the response stays as the handler left it: ended. */
   #write(stored: StoredResponse, cacheStatus: string): Promise<void> | undefined {
+    const state = this.#request[STATE];
+    if (state) state.isHit = isHitStatus(cacheStatus);
     const { tokens, compression } = this.#settings;
     const own = tokens.own(this.#carried, stored);
     const { raw: request } = this.#request;

@@ -20,6 +20,10 @@ export class HitStatus {
   }
 }
 
+export function isHitStatus(cacheStatus: string): boolean {
+  return cacheStatus.startsWith('vazao; hit');
+}
+
 /** Found where other processes and hosts have left it. */
 export const SECOND_TIER_STATUS = 'vazao; hit; detail="tier=redis"';
 

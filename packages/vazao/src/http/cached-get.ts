@@ -13,7 +13,14 @@ import type { Fill, Joined } from '../cache/index.ts';
 import type { Ticket } from '../cache/redis/index.ts';
 import { AnswerFill, type FillSettings, isFor } from './answer-fill.ts';
 import type { Auditor } from './auditor.ts';
-import { bypassStatus, type HitStatus, missStatus, SECOND_TIER_STATUS, staleStatus } from './cache-status.ts';
+import {
+  bypassStatus,
+  type HitStatus,
+  isHitStatus,
+  missStatus,
+  SECOND_TIER_STATUS,
+  staleStatus,
+} from './cache-status.ts';
 import { facetValue } from './facets.ts';
 import type { KnownIdentity } from './identities.ts';
 import { type CacheValue, DEPTH_MAX, type Found, walk } from './lookup.ts';
@@ -237,6 +244,8 @@ export class CachedGet {
       const { key } = this.#walk();
       this.#repeat.recomputed = { key, stored, position: stored.position, notStored: undefined };
     }
+    const state = this.#request[STATE];
+    if (state) state.isHit = isHitStatus(cacheStatus);
     this.#reply.hijack();
     if (this.#settings.closesConnection(this.#request)) response.setHeader('connection', 'close');
     const own = tokens.own(this.#carried, stored);

@@ -9,6 +9,7 @@ import {
 } from '../cache/index.ts';
 import { formatPosition } from '../feed/index.ts';
 import type { CacheValue, HttpCache } from './lookup.ts';
+import { isFromLoopback } from './loopback.ts';
 import type { RecentAnswers } from './recent-answers.ts';
 
 export interface ExplainedEntry {
@@ -63,9 +64,7 @@ export function registerExplain(app: FastifyInstance, cache: HttpCache, recent: 
     '/.vazao/explain',
     { schema: { hide: true } as object },
     async (request, reply) => {
-      const { remoteAddress } = request.socket;
-      if (!remoteAddress || !['127.0.0.1', '::1', '::ffff:127.0.0.1'].includes(remoteAddress))
-        return reply.callNotFound();
+      if (!isFromLoopback(request.raw)) return reply.callNotFound();
       const { url } = request.query;
       if (!url?.startsWith('/')) {
         return reply.code(400).send({

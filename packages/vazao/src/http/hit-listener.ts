@@ -5,6 +5,7 @@
  * application would have read of the request is part of the key, so a hit is an answer that those hooks let through.
  */
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
+import type { AnswerCounts } from './answer-counts.ts';
 import type { Auditor } from './auditor.ts';
 import type { HitStatus } from './cache-status.ts';
 import type { Identities } from './identities.ts';
@@ -22,6 +23,7 @@ import { writeStoredResponse } from './sending/write-stored.ts';
 import type { RequestTimings } from './timing/index.ts';
 
 export interface HitListenerOptions {
+  readonly answers: AnswerCounts;
   readonly cache: HttpCache;
   readonly identities: Identities;
   readonly hitStatus: HitStatus;
@@ -49,7 +51,7 @@ export function installHitListener(server: Server | object, options: HitListener
     for (const listener of others) listener.call(emitter, request, response);
   };
   const { cache, identities, hitStatus, tokens, feed, auditor, refresher, timings, compression, spellings } = options;
-  const { isClosing, answersHead, followsAnswers } = options;
+  const { isClosing, answersHead, followsAnswers, answers } = options;
 
   const answer = (found: Found, request: IncomingMessage, response: ServerResponse): boolean => {
     const { entry } = found;
@@ -68,6 +70,7 @@ export function installHitListener(server: Server | object, options: HitListener
     timings.onHit(request, response);
     writeStoredResponse(stored, request.method, fields, acceptable, response, hitStatus.text, own);
     entry.hits++;
+    answers.add('hit', response.statusCode);
     compression.noteHit(stored, acceptable);
     if (refresher && entry.expiresAtMs !== Number.POSITIVE_INFINITY) refresher.onHit(entry, () => toAsking(request));
     auditor?.sample(entry, request);

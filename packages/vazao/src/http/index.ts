@@ -1,6 +1,7 @@
 /** Cached routes for Fastify. */
 
 export type { Duration } from '../cache/index.ts';
+export type { AnswerFigures, AnswerKind } from './answer-counts.ts';
 export type { AuditFigures } from './auditor.ts';
 export { HttpError, type HttpErrorCode } from './errors.ts';
 export type { ExplainedAnswer, ExplainedEntry, Explanation } from './explain.ts';
@@ -31,6 +32,7 @@ export {
 } from './limits/index.ts';
 export type { LiveFigures, LiveOptions } from './live/index.ts';
 export type { CacheValue, HttpCache } from './lookup.ts';
+export { isFromLoopback } from './loopback.ts';
 export type { Identify, Identity, PluginFeed, RouteCacheOptions } from './options.ts';
 export { vazaoPlugin } from './plugin.ts';
 export type { PluginOptions } from './plugin-options.ts';

@@ -1,5 +1,6 @@
 import type { Duration } from '../cache/index.ts';
 import type { Feed } from '../feed/index.ts';
+import type { AnswerFigures } from './answer-counts.ts';
 import type { AuditFigures } from './auditor.ts';
 import type { LiveFigures } from './live/index.ts';
 import type { RefreshFigures } from './refresh/index.ts';
@@ -69,6 +70,8 @@ declare module 'fastify' {
     compress?: boolean | undefined;
   }
   interface FastifyInstance {
+    /** How many answers left so far; refusals before routing are no part of it, see `limits.figures()`. */
+    readonly answered: AnswerFigures;
     /** What came of computing a sample of the hits again; undefined when none are. */
     readonly audit: AuditFigures | undefined;
     /** The streams of events that are open; undefined where there are none to be had. */

@@ -10,6 +10,7 @@ import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyReque
 import fp from 'fastify-plugin';
 import { createTraceContext, currentContext, runInContext, type WorkContext } from '../db/index.ts';
 import { untilToldOrSilent } from '../feed/index.ts';
+import { AnswerCounts } from './answer-counts.ts';
 import { Auditor } from './auditor.ts';
 import { HitStatus } from './cache-status.ts';
 import { CachedGet, type CachedGetSettings } from './cached-get.ts';
@@ -18,6 +19,7 @@ import { registerExplain } from './explain.ts';
 import { takeInvalidField } from './field-values.ts';
 import { installHitListener } from './hit-listener.ts';
 import { Identities, type KnownIdentity } from './identities.ts';
+import { isInjected } from './injected.ts';
 import { Live } from './live/index.ts';
 import type { HttpCache } from './lookup.ts';
 import { ANSWER_WAIT_MAX_MS, type PluginOptions } from './plugin-options.ts';
@@ -41,6 +43,7 @@ class VazaoPlugin {
   readonly #cachedGet: CachedGetSettings;
   readonly #compression: Compression;
   readonly #spellings = new Spellings();
+  readonly #answers = new AnswerCounts();
   readonly #writeWaitMaxMs: number;
   /** Undefined unless answers are to be explained. */
   readonly #recent: RecentAnswers | undefined;
@@ -103,6 +106,7 @@ class VazaoPlugin {
 
   register(app: FastifyInstance): void {
     app.decorateRequest(STATE, null);
+    app.decorate('answered', { getter: () => this.#answers.figures });
     app.decorate('audit', { getter: () => this.#auditor?.figures });
     app.decorate('live', { getter: () => this.#live?.figures });
     app.decorate('refresh', { getter: () => this.#refresher?.figures });
@@ -118,6 +122,10 @@ class VazaoPlugin {
     }
     app.addHook('onRoute', (route) => this.#onRoute(route));
     app.addHook('onRequest', (request, reply, done) => this.#onRequest(request, reply, done));
+    app.addHook('onResponse', (request, reply, done) => {
+      this.#count(request, reply);
+      done();
+    });
     this.#timings.register(app);
     app.addHook('onSend', (request, reply, _payload, done) => {
       const error = takeInvalidField(reply);
@@ -133,6 +141,7 @@ class VazaoPlugin {
       // Which route a URL leads to depends on headers then, and only the router can tell.
       if (!this.#hasConstraints && !this.#rewritesUrls) {
         installHitListener(app.server, {
+          answers: this.#answers,
           cache: this.#cache,
           identities: this.#identities,
           hitStatus: this.#hitStatus,
@@ -181,6 +190,7 @@ class VazaoPlugin {
       outer: outer === context ? undefined : outer,
       closeListeners: request.raw.listenerCount('close'),
       caller: undefined,
+      isHit: false,
       carried: undefined,
       observation: undefined,
       forsake: undefined,
@@ -210,6 +220,14 @@ class VazaoPlugin {
     };
     if (caller instanceof Promise) caller.then(enter, done);
     else enter(caller);
+  }
+
+  /** Of all that was no hit before routing. What an answer was made of by `app.inject` is part of it. */
+  #count(request: FastifyRequest, reply: FastifyReply): void {
+    if (isInjected(request)) return;
+    const isCached = request.method === 'GET' && request.routeOptions.config[ROUTE] !== undefined;
+    const kind = request[STATE]?.isHit ? 'hit' : isCached ? 'miss' : 'other';
+    this.#answers.add(kind, reply.raw.statusCode);
   }
 
   #createContext(request: FastifyRequest, reply: FastifyReply): WorkContext {

@@ -13,6 +13,8 @@ export interface RequestState {
   /** How many listened for the end of the request when it came. */
   readonly closeListeners: number;
   caller: KnownIdentity | undefined;
+  /** Its answer is what `Cache-Status` calls a hit. */
+  isHit: boolean;
   /** What the client carries, of a request that passes the cache by. */
   carried: CarriedPosition | undefined;
   observation: Observation | undefined;

@@ -24,6 +24,7 @@ import type {
 } from 'fastify';
 import fp from 'fastify-plugin';
 import { HttpError } from '../errors.ts';
+import { isInjected } from '../injected.ts';
 import { allowErrorHandler } from '../registration.ts';
 import { ROUTE, STATE } from '../request-state.ts';
 import { Admission } from './admission.ts';
@@ -141,10 +142,10 @@ class LimitsPlugin {
       );
     // Fastify makes a HEAD of each GET, by a route of its own: they are one to whoever counts.
     const name = policyName(what.replace(/^HEAD /, 'GET '));
-    const policy = limit && { name, ...resolveRate(limit, `${what}: config.limit`) };
+    const policy = limit ? { name, ...resolveRate(limit, `${what}: config.limit`) } : undefined;
     route.config = {
       ...route.config,
-      [ROUTE_LIMITS]: { class: named ?? classOf(methods[0] as string, route.url), policy },
+      [ROUTE_LIMITS]: { class: named ?? classOf(methods[0] as string, route.url), policy, isCounted: limit !== false },
     };
   }
 
@@ -153,9 +154,14 @@ class LimitsPlugin {
       go();
       return;
     }
-    const { class: name, policy } = request.routeOptions.config[ROUTE_LIMITS] ?? {
+    const {
+      class: name,
+      policy,
+      isCounted,
+    } = request.routeOptions.config[ROUTE_LIMITS] ?? {
       class: classOf(request.method, undefined),
       policy: undefined,
+      isCounted: true,
     };
     const { accept } = request.raw.headers;
     const limits: RequestLimits = {
@@ -171,7 +177,7 @@ class LimitsPlugin {
     reply.raw.once('close', () => this.#onClose(limits, reply));
     const { rates } = this.#options;
     const due: [policy: RatePolicy, key: string][] = [];
-    if (policy || rates.user || rates.anonymous || (rates.login && name === 'login')) {
+    if (isCounted && (policy || rates.user || rates.anonymous || (rates.login && name === 'login'))) {
       const address = this.#addresses.partitionOf(this.#addresses.find(request.raw));
       const who = user === undefined ? `a:${address}` : `u:${shortKey(user)}`;
       if (rates.login && name === 'login') due.push([rates.login, `a:${address}`]);
@@ -314,11 +320,6 @@ class LimitsPlugin {
       slowReaders: this.#slowReaders?.cutOff ?? 0,
     };
   }
-}
-
-/** What a handler, or the platform itself, asks of its own application. */
-function isInjected({ raw }: FastifyRequest): boolean {
-  return '_lightMyRequest' in raw;
 }
 
 /**

@@ -12,6 +12,8 @@ export interface RouteLimits {
   readonly class: RequestClass;
   /** The route's own rate. */
   readonly policy: RatePolicy | undefined;
+  /** False: under no rate but the outer fence. */
+  readonly isCounted: boolean;
 }
 
 export interface RequestLimits {
@@ -58,8 +60,11 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** What the route may take of the room: see the limits. @defaultValue by method; `health` for `/health`, `admin` below `/admin` */
     class?: RequestClass | undefined;
-    /** How often one user, or one address where nobody is known, may ask for this route; hits are not counted. */
-    limit?: Rate | undefined;
+    /**
+     * How often one user, or one address where nobody is known, may ask for this route; hits are not counted. `false`: as
+     * often as the outer fence allows; no other rate counts it.
+     */
+    limit?: Rate | false | undefined;
     [ROUTE_LIMITS]?: RouteLimits;
   }
   interface FastifyInstance {
