@@ -29,6 +29,7 @@ test('without any variable the defaults hold', () => {
     memory: undefined,
     cacheSizeMaxBytes: 256 * 1024 ** 2,
     cacheAuditOneIn: 10_000,
+    metricsToken: undefined,
     redisUrl: undefined,
     release: undefined,
     limits: {
@@ -136,6 +137,7 @@ test('never repeats a secret in a message', () => {
     { DATABASE_URL: 'mysql://u:geheim@h/d' },
     { REDIS_URL: 'redis://u:geheim@h/x' },
     { VAZAO_SECRET: 'geheim' },
+    { VAZAO_METRICS_TOKEN: 'geheim' },
   ]) {
     assert.throws(
       () => read(variables),

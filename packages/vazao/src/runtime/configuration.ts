@@ -54,6 +54,8 @@ export interface Configuration {
   readonly cacheSizeMaxBytes: number;
   /** 0: no audit. */
   readonly cacheAuditOneIn: number;
+  /** Who sends it may read `/metrics`; undefined: who is on this machine. */
+  readonly metricsToken: string | undefined;
   /** The second tier of the cache; undefined: none. */
   readonly redisUrl: string | undefined;
   /** What tells releases of the application apart that share the second tier; undefined: a hash of its folder. */
@@ -117,6 +119,7 @@ export function readConfiguration(
     memory,
     cacheSizeMaxBytes: cacheSize ?? memory?.cacheBytes ?? CACHE_DEFAULT_BYTES,
     cacheAuditOneIn: read(known.CACHE_AUDIT) ?? 10_000,
+    metricsToken: read(known.METRICS_TOKEN),
     redisUrl: read(known.REDIS_URL),
     release: read(known.RELEASE),
     limits: readLimits(read),

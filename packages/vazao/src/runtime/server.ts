@@ -32,6 +32,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer 
       feed,
       drain: new Drain(configuration),
       findWorkers: () => ({ pid: process.pid, alive: 1, wanted: 1 }),
+      findFigures: async (figures) => [{ seat: 1, ageMs: 0, figures }],
       signal,
     },
     acquired,

@@ -10,6 +10,7 @@ import type { Feed } from '../feed/index.ts';
 import { type CacheValue, limitsPlugin, serverOptions, vazaoPlugin } from '../http/index.ts';
 import { answerUnroutable, securityPlugin } from '../http/security/index.ts';
 import { loadPeer } from '../peer/index.ts';
+import { createCollector, type ProcessFigures, registerMetrics, type SeatFigures } from '../telemetry/index.ts';
 import type { Application } from './application.ts';
 import type { Configuration } from './configuration.ts';
 import type { Drain } from './drain.ts';
@@ -34,12 +35,15 @@ export interface ServingOptions {
   readonly drain: Drain;
   /** Shown by `/health`. */
   readonly findWorkers: () => WorkerFigures;
+  /** Of all workers, this one among them, for `/metrics`; undefined when they can't be had. */
+  readonly findFigures: (own: ProcessFigures) => Promise<readonly SeatFigures[] | undefined>;
   readonly signal: AbortSignal;
 }
 
 export interface Serving {
   readonly url: string;
   readonly app: FastifyInstance;
+  readonly collect: () => ProcessFigures;
 }
 
 /** Resolves when the application answers. Throws {@link RuntimeError}, or the reason of the signal. */
@@ -103,11 +107,13 @@ export async function serveApplication(options: ServingOptions, acquired: AsyncD
       app.log.warn(`the feed is of source ${source}; ${stronger} would be stronger. ${message}`);
     }
     registerHealth(app, { db, feed, cache, secondTier, findWorkers: options.findWorkers });
+    const { collect } = acquired.use(createCollector({ app, feed, cache, db, secondTier }));
+    registerMetrics(app, { token: configuration.metricsToken, findWorkers: () => options.findFigures(collect()) });
     drain.prepare(app);
     await app.ready();
     drain.watch(app.server);
     signal.throwIfAborted();
-    return { ...(await listen(app, { ...configuration, fd: options.listeningFd })), app };
+    return { ...(await listen(app, { ...configuration, fd: options.listeningFd })), app, collect };
   });
 }
 

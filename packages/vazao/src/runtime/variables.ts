@@ -169,6 +169,15 @@ export const CACHE_AUDIT: Variable<number> = {
     'One hit in so many is computed again and compared; a difference is logged and shown by `/health`. At most 1 % of the time of one connection is spent on it.',
   parse: (text) => parseWhole(text, 0, 1_000_000_000),
 };
+export const METRICS_TOKEN: Variable<string> = {
+  name: 'VAZAO_METRICS_TOKEN',
+  default: undefined,
+  allowed: 'at least 16 characters of ASCII, without spaces; `openssl rand -hex 24` makes one',
+  meaning:
+    'Who sends it (`Authorization: Bearer …`) may read `/metrics` (docs/metrics.md). Absent: who asks from this machine, and not through a proxy.',
+  parse: (text) => (/^[!-~]{16,}$/.test(text) ? text : undefined),
+  isSecret: true,
+};
 export const LOG_LEVEL: Variable<LogLevel> = {
   name: 'LOG_LEVEL',
   default: '`info` in production, `warn` in development',
@@ -224,6 +233,7 @@ export const VARIABLES: readonly Omit<Variable<unknown>, 'parse'>[] = [
   CACHE_AUDIT,
   REDIS_URL,
   ...LIMIT_VARIABLES,
+  METRICS_TOKEN,
   LOG_LEVEL,
   NODE_ENV,
   DATA,

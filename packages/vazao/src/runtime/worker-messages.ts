@@ -1,10 +1,13 @@
 /** What a supervisor and its workers say to each other, beside the messages of the feed (`kind: 'feed'`). */
+import type { ProcessFigures, SeatFigures } from '../telemetry/index.ts';
 import type { Configuration } from './configuration.ts';
 import type { HostFigures } from './health.ts';
 
 export type ToWorker =
   | { readonly kind: 'worker:start'; readonly assignment: Assignment }
   | { readonly kind: 'worker:host'; readonly host: HostFigures }
+  /** What it has asked for. */
+  | { readonly kind: 'worker:figures'; readonly workers: readonly SeatFigures[] }
   /** Finish what is in flight, then end. */
   | { readonly kind: 'worker:drain'; readonly lingerMs: number };
 
@@ -13,7 +16,9 @@ export type FromWorker =
   | { readonly kind: 'worker:up' }
   | { readonly kind: 'worker:ready'; readonly url: string }
   | ({ readonly kind: 'worker:failed' } & WorkerFailure)
-  | ({ readonly kind: 'worker:beat' } & Beat);
+  | ({ readonly kind: 'worker:beat' } & Beat)
+  /** It wants the figures of all workers. */
+  | { readonly kind: 'worker:ask-figures' };
 
 /** It can't start, and ends. */
 export interface WorkerFailure {
@@ -31,6 +36,8 @@ export interface Beat {
   readonly rssBytes: number;
   /** A debugger may stop it for as long as it likes. */
   readonly isDebugged: boolean;
+  /** Those of all workers are shown by any of them. */
+  readonly figures: ProcessFigures;
 }
 
 export const BEAT_MS = 1_000;

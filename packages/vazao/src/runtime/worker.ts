@@ -14,7 +14,9 @@ import { flushCompileCache } from 'node:module';
 import { createIpcChannel, createRelayedFeed } from '../feed/index.ts';
 import { loadPeer } from '../peer/index.ts';
 import { loadParser } from '../readset/parse.ts';
+import type { ProcessFigures } from '../telemetry/index.ts';
 import type { Application } from './application.ts';
+import { AskedFigures } from './asked-figures.ts';
 import { isDatabaseAway } from './database-errors.ts';
 import { Drain } from './drain.ts';
 import { describeError, errorCode } from './errors.ts';
@@ -36,6 +38,7 @@ export async function runWorker(): Promise<number> {
   const { promise: assigned, resolve: assign } = Promise.withResolvers<Assignment>();
   let exitCode = 0;
   let host: HostFigures = { alive: 1, wanted: 1 };
+  const figures = new AskedFigures(() => void tell({ kind: 'worker:ask-figures' }));
   let drain: Drain | undefined;
   let isReady = false;
   const end = (lingerMs?: number): void => {
@@ -51,6 +54,7 @@ export async function runWorker(): Promise<number> {
   process.on('message', (message: ToWorker) => {
     if (message.kind === 'worker:start') assign(message.assignment);
     else if (message.kind === 'worker:host') host = message.host;
+    else if (message.kind === 'worker:figures') figures.receive(message.workers);
     else if (message.kind === 'worker:drain') end(message.lingerMs);
   });
   process.on('disconnect', () => {
@@ -68,11 +72,11 @@ export async function runWorker(): Promise<number> {
     void preload();
     const assignment = await assigned;
     drain = new Drain(assignment.configuration);
-    const { url } = await serve(assignment, () => host, drain, ending.signal, acquired);
+    const { url, collect } = await serve(assignment, () => host, figures, drain, ending.signal, acquired);
     isReady = true;
     await tell({ kind: 'worker:ready', url });
     flushCompileCache(); // the next one starts sooner, however this one ends
-    const beating = beat(drain);
+    const beating = beat(drain, collect);
     await untilAborted(ending.signal);
     clearInterval(beating);
     // What the application has opened may hang, too.
@@ -95,6 +99,7 @@ async function preload(): Promise<void> {
 async function serve(
   { file, configuration, secret, databaseUrl }: Assignment,
   findHost: () => HostFigures,
+  figures: AskedFigures,
   drain: Drain,
   signal: AbortSignal,
   acquired: AsyncDisposableStack,
@@ -116,17 +121,21 @@ async function serve(
       drain,
       listeningFd: LISTENING_FD,
       findWorkers: () => ({ pid: process.pid, ...findHost() }),
+      findFigures: (own) => figures.find(own),
       signal,
     },
     acquired,
   );
 }
 
-function beat(drain: Drain): NodeJS.Timeout {
-  return setInterval(() => {
+function beat(drain: Drain, collect: () => ProcessFigures): NodeJS.Timeout {
+  const tellFigures = (): void => {
     const isDebugged = inspector.url() !== undefined;
-    void tell({ kind: 'worker:beat', requests: drain.requests, rssBytes: process.memoryUsage.rss(), isDebugged });
-  }, BEAT_MS).unref();
+    const figures = collect();
+    void tell({ kind: 'worker:beat', requests: drain.requests, rssBytes: figures.rssBytes, isDebugged, figures });
+  };
+  tellFigures();
+  return setInterval(tellFigures, BEAT_MS).unref();
 }
 
 /** Resolves when it is on its way. */

@@ -11,6 +11,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { SeatFigures } from '../../telemetry/index.ts';
 import type { HostFigures } from '../health.ts';
 import {
   type Assignment,
@@ -32,6 +33,8 @@ export interface WorkerHandlers {
   readonly onReady: (url: string) => void;
   readonly onFailed: (failure: WorkerFailure) => void;
   readonly onBeat: (beat: Beat) => void;
+  /** It wants the figures of all workers. */
+  readonly onAsked: () => void;
   /** Called once. `how` is a signal, `code 1`, or why it could not be forked. */
   readonly onGone: (how: string) => void;
 }
@@ -50,6 +53,8 @@ export class WorkerProcess {
   /** It has answered requests. */
   hasServed = false;
   failure: WorkerFailure | undefined;
+  /** When, by `performance.now()`, and what. */
+  lastBeat: { readonly atMs: number; readonly beat: Beat } | undefined;
   /** It was cut off, and why. */
   cutOff: string | undefined;
   #handlers: WorkerHandlers | undefined;
@@ -102,6 +107,10 @@ export class WorkerProcess {
     this.#send({ kind: 'worker:host', host });
   }
 
+  tellFigures(workers: readonly SeatFigures[]): void {
+    this.#send({ kind: 'worker:figures', workers });
+  }
+
   /** Lets it finish what is in flight. */
   drain(lingerMs: number, timeoutMs: number): void {
     this.#isLeaving = true;
@@ -145,7 +154,11 @@ export class WorkerProcess {
         return;
       case 'worker:beat':
         this.#isDebugged = message.isDebugged;
+        this.lastBeat = { atMs: performance.now(), beat: message };
         this.#handlers?.onBeat(message);
+        return;
+      case 'worker:ask-figures':
+        this.#handlers?.onAsked();
         return;
     }
   }

@@ -12,6 +12,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { createIpcChannel, type FanOut } from '../../feed/index.ts';
 import { attachCounter, MemoryStore } from '../../http/index.ts';
+import type { SeatFigures } from '../../telemetry/index.ts';
 import type { Configuration } from '../configuration.ts';
 import { drainMs, lingerMs } from '../drain.ts';
 import { RuntimeError, type RuntimeErrorCode } from '../errors.ts';
@@ -186,6 +187,7 @@ export class Workers {
         },
         onFailed: (failure) => this.#onFailed(failure),
         onBeat: (beat) => this.#onBeat(seat, worker, beat),
+        onAsked: () => worker.tellFigures(this.#findFigures()),
         onGone: (how) => {
           leave();
           this.#onGone(seat, worker, how);
@@ -348,6 +350,14 @@ export class Workers {
     const waits = this.#seats.some(({ isWaitingForDatabase }) => isWaitingForDatabase);
     const host: HostFigures = { alive, wanted: this.#seats.length, ...(waits && { waiting_for: 'database' }) };
     for (const { serving } of this.#seats) serving?.tell(host);
+  }
+
+  #findFigures(): SeatFigures[] {
+    const now = performance.now();
+    return this.#seats.flatMap(({ serving }, index) => {
+      const last = serving?.lastBeat;
+      return last ? [{ seat: index + 1, ageMs: now - last.atMs, figures: last.beat.figures }] : [];
+    });
   }
 
   #findEmpty(): void {
