@@ -14,8 +14,10 @@ export interface Shown {
   readonly p99Ms: number;
 }
 
-/** Each of Locust's users asks so often, in requests per second. */
-const LOCUST_USER_RATE = 10;
+/** Each of Locust's users asks so often, in requests per second: a user waits for the answer, which takes a second at most. */
+const LOCUST_USER_RATE = 0.5;
+/** Until all users are there, evenly over the time between two requests of one. */
+const LOCUST_START_S = 1 / LOCUST_USER_RATE;
 
 /** The Debian package is the value. */
 export const GENERATORS = { wrk: 'wrk', h2load: 'nghttp2-client', locust: 'python3-locust' } as const;
@@ -84,12 +86,13 @@ class Visitor(FastHttpUser):
     def get(self): self.client.get("/")
 `,
     );
-    const words = ['-f', file, '--headless', '-u', users, '-r', users, '-t', `${seconds + 2}s`, '-H', origin];
+    const lasts = `${seconds + LOCUST_START_S + 1}s`;
+    const words = ['-f', file, '--headless', '-u', users, '-r', String(rate), '-t', lasts, '-H', origin];
     await run('locust', [...words, '--only-summary', '--loglevel', 'ERROR'], { cwd: folder });
     const lines = readFileSync(log, 'utf8')
       .split('\n')
       .map((line) => line.split(' ').map(Number));
-    const from = Math.min(...lines.map(([start = 0]) => start)) + 1.5;
+    const from = Math.min(...lines.map(([start = 0]) => start)) + LOCUST_START_S + 0.5;
     // While all users are there.
     const measured = lines.filter(([start = 0]) => start >= from && start < from + seconds - 1);
     const times = measured.map(([, ms = 0]) => ms).sort((a, b) => a - b);
