@@ -13,7 +13,7 @@ import { startServer, writeOneStep } from '../bench/lab/start-server.ts';
 import { runPlan } from '../packages/vazao/src/lab/plans/run-plan.ts';
 import type { RunResult } from '../packages/vazao/src/lab/run-result.ts';
 
-const ROUNDS = 3;
+const ROUNDS = 6;
 const ROUNDS_VOID = 2;
 const SECONDS = 5;
 const CONNECTIONS = 40;

@@ -130,11 +130,13 @@ export class Relay implements AsyncDisposable {
   }
 
   get status(): RelayStatus {
+    // A call that was under way when this one gave way may still tell where Redis stands: another leads from there.
+    const relayed = this.#term === undefined ? undefined : this.#relayed;
     return {
       role: this.#closing.signal.aborted ? 'closed' : this.#term === undefined ? 'follower' : 'leader',
       term: this.#term,
-      epoch: this.#relayed?.epoch,
-      position: this.#relayed?.position,
+      epoch: relayed?.epoch,
+      position: relayed?.position,
       coveredFrom: this.#ring.coveredFrom,
       opened: this.#opened,
       lastError: this.#lastError,
