@@ -167,8 +167,7 @@ export class Checker {
       const register = shown[at] as number;
       const version = shown[at + 1] as number;
       const log = this.#log(register);
-      const write = log.writes[version];
-      if (version >= log.next || (write && write.invokedAtMs > read.endedAtMs)) {
+      if (isInvented(log, version, read)) {
         this.#reportInvented(log, register, version, read, Number.POSITIVE_INFINITY);
       }
     }
@@ -184,11 +183,11 @@ export class Checker {
       const register = shown[at] as number;
       const version = shown[at + 1] as number;
       const log = this.#log(register);
-      const write = log.writes[version];
-      if (version >= log.next || (write && write.invokedAtMs > read.endedAtMs)) {
+      if (isInvented(log, version, read)) {
         this.#reportInvented(log, register, version, read, this.#graceMs);
         continue;
       }
+      const write = log.writes[version];
       if (write) this.#noteUndecided(write, read);
       const due = log.guaranteed(startedAtMs - this.#graceMs);
       if (version < due) {
@@ -378,4 +377,10 @@ function raise(floors: Int32Array, register: number, version: number): void {
 function complete(violation: Partial<Violation> & Pick<Violation, 'kind' | 'what'>, atMs: number): Violation {
   const { register, version, due, read } = violation;
   return { kind: violation.kind, what: violation.what, atMs, register, version, due, read };
+}
+
+/** Nobody has written this version, or not before the answer was there. */
+function isInvented(log: RegisterLog, version: number, read: Read): boolean {
+  const write = log.writes[version];
+  return version >= log.next || (write !== undefined && write.invokedAtMs > read.endedAtMs);
 }

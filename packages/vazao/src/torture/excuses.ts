@@ -5,8 +5,8 @@
 import type { FaultRecord } from './faults.ts';
 
 /**
- * Requests wait up to 5 s for a connection of the pool, so for so long one may stand behind those that found theirs broken. (With
- * 1 s one request in 240,000 was said to have no excuse, 1.5 s after the database had been cut off.)
+ * As long as requests wait for a connection of the pool: one may stand behind those that found theirs broken. With 1 s, one request
+ * in 240,000 had no excuse: its connection was closed 1.5 s after the database had been cut off, by whom was not traced.
  */
 const EXCUSE_AFTER_MS = 5_000;
 /**
