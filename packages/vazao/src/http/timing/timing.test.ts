@@ -143,8 +143,8 @@ test('waiting for a connection is a stage of its own: neither the handler nor th
     const total = metrics.at(-1)?.ms ?? 0;
     assert.ok(Math.abs(total - sum) <= total * 0.02 + 0.05, `${path}: ${sum} of ${total}`);
     const inside = metrics.filter(({ name }) => /^(handler|q\d+)$/.test(name)).map(({ ms }) => ms);
-    for (const ms of inside)
-      assert.ok(ms <= total - waitedMs + total * 0.02, `${path}: ${ms} of ${total}, ${waitedMs} waited`);
+    // The first of three may be under way while the third still waits, but none of them in the 50 ms before there was a connection.
+    for (const ms of inside) assert.ok(ms <= total - 49, `${path}: ${ms} of ${total}, ${waitedMs} waited`);
   }
 });
 
