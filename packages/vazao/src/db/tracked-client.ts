@@ -11,7 +11,7 @@
  */
 import { AsyncResource } from 'node:async_hooks';
 import pg from 'pg';
-import { parsePosition } from '../feed/index.ts';
+import { parsePosition, UNKNOWN_POSITION } from '../feed/index.ts';
 import type { Analysis, Effect } from './analysis.ts';
 import { COMMITTED_POSITION_SQL, INSERTED_POSITION_SQL } from './committed-position.ts';
 import { currentContext, runWithoutContext, type WorkContext } from './context.ts';
@@ -155,7 +155,7 @@ export class TrackedClient extends BaseClient {
     }
   }
 
-  /** Undefined when the server can't be reached: then nobody knows what became of the write. */
+  /** Undefined when the server can't be reached: then nobody knows what became of the write, and that is what the work carries. */
   async #askElsewhere(context: WorkContext): Promise<bigint | undefined> {
     this.#forget();
     const client = runWithoutContext(
@@ -176,6 +176,7 @@ export class TrackedClient extends BaseClient {
       this.#analysis?.onWrite?.(position);
       return position;
     } catch {
+      context.position = UNKNOWN_POSITION;
       return undefined;
     } finally {
       client.end().catch(() => {});

@@ -16,7 +16,7 @@ import { FeedError, toFeedError } from './errors.ts';
 import type { EpochReason, FeedEvents } from './events.ts';
 import type { Feed } from './feed.ts';
 import type { ResolvedFeedOptions } from './options.ts';
-import { FLUSHED_POSITION_SQL, formatPosition, parsePosition } from './position.ts';
+import { FLUSHED_POSITION_SQL, formatPosition, parsePosition, UNKNOWN_POSITION } from './position.ts';
 import { checkServer } from './preconditions.ts';
 import { nameOf } from './publication-plan.ts';
 import { parseSnapshot } from './snapshot.ts';
@@ -123,6 +123,7 @@ export class AppFeed implements Feed {
 
   /** Whatever this source will ever tell of a commit, it told before the writer learned of it. */
   waitFor(position: bigint): Promise<boolean> {
+    if (position === UNKNOWN_POSITION) return Promise.resolve(false);
     if (this.#state !== 'streaming') return Promise.resolve(position <= this.#position);
     this.#advance(position);
     return Promise.resolve(true);

@@ -15,6 +15,7 @@ export {
   INSERTED_POSITION_SQL,
   parsePosition,
   positionAt,
+  UNKNOWN_POSITION,
 } from './position.ts';
 export type { LeftOutTable } from './publication-plan.ts';
 export { createRelayedFeed, type RelayedFeedOptions } from './relayed-feed.ts';

@@ -20,6 +20,12 @@ export const FLUSHED_POSITION_SQL: string = positionSql('pg_catalog.pg_current_w
 /** SQL, on a primary: the same, counting what is not flushed yet. */
 export const INSERTED_POSITION_SQL: string = positionSql('pg_catalog.pg_current_wal_insert_lsn()');
 
+/**
+ * Of what was seen, or written, when the database then did not say any more where its log stood. No feed reaches it: whoever
+ * carries it is answered past every cache, by the primary, and carries from then on what that answer shows.
+ */
+export const UNKNOWN_POSITION: bigint = (1n << 96n) - 1n;
+
 /** Parses what {@link positionSql} gives. Throws {@link FeedError}. */
 export function parsePosition(text: string): bigint {
   const match = /^([0-9A-F]{8}):(.+)$/i.exec(text);

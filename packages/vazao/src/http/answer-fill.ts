@@ -6,7 +6,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { BYPASS_MS, type Entry, type Fill, isPassing, isShown, type NotStored, untilShown } from '../cache/index.ts';
 import type { Ticket } from '../cache/redis/index.ts';
 import { type FillSession, type Pool, runInContext } from '../db/index.ts';
-import { untilToldOrSilent } from '../feed/index.ts';
+import { UNKNOWN_POSITION, untilToldOrSilent } from '../feed/index.ts';
 import { bypassStatus, isHitStatus, missStatus, staleStatus } from './cache-status.ts';
 import { Capture } from './capture.ts';
 import type { FacetValue } from './facets.ts';
@@ -176,7 +176,8 @@ export class AnswerFill {
     try {
       this.#fill.raise(await this.#settings.db.readPosition());
     } catch {
-      // The database does not answer any more; the answer goes out with the position that is known.
+      // The database does not answer any more, and what was seen of it may be told by the feed at any time, or never.
+      this.#fill.raise(UNKNOWN_POSITION);
     }
   }
 

@@ -9,7 +9,7 @@
 import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import fp from 'fastify-plugin';
 import { createTraceContext, currentContext, runInContext, type WorkContext } from '../db/index.ts';
-import { untilToldOrSilent } from '../feed/index.ts';
+import { UNKNOWN_POSITION, untilToldOrSilent } from '../feed/index.ts';
 import { AnswerCounts } from './answer-counts.ts';
 import { Auditor } from './auditor.ts';
 import { HitStatus } from './cache-status.ts';
@@ -264,11 +264,11 @@ class VazaoPlugin {
 
   /** What a handler saw that is not cached, for a client that carries what it has seen from answer to answer. */
   async #tellPosition(reply: FastifyReply, carried: CarriedPosition): Promise<void> {
-    const position = await this.#options.db.readPosition().catch(() => undefined);
-    if (position === undefined) return; // the database does not answer any more
-    const token = position > carried.position ? this.#tokens.format(position) : carried.token;
-    reply.header(POSITION_HEADER, token);
-    const cookie = this.#tokens.own(carried, { position, token })?.cookie;
+    const position = await this.#options.db.readPosition().catch(() => UNKNOWN_POSITION);
+    const token = this.#tokens.format(position);
+    const own = this.#tokens.own(carried, { position, token });
+    reply.header(POSITION_HEADER, own?.token ?? token);
+    const cookie = own?.cookie;
     if (cookie !== undefined) reply.header('set-cookie', cookie);
   }
 

@@ -11,6 +11,7 @@
  */
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import { UNKNOWN_POSITION } from '../feed/index.ts';
 
 export const POSITION_HEADER = 'vazao-position';
 const COOKIE_HEADER = 'cookie';
@@ -75,7 +76,9 @@ export class PositionTokens {
    */
   own(carried: CarriedPosition | undefined, seen: Seen): OwnFields | undefined {
     if (!carried || carried.position === seen.position) return undefined;
-    if (carried.position > seen.position) return { token: carried.token, cookie: undefined };
+    // Who carries that nobody knows what it has seen is answered by the primary, which shows that and maybe more.
+    const isReplaced = carried.position === UNKNOWN_POSITION && seen.position !== 0n;
+    if (carried.position > seen.position && !isReplaced) return { token: carried.token, cookie: undefined };
     return carried.byCookie && seen.token ? { token: undefined, cookie: this.cookie(seen.token) } : undefined;
   }
 

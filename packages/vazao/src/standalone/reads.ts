@@ -28,7 +28,7 @@ import {
   runInContext,
   type WorkContext,
 } from '../db/index.ts';
-import { type Feed, untilToldOrSilent } from '../feed/index.ts';
+import { type Feed, UNKNOWN_POSITION, untilToldOrSilent } from '../feed/index.ts';
 
 /** What stands in the cache under a key. */
 export type Kept<V> =
@@ -222,7 +222,7 @@ export class Reads<V> {
   async #hold(fill: Fill<Kept<V>>, session: FillSession, written: bigint): Promise<void> {
     fill.raise(written);
     // What ran after the fill was left may have seen anything that is committed by now.
-    if (session.hasLeft) fill.raise(await this.#settings.db.readPosition().catch(() => 0n));
+    if (session.hasLeft) fill.raise(await this.#settings.db.readPosition().catch(() => UNKNOWN_POSITION));
     await this.untilShown(fill);
   }
 

@@ -8,6 +8,7 @@
  * What the answer depends on is found as for a hit, so who may not have it can't follow it; `topics.ts` keeps it current.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest, LightMyRequestResponse } from 'fastify';
+import { UNKNOWN_POSITION } from '../../feed/index.ts';
 import { isFor } from '../answer-fill.ts';
 import { facetValue, varyOf } from '../facets.ts';
 import type { Identities, KnownIdentity } from '../identities.ts';
@@ -215,7 +216,7 @@ export class Live {
 
   async #findFirst({ asking, baseKey, caller, carried }: Following): Promise<Computed> {
     const { app, cache, feed, readWaitMaxMs } = this.#settings;
-    if (carried && !(await feed.waitFor(carried.position, readWaitMaxMs))) {
+    if (carried && (carried.position === UNKNOWN_POSITION || !(await feed.waitFor(carried.position, readWaitMaxMs)))) {
       // As without a stream: computed past the cache, of a moment after what the client has seen.
       return compute(app, { ...asking, headers: { ...asking.headers, [POSITION_HEADER]: carried.token } });
     }
@@ -268,6 +269,8 @@ export class Live {
       case 'refused':
         return { kind: 'pass on', answer: first.answer };
       case 'passing':
+        if (first.stored?.position === UNKNOWN_POSITION)
+          return { kind: 'refuse', status: 503, detail: 'The database went away while the answer was computed.' };
         return first.stored
           ? { kind: 'follow', stored: first.stored, key: undefined, isCurrent: false }
           : { kind: 'refuse', status: 503, detail: `The answer could not be computed: ${first.code}.` };
@@ -315,8 +318,9 @@ export class Live {
     }
     reply.raw.flushHeaders();
     const { asking, baseKey, caller, carried, last, options } = following;
+    const isKnown = carried && carried.position !== UNKNOWN_POSITION;
     const stream = new LiveStream(reply.raw, { asking, baseKey, caller }, (drained) => this.#topics.drained(drained));
-    if (!isCurrent) stream.floor = max(carried?.position ?? 0n, stored.position);
+    if (!isCurrent) stream.floor = max(isKnown ? carried.position : 0n, stored.position);
     this.#watch(stream, reply);
     this.#begin(stream, frame, last);
     const at = key ?? walk(this.#settings.cache, baseKey, asking, caller).key;
