@@ -31,6 +31,8 @@ interface StatementExplanation {
   readonly refusal: { readonly code: string; readonly detail: string; readonly cure: string } | undefined;
   /** It depends on the current time: kept only with a `ttl`. */
   readonly usesTime: boolean;
+  /** Settings of the application whose values the answer is for; they must be set in the transaction that asks. */
+  readonly settings: readonly string[];
   /** How many parameters it has whose values were not given. */
   readonly unknownParameters: number;
   readonly terms: readonly ExplainedTerm[];
@@ -91,6 +93,7 @@ function explain(
     ...about,
     refusal: refusal && { ...refusal, cure: CURES[refusal.code] },
     usesTime: template.usesTime || (known !== undefined && template.bind(known).usesTime),
+    settings: template.settings,
     unknownParameters: known ? 0 : parameterCount,
     terms: explainTerms(template, known),
   };
@@ -102,6 +105,7 @@ function format({
   statement,
   refusal,
   usesTime,
+  settings,
   unknownParameters,
   terms,
 }: StatementExplanation): string {
@@ -111,6 +115,10 @@ function format({
   else if (usesTime) lines.push('  kept      only on a route with a `ttl`: it depends on the current time');
   else if (terms.length === 0) lines.push('  kept      for as long as its route is: it reads no table');
   else lines.push('  kept      until a change of what it reads');
+  if (settings.length > 0)
+    lines.push(
+      `  settings  ${settings.join(', ')}: kept where the transaction that asks has set them (set_config(…, true))`,
+    );
   if (unknownParameters > 0) lines.push('  values    not given: `--param` says them, once for each parameter');
   for (const term of terms) lines.push(...formatTerm(term));
   return `${lines.join('\n')}\n`;

@@ -8,6 +8,8 @@ export interface FillCare {
   readonly owner: object;
   /** Statements are still read for the fill. */
   readonly isOpen: boolean;
+  /** All its statements see one snapshot, in one transaction: it may stand for a transaction that a handler begins. */
+  readonly isOneTransaction: boolean;
   /** Why the answer will not be stored, as far as that is known. */
   readonly notStored: NotStored | undefined;
   /** Runs a statement for the fill; undefined when it isn't one for it: the caller sends it elsewhere. */

@@ -5,7 +5,9 @@
  */
 import { EventEmitter } from 'node:events';
 import pg from 'pg';
+import type { TransactionControl } from '../readset/index.ts';
 import type { FillCare } from './fill-care.ts';
+import { controlOf, createAborted, FillTransaction, resultOf } from './fill-transaction.ts';
 import { answer, isSubmittable, readStatement, type Statement } from './statement.ts';
 import type { PooledClient } from './tracked-client.ts';
 
@@ -16,6 +18,8 @@ export class FillClient extends EventEmitter {
   readonly #session: FillCare;
   readonly #connectPlain: () => Promise<PooledClient>;
   #real: Promise<PooledClient> | undefined;
+  /** Begun, and not yet ended, while the fill's stands for it. */
+  #transaction: FillTransaction | undefined;
   #released = false;
 
   constructor(session: FillCare, connectPlain: () => Promise<PooledClient>) {
@@ -40,8 +44,51 @@ export class FillClient extends EventEmitter {
       return first;
     }
     const statement = readStatement(args);
-    const result = this.#real ? undefined : this.#session.query(statement);
+    const result = this.#real ? undefined : this.#queryFill(statement);
     return answer(result ?? this.#queryReal(statement), statement.callback);
+  }
+
+  /** Undefined when a real connection must answer. */
+  #queryFill(statement: Statement): Promise<pg.QueryResult> | undefined {
+    const transaction = this.#transaction;
+    const mayBegin = this.#session.isOneTransaction && this.#session.isOpen;
+    const control = transaction || mayBegin ? controlOf(statement) : undefined;
+    if (transaction?.hasFailed) {
+      if (control?.kind !== 'commit' && control?.kind !== 'rollback') return Promise.reject(createAborted());
+      this.#transaction = undefined;
+      return Promise.resolve(resultOf('ROLLBACK'));
+    }
+    if (control?.kind === 'begin' || (control && transaction)) {
+      const result = this.#control(statement, control, transaction);
+      if (result) return Promise.resolve(result);
+    }
+    const result = this.#session.query(transaction?.care(statement) ?? statement);
+    if (transaction) {
+      result?.catch(() => {
+        transaction.hasFailed = true;
+      });
+    }
+    return result;
+  }
+
+  #control(
+    statement: Statement,
+    control: TransactionControl,
+    transaction: FillTransaction | undefined,
+  ): pg.QueryResult | undefined {
+    switch (control.kind) {
+      case 'begin':
+        this.#transaction ??= new FillTransaction(statement);
+        return resultOf(control.command);
+      case 'set':
+        return transaction?.set(statement, control);
+      case 'commit':
+      case 'rollback':
+        this.#transaction = undefined;
+        return resultOf(control.kind === 'commit' ? 'COMMIT' : 'ROLLBACK');
+      default:
+        return control satisfies never;
+    }
   }
 
   release(error?: boolean | Error): void {
@@ -82,8 +129,14 @@ export class FillClient extends EventEmitter {
   }
 
   #connectReal(): Promise<PooledClient> {
-    this.#real ??= this.#connectPlain().then((client) => {
+    this.#real ??= this.#connectPlain().then(async (client) => {
       for (const event of FORWARDED_EVENTS) client.on(event, this.#forwards[event]);
+      try {
+        await this.#transaction?.repeatOn((config) => client.send(config));
+      } catch (error) {
+        client.release(true);
+        throw error;
+      }
       return client;
     });
     return this.#real;

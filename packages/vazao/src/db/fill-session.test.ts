@@ -332,7 +332,7 @@ describe('a fill', () => {
     await assertClean(db);
   });
 
-  test('Kysely: cached and dropped exactly; a transaction is not stored', async () => {
+  test('Kysely: cached and dropped exactly; a transaction that writes is not stored', async () => {
     const kysely = new Kysely<{ t: { id: number; v: number } }>({ dialect: new PostgresDialect({ pool: db }) });
     const read = (id: number): Promise<{ v: number }> =>
       kysely.selectFrom('t').select('v').where('id', '=', id).executeTakeFirstOrThrow();
@@ -344,7 +344,7 @@ describe('a fill', () => {
         return trx.selectFrom('t').select('v').where('id', '=', 5).executeTakeFirst();
       }),
     );
-    assert.deepEqual([value, outcome], [{ v: 77 }, 'transaction']);
+    assert.deepEqual([value, outcome], [{ v: 77 }, 'write']);
     const failed = await fill('/kysely-rollback', () =>
       kysely.transaction().execute(async (trx) => {
         await trx.deleteFrom('t').execute();
@@ -356,7 +356,7 @@ describe('a fill', () => {
     await assertClean(db);
   });
 
-  test('Drizzle: cached and dropped exactly; a transaction is not stored', async () => {
+  test('Drizzle: cached and dropped exactly; a transaction that writes is not stored', async () => {
     const t = pgTable('t', { id: integer().primaryKey(), v: integer().notNull() });
     const orm = drizzle(db);
     const read = (id: number): PromiseLike<unknown> => orm.select({ v: t.v }).from(t).where(eq(t.id, id));
@@ -368,7 +368,7 @@ describe('a fill', () => {
         return trx.select().from(t).where(eq(t.id, 6));
       }),
     );
-    assert.deepEqual([value, outcome], [[{ id: 6, v: 78 }], 'transaction']);
+    assert.deepEqual([value, outcome], [[{ id: 6, v: 78 }], 'write']);
     assert.ok(position > 0n);
     await assertClean(db);
   });

@@ -16,16 +16,17 @@
 import type pg from 'pg';
 import type { Fill, NotStored, StatementRecord } from '../cache/index.ts';
 import { parsePosition, parseSnapshot } from '../feed/index.ts';
-import type { Template } from '../readset/index.ts';
+import { mentionsCurrentTime, type Template } from '../readset/index.ts';
 import type { Analysis } from './analysis.ts';
 import { COMMITTED_POSITION_SQL } from './committed-position.ts';
 import { currentContext } from './context.ts';
 import { ReplicaConflictError } from './errors.ts';
 import type { FillCare } from './fill-care.ts';
+import { IN_FAILED_TRANSACTION } from './fill-transaction.ts';
 import { HeldClient } from './held-client.ts';
 import { ReplicaTransaction } from './replica-transaction.ts';
 import type { Replicas } from './replicas.ts';
-import { sendRead } from './send-read.ts';
+import { sendRead, sendWithSettings } from './send-read.ts';
 import { ALL_SETTINGS_SQL, QUICK_SETTINGS_SQL } from './session-settings.ts';
 import { nameStatement } from './stages.ts';
 import type { Statement } from './statement.ts';
@@ -43,9 +44,6 @@ export interface FillPool {
 
 const BEGIN_SQL = `begin isolation level repeatable read read only;
 select pg_current_snapshot()::text as snapshot, ${COMMITTED_POSITION_SQL} as position, ${QUICK_SETTINGS_SQL} as settings`;
-
-/** SQLSTATE of a statement in a transaction that an earlier statement has broken. */
-const IN_FAILED_TRANSACTION = '25P02';
 
 export class FillSession implements FillCare {
   readonly fill: Fill<unknown>;
@@ -71,6 +69,10 @@ export class FillSession implements FillCare {
 
   get isOpen(): boolean {
     return this.#state === 'open';
+  }
+
+  get isOneTransaction(): boolean {
+    return true;
   }
 
   get notStored(): NotStored | undefined {
@@ -106,6 +108,11 @@ export class FillSession implements FillCare {
       this.fill.statements.push({ text: statement.text, terms: [], refusal: template.refusal, durationMs: 0, rows: 0 });
       return undefined;
     }
+    const unset = template.settings.find((name) => !statement.settings?.has(name));
+    if (unset !== undefined) {
+      this.leave('session-function', `The statement reads the setting ${unset}, which is not set in its transaction.`);
+      return undefined;
+    }
     const readSet = template.bind(statement.values);
     const record: StatementRecord = {
       text: statement.text,
@@ -114,7 +121,8 @@ export class FillSession implements FillCare {
       durationMs: 0,
       rows: 0,
     };
-    this.fill.read(record, readSet.usesTime);
+    const isOfToday = template.settings.some((name) => mentionsCurrentTime(statement.settings?.get(name) ?? ''));
+    this.fill.read(record, readSet.usesTime || isOfToday);
     return this.#run(statement, template, record);
   }
 
@@ -183,7 +191,7 @@ export class FillSession implements FillCare {
     const { client } = await this.#held;
     let cause: unknown;
     const areEqual = await given
-      .areEqual((config) => client.send(config))
+      .areEqual((statement) => sendWithSettings(client, statement))
       .catch((error: unknown) => {
         cause = error;
         return false;
@@ -196,8 +204,16 @@ export class FillSession implements FillCare {
   /** As if the route were not cached. Only for what is proven to read, so that a second run does no harm. */
   async #runPlain(statement: Statement): Promise<pg.QueryResult> {
     const held = new HeldClient(await this.#pool.connectPlain());
+    const { client } = held;
     try {
-      return await held.client.send(statement.config);
+      if (!statement.settings) return await client.send(statement.config);
+      await client.send('begin read only');
+      const result = await sendWithSettings(client, statement);
+      await client.send('commit');
+      return result;
+    } catch (error) {
+      if (statement.settings) await client.send('rollback').catch(() => {});
+      throw error;
     } finally {
       held.release();
     }

@@ -5,12 +5,13 @@
 import { createHash } from 'node:crypto';
 import { serialize } from 'node:v8';
 import type pg from 'pg';
+import type { Statement } from './statement.ts';
 
 const STATEMENTS_MAX = 50;
 const BYTES_MAX = 64 * 1024;
 
 interface Given {
-  readonly config: pg.QueryConfig;
+  readonly statement: Statement;
   readonly digest: string;
 }
 
@@ -20,7 +21,7 @@ export class GivenResults {
   #isComplete = true;
 
   /** Called before the handler has the result, and could change it. */
-  add(config: pg.QueryConfig, result: pg.QueryResult): void {
+  add(statement: Statement, result: pg.QueryResult): void {
     if (!this.#isComplete) return;
     const digest = this.#given.length < STATEMENTS_MAX ? digestOf(result, BYTES_MAX - this.#bytes) : undefined;
     if (!digest) {
@@ -29,13 +30,13 @@ export class GivenResults {
       return;
     }
     this.#bytes += digest.bytes;
-    this.#given.push({ config, digest: digest.text });
+    this.#given.push({ statement, digest: digest.text });
   }
 
   /** Whether all statements give the same again, by the caller's way to send them. Rejects when one fails. */
-  async areEqual(send: (config: pg.QueryConfig) => Promise<pg.QueryResult>): Promise<boolean> {
+  async areEqual(send: (statement: Statement) => Promise<pg.QueryResult>): Promise<boolean> {
     if (!this.#isComplete) return false;
-    const again = await Promise.all(this.#given.map(({ config }) => send(config)));
+    const again = await Promise.all(this.#given.map(({ statement }) => send(statement)));
     return this.#given.every(({ digest }, i) => digestOf(again[i] as pg.QueryResult, BYTES_MAX)?.text === digest);
   }
 }

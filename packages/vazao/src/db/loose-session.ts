@@ -55,6 +55,10 @@ export class LooseSession implements FillCare {
     return this.#isOwnOpen;
   }
 
+  get isOneTransaction(): boolean {
+    return false;
+  }
+
   get notStored(): NotStored | undefined {
     return this.#fill?.notStored;
   }

@@ -140,7 +140,7 @@ describe('a pool', () => {
       client.release();
       assert.deepEqual(notices, ['hello']);
     });
-    assert.equal(fill.notStored?.code, 'transaction');
+    assert.equal(fill.notStored?.code, 'command');
   });
 
   test('statements read in portions go elsewhere', async () => {

@@ -88,7 +88,7 @@ export class ReplicaTransaction {
       const outcome = await this.#send(statement, template, record);
       if (this.#refusal) break;
       if (outcome?.isGood && 'result' in outcome) {
-        this.given.add(statement.config, outcome.result);
+        this.given.add(statement, outcome.result);
         return outcome.result;
       }
       if (this.#ended) break;

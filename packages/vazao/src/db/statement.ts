@@ -11,6 +11,8 @@ export interface Statement {
   /** Ready for pg, with `values` as above. */
   readonly config: QueryConfig;
   readonly callback: QueryCallback | undefined;
+  /** Set for the transaction that it is issued in, by a client within a fill. @defaultValue nothing */
+  readonly settings?: ReadonlyMap<string, string> | undefined;
 }
 
 /**

@@ -71,6 +71,7 @@ function failed(finding: Finding | undefined): TemplateParts {
   return {
     finding,
     usesTime: false,
+    settings: new Set(),
     terms: [],
     parameterCount: 0,
     topN: undefined,
@@ -119,8 +120,9 @@ function findUnsureCasts(casts: readonly CatalogCast[], context: Context): reado
     if (names.findDeclared(cast.schema, cast.function)?.reads === 'arguments') return [];
     const isSure = (entry: CatalogFunction): boolean => {
       if (!mustBeLookedAt(entry)) return true;
-      const { finding, terms, usesTime } = analyzeFunction(entry, context);
-      return !entry.isOpaque && entry.body !== undefined && !finding && terms.length === 0 && !usesTime;
+      const { finding, terms, usesTime, settings } = analyzeFunction(entry, context);
+      if (entry.isOpaque || entry.body === undefined || finding) return false;
+      return terms.length === 0 && settings.size === 0 && !usesTime;
     };
     const overloads = names.findFunctions(cast.schema, cast.function);
     if (cast.volatility === 'immutable' && overloads.every(isSure)) return [];
@@ -139,9 +141,11 @@ function analyze(text: string, names: Names, context: Context, isBindable: boole
   const rangeVars: { rangeVar: Tree; walk: () => Walk }[] = [];
   const called = new Set<CatalogFunction>();
   const parts = { usesTime: false };
+  const settings = new Set<string>();
   const note = (definition: Definition, walk: () => Walk): void => {
     found.findings.push(...definition.inspection.findings);
     if (definition.inspection.usesTime) parts.usesTime = true;
+    for (const name of definition.inspection.settings) settings.add(name);
     for (const rangeVar of definition.inspection.rangeVars) rangeVars.push({ rangeVar, walk });
     for (const entry of definition.inspection.functions) called.add(entry);
   };
@@ -233,6 +237,7 @@ function analyze(text: string, names: Names, context: Context, isBindable: boole
       found.readsTimeWords ||
       (!isBindable && found.timeParameters.size > 0) ||
       calls.some(({ usesTime }) => usesTime),
+    settings: new Set([...settings, ...calls.flatMap(({ settings }) => [...settings])]),
     terms: [...terms, ...extraTerms, ...calls.flatMap(({ terms }) => terms)],
     parameterCount: Math.max(0, ...inspection.parameterUses.keys()),
     topN,
@@ -274,6 +279,7 @@ function analyzeFunction(called: CatalogFunction, context: Context): TemplatePar
   const parts: TemplateParts = {
     ...failed(finding && { ...finding, detail: `In the function ${label}: ${finding.detail}` }),
     usesTime: analyses.some(({ usesTime }) => usesTime),
+    settings: new Set(analyses.flatMap(({ settings }) => [...settings])),
     terms: analyses.flatMap(({ terms }) => terms),
   };
   context.functions.set(called, parts);

@@ -42,6 +42,7 @@ export function createDefinition(text: string, names: Names): Definition {
       parameterUses: new Map(),
       rangeVars: new Set(),
       functions: new Set(),
+      settings: new Set(),
     };
     return { select: undefined, inspection };
   }

@@ -131,6 +131,7 @@ export const EXAMPLE_CATALOG: Catalog = {
     body('to_day', 'select $1::date'),
     body('reads_clock', 'select now()'),
     body('draws', 'select random()'),
+    body('tenant_of', "select current_setting('app.tenant', true)"),
     body('two_steps', 'select 1; select 2'),
     body('calls_itself', 'select calls_itself()'),
     body('hidden_count', 'select count(*) from unlogged'),

@@ -28,6 +28,8 @@ export interface Inspection {
   readonly rangeVars: ReadonlySet<Tree>;
   /** Functions that may be called and whose body or default arguments, or what was declared of them, must be analysed too. */
   readonly functions: ReadonlySet<CatalogFunction>;
+  /** Settings of the application (with a dot in the name, in small letters) that it reads. */
+  readonly settings: ReadonlySet<string>;
 }
 
 /** Words that PostgreSQL's date and time input takes for the current time, in any position and next to any punctuation. */
@@ -43,6 +45,7 @@ export function inspect(select: Tree, names: Names): Inspection {
   const parameterUses = new Map<number, number>();
   const rangeVars = new Set<Tree>();
   const functions = new Set<CatalogFunction>();
+  const settings = new Set<string>();
   let usesTime = false;
 
   const refuse = (code: RefusalCode, detail: string, impure: boolean): void => {
@@ -86,7 +89,12 @@ export function inspect(select: Tree, names: Names): Inspection {
       } else if (READS_CLOCK.has(name)) {
         if (name !== 'age' || args.length === 1) usesTime = true;
       } else if (READS_SESSION.has(name)) {
-        if (name === 'current_setting' && SAME_SETTINGS.has(constantText(args[0])?.toLowerCase() ?? '')) continue;
+        const setting = name === 'current_setting' ? (constantText(args[0])?.toLowerCase() ?? '') : '';
+        if (SAME_SETTINGS.has(setting)) continue;
+        if (setting.includes('.')) {
+          settings.add(setting);
+          continue;
+        }
         refuse('session-function', `${label}() depends on the session; pass its value as a parameter.`, false);
       } else if (!DEPENDS_ON_ARGUMENTS.has(name) && !SAME_IN_ALL_SESSIONS.has(name)) {
         refuse('function', `${label}() depends on more than its arguments.`, false);
@@ -205,11 +213,12 @@ export function inspect(select: Tree, names: Names): Inspection {
       }
     }
   }
-  return { findings, usesTime, parameterUses, rangeVars, functions };
+  return { findings, usesTime, parameterUses, rangeVars, functions, settings };
 }
 
+/** Also as the catalog prints it, `'app.tenant'::text`. */
 function constantText(value: unknown): string | undefined {
-  const constant = asKind(value, 'A_Const');
+  const constant = asKind(asKind(value, 'TypeCast')?.arg ?? value, 'A_Const');
   return isTree(constant?.sval) ? asText(constant.sval.sval) : undefined;
 }
 

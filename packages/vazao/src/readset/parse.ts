@@ -66,6 +66,17 @@ export function parseStatement(text: string): Parsed {
   return refuse('command', `The statement is no SELECT (${kinds[0]}); run it outside of cached reads.`);
 }
 
+/** The tree of the one statement that the text holds; undefined for several, or none that can be parsed. */
+export function parseTree(text: string): unknown {
+  try {
+    const result: unknown = parseSync(text);
+    const [first, ...others] = isTree(result) ? asList(result.stmts) : [];
+    return isTree(first) && others.length === 0 ? first.stmt : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Each character, since `+-+-1` is four operators. */
 function countOperators(text: string): number {
   return text.match(/[-+*/<>=~!@#%^&|?]|::|\b(?:union|except|intersect|join|collate|is|not|at)\b/gi)?.length ?? 0;

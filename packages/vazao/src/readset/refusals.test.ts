@@ -55,7 +55,6 @@ const REFUSED: readonly (readonly [sql: string, code: RefusalCode, pure: boolean
   ['select a.volatile_one from a', 'unsupported', false],
   ['select a.with_default from a', 'unsupported', false],
   ['select q.volatile_one from (select 1 as x) q', 'unsupported', false],
-  ["select current_setting('app.tenant')", 'session-function', true],
   ["select current_setting('work_mem')", 'session-function', true],
   ["select current_setting('search' || '_path')", 'session-function', true],
   ['select current_setting($1)', 'session-function', true],
@@ -73,7 +72,6 @@ const REFUSED: readonly (readonly [sql: string, code: RefusalCode, pure: boolean
   ['select a.doubles from a', 'unsupported', false],
   ['select (a).opaque from a', 'function', true],
   // Row-level security, of which more can be said than that it is there.
-  ['select 1 from per_tenant', 'session-function', true],
   ['select 1 from through_owner', 'row-security', true],
   ['select 1 <=> 2', 'operator', true],
   ['select 1 from a where 1 @@@ 2', 'operator', false],

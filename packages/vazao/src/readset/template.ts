@@ -28,6 +28,11 @@ export interface Template {
   readonly refusal: Refusal | undefined;
   /** The answer depends on the current time: it can only be cached up to a moment that the caller names. */
   readonly usesTime: boolean;
+  /**
+   * Settings of the application (`app.tenant`, in small letters) that it reads by `current_setting`, itself or by a policy, a view
+   * or a function. The answer is for their values alone: whoever keeps it must know that they were set for this statement.
+   */
+  readonly settings: readonly string[];
   readonly terms: readonly TermTemplate[];
   /** The greatest number of a parameter in it. */
   readonly parameterCount: number;
@@ -141,6 +146,7 @@ export function grainOf(
 export interface TemplateParts {
   readonly finding: Finding | undefined;
   readonly usesTime: boolean;
+  readonly settings: ReadonlySet<string>;
   readonly terms: readonly TermTemplate[];
   readonly parameterCount: number;
   readonly topN: TopN | undefined;
@@ -170,6 +176,7 @@ export function createTemplate(parts: TemplateParts): Template {
     pure: finding === undefined || !finding.impure,
     refusal: finding && { code: finding.code, detail: finding.detail },
     usesTime,
+    settings: [...parts.settings].sort(),
     terms,
     parameterCount: parts.parameterCount,
     topN,

@@ -39,7 +39,7 @@ export interface TestPlatformOptions {
   readonly schema: string;
   readonly plugin?: Partial<PluginOptions> | undefined;
   readonly feed?: Partial<FeedOptions> | undefined;
-  readonly pool?: Pick<PoolOptions, 'declaredFunctions'> | undefined;
+  readonly pool?: Pick<PoolOptions, 'declaredFunctions' | 'connectionString'> | undefined;
   readonly cacheBytes?: number | undefined;
   readonly fastify?: FastifyServerOptions | undefined;
 }
@@ -59,8 +59,8 @@ export async function createTestPlatform(database: TestDatabase, options: TestPl
   const feed = createFeed({ connection: database.url, ...options.feed });
   const cache = new Cache<CacheValue>({ feed, sizeMaxBytes: options.cacheBytes });
   const db = new Pool({
-    ...options.pool,
     connectionString: database.url,
+    ...options.pool,
     max: 10,
     cache: cache as Cache<unknown>,
     feed,

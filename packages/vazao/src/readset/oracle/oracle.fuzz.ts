@@ -81,6 +81,7 @@ interface Prepared {
   readonly statement: OracleStatement;
   readonly before: string;
   readonly terms: readonly Term[];
+  readonly settings: readonly string[];
   /** Executes it once it is prepared. */
   readonly execute: string;
 }
@@ -158,7 +159,8 @@ export class Oracle {
     }
     const values = statement.parameters.map((value) => (value === null ? 'null' : literal(value)));
     const execute = `execute q${at}${values.length > 0 ? `(${values.join(', ')})` : ''}`;
-    return { at, statement, before: digest(statement, toLines(rows)), terms: bind(template, statement, rows), execute };
+    const terms = bind(template, statement, rows);
+    return { at, statement, before: digest(statement, toLines(rows)), terms, settings: template.settings, execute };
   }
 
   async #tryChange(
@@ -176,9 +178,11 @@ export class Oracle {
     const oids = new Set(changes.flatMap(({ relation }) => this.#lineage.get(relation.oid) ?? [relation.oid]));
     const touched = this.#touched(index, prepared, changes);
     for (const [place, one] of prepared.entries()) {
-      const { statement, terms, before, at } = one;
+      const { statement, terms, before, at, settings } = one;
       const rows = answers[place];
       if (!rows) continue;
+      // Under another value of a setting that it reads the answer is another one.
+      if (settings.some((name) => change.session?.includes(name))) continue;
       const after = digest(statement, rows);
       const isTouched = touched.has(one);
       const verdict = before !== after ? (isTouched ? 'alarm' : 'miss') : isTouched ? 'false alarm' : 'quiet';

@@ -1,0 +1,118 @@
+/**
+ * The statements with which a client begins a transaction, sets what holds in it, and ends it; of those only the forms that a
+ * transaction of somebody else, which sees one snapshot, can stand for.
+ */
+import { LRUCache } from 'lru-cache';
+import { asKind, asList, asText, asWords, isTree, type Tree } from './ast.ts';
+import { parseTree } from './parse.ts';
+
+/** A text, or the number of the parameter that has it. */
+export type SettingPart = string | number;
+
+export type TransactionControl =
+  | { readonly kind: 'begin'; readonly command: 'BEGIN' | 'START' }
+  | { readonly kind: 'commit' | 'rollback' }
+  /** Settings of the application (`app.tenant`), until the transaction ends. */
+  | { readonly kind: 'set'; readonly settings: readonly LocalSetting[]; readonly isQuery: boolean };
+
+export interface LocalSetting {
+  readonly name: SettingPart;
+  readonly value: SettingPart;
+  /** The column that tells it, of a query. */
+  readonly column: string;
+}
+
+const TEXTS_MAX = 1_000;
+const LENGTH_MAX = 1_000;
+const known = new LRUCache<string, { readonly control: TransactionControl | undefined }>({ max: TEXTS_MAX });
+
+/** Undefined for everything else, also for a transaction that must see more, or less, than one snapshot at READ COMMITTED. */
+export function readTransactionControl(text: string): TransactionControl | undefined {
+  if (text.length > LENGTH_MAX) return undefined;
+  const found = known.get(text);
+  if (found) return found.control;
+  const control = read(text);
+  known.set(text, { control });
+  return control;
+}
+
+function read(text: string): TransactionControl | undefined {
+  const statement = parseTree(text);
+  const transaction = asKind(statement, 'TransactionStmt');
+  if (transaction) return readTransaction(transaction);
+  const set = asKind(statement, 'VariableSetStmt');
+  if (set) return readSet(set);
+  const select = asKind(statement, 'SelectStmt');
+  return select && readSelect(select);
+}
+
+function readTransaction({ kind, options, chain }: Tree): TransactionControl | undefined {
+  if (chain) return undefined;
+  switch (kind) {
+    case 'TRANS_STMT_BEGIN':
+    case 'TRANS_STMT_START':
+      if (!asList(options).every(isUsual)) return undefined;
+      return { kind: 'begin', command: kind === 'TRANS_STMT_BEGIN' ? 'BEGIN' : 'START' };
+    case 'TRANS_STMT_COMMIT':
+      return { kind: 'commit' };
+    case 'TRANS_STMT_ROLLBACK':
+      return { kind: 'rollback' };
+    default:
+      return undefined;
+  }
+}
+
+/** What is asked of a higher level lasts beyond the first write, or unreadable statement, which goes elsewhere. */
+function isUsual(option: unknown): boolean {
+  const element = asKind(option, 'DefElem');
+  if (element?.defname !== 'transaction_isolation') return element !== undefined;
+  return constantOf(element.arg) === 'read committed';
+}
+
+function readSet({ kind, name, args, is_local: isLocal }: Tree): TransactionControl | undefined {
+  const values = asList(args).map(constantOf);
+  const [value] = values;
+  if (kind !== 'VAR_SET_VALUE' || !isLocal || values.length !== 1 || value === undefined) return undefined;
+  return checked([{ name: asText(name), value, column: '' }], false);
+}
+
+const SELECT_FIELDS: ReadonlySet<string> = new Set(['targetList', 'limitOption', 'op']);
+
+function readSelect(select: Tree): TransactionControl | undefined {
+  if (Object.keys(select).some((field) => !SELECT_FIELDS.has(field))) return undefined;
+  const settings = asList(select.targetList).map((entry): LocalSetting | undefined => {
+    const target = asKind(entry, 'ResTarget');
+    const call = asKind(target?.val, 'FuncCall');
+    const words = asWords(call?.funcname)?.join('.');
+    if (!target || !call || (words !== 'set_config' && words !== 'pg_catalog.set_config')) return undefined;
+    const [name, value, isLocal, ...others] = asList(call.args);
+    const flag = asKind(isLocal, 'A_Const')?.boolval;
+    if (others.length > 0 || !isTree(flag) || flag.boolval !== true) return undefined;
+    const parts = [partOf(name), partOf(value)];
+    if (parts[0] === undefined || parts[1] === undefined) return undefined;
+    return { name: parts[0], value: parts[1], column: asText(target.name) || 'set_config' };
+  });
+  return settings.every((setting) => setting !== undefined) ? checked(settings, true) : undefined;
+}
+
+/** Other settings may change what statements mean, and are not for a transaction that is shared. */
+function checked(settings: readonly LocalSetting[], isQuery: boolean): TransactionControl | undefined {
+  const isOwn = ({ name }: LocalSetting): boolean => typeof name === 'number' || name.includes('.');
+  return settings.length > 0 && settings.every(isOwn) ? { kind: 'set', settings, isQuery } : undefined;
+}
+
+function partOf(value: unknown): SettingPart | undefined {
+  const cast = asKind(value, 'TypeCast');
+  if (cast) {
+    const typeName = isTree(cast.typeName) ? asWords(cast.typeName.names)?.at(-1) : undefined;
+    return typeName === 'text' ? partOf(cast.arg) : undefined;
+  }
+  const parameter = asKind(value, 'ParamRef');
+  return parameter ? Number(parameter.number ?? 0) : constantOf(value);
+}
+
+function constantOf(value: unknown): string | undefined {
+  const constant = asKind(value, 'A_Const');
+  if (isTree(constant?.sval)) return asText(constant.sval.sval);
+  return isTree(constant?.ival) ? String(constant.ival.ival ?? 0) : undefined;
+}
