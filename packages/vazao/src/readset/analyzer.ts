@@ -11,6 +11,7 @@ import type { Finding } from './refusal.ts';
 import { worst } from './refusal.ts';
 import { scopeOfTable } from './scope.ts';
 import { createFound, createWalk, type FoundTable, type Walk, type WalkHost } from './select.ts';
+import { shortenLists } from './shorten-lists.ts';
 import {
   createTemplate,
   createTerms,
@@ -23,6 +24,8 @@ import {
 export const TEMPLATES_MAX_DEFAULT = 5_000;
 /** Bound of the texts that are kept; templates take a few times as much. */
 const TEXT_BYTES_MAX: number = 16 * 1024 * 1024;
+/** Longer statements are refused unread: so long takes one pass a few milliseconds. */
+const SHORTENED_LENGTH_MAX = 512 * 1024;
 /** Of views within views, and policies within those. */
 const DEPTH_MAX = 20;
 /** Each use of a view is walked by itself, with conditions of its own. */
@@ -57,14 +60,28 @@ export function createAnalyzer(catalog: Catalog, options: AnalyzerOptions = {}):
 
   return {
     template(text) {
-      const known = templates.get(text);
+      const shortened = isLong(text) ? shortenLists(text) : undefined;
+      // No text that PostgreSQL takes has this character.
+      const key = shortened === undefined ? text : `\u0000${shortened}`;
+      const known = templates.get(key);
       if (known) return known;
       context.findings ??= [...findUnusualSettings(catalog), ...findUnsureCasts(catalog.unsureCasts ?? [], context)];
-      const template = createTemplate(guard(() => analyze(text, names, context, true)));
-      if (text.length <= STATEMENT_BYTES_MAX) templates.set(text, template);
+      const parts = guard(() => analyze(shortened ?? text, names, context, true));
+      const template = createTemplate(shortened === undefined ? parts : coarsen(parts));
+      if (key.length <= STATEMENT_BYTES_MAX) templates.set(key, template);
       return template;
     },
   };
+}
+
+function isLong(text: string): boolean {
+  return text.length > STATEMENT_BYTES_MAX && text.length <= SHORTENED_LENGTH_MAX;
+}
+
+/** Of a text whose values were left out. */
+function coarsen(parts: TemplateParts): TemplateParts {
+  const terms = parts.terms.map((term) => ({ ...createWholeTerm(term.table, 'length'), columns: term.columns }));
+  return { ...parts, terms, topN: undefined, topTerm: undefined };
 }
 
 function failed(finding: Finding | undefined): TemplateParts {

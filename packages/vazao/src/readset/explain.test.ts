@@ -72,6 +72,7 @@ const CASES: readonly (readonly [sql: string, expected: string, parameters?: rea
   ['select 1 from a where $1::int is null or k = $1', 'turned-off k', [null]],
   ['select 1 from a where $1::int is null or k > $1', 'turned-off k', [null]],
   ['select declared()', 'declared'],
+  [`select 1 from a where id in (${Array(20_000).fill(1234)})`, 'length'],
   // Behind views and sub-selects, of the table within.
   ["select 1 from (select t as x from a) q where lower(q.x) = 'x'", 'expression t'],
   ['select 1 from vv where id + 1 = 2', 'expression id; '],

@@ -20,6 +20,7 @@ export type ObstacleCode =
   | 'alternatives'
   | 'list'
   | 'conditions'
+  | 'length'
   | 'outer-join'
   | 'missing-row'
   | 'outer-query'
@@ -89,6 +90,10 @@ export const OBSTACLES: Readonly<Record<ObstacleCode, { readonly because: string
   },
   conditions: {
     because: 'the condition on # comes after 1,000 others',
+    cure: 'pass long lists as an array parameter',
+  },
+  length: {
+    because: 'the statement is longer than 64 KiB',
     cure: 'pass long lists as an array parameter',
   },
   'outer-join': {
