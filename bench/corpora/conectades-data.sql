@@ -1,12 +1,13 @@
-insert into organizadoras select ('(1,"Rede Batista – Cultura","rede batista – cultura",00000001100971,"Nenhum valor é usado para pagar a administração. No ano passado, a mesma ação atendeu mais de trezentas famílias.",Parnaíba,PI,"2020-06-17 00:00:00+00","2020-06-17 00:00:00+00")'::organizadoras).*;
+insert into organizadoras select ('(1,"Associação Pão Nosso","associacao pao nosso",00000001100971,"",Ilhéus,BA,"2020-06-17 00:00:00+00","2026-12-01 10:56:52.604+00")'::organizadoras).*;
 insert into organizadoras select ('(2,"Rede Moreira – Idosos","rede moreira – idosos",00000002655267,"No ano passado, a mesma ação atendeu mais de trezentas famílias. O trabalho é feito por voluntários da própria comunidade.","Boa Vista",RR,"2020-04-17 00:00:00+00","2020-04-17 00:00:00+00")'::organizadoras).*;
 insert into organizadoras select ('(3,"Instituto Xavier – Idosos","instituto xavier – idosos",00000003443812,"Quem não pode doar ajuda muito divulgando a campanha. A prefeitura cedeu o espaço; falta o material.","Porto Velho",RO,"2020-08-18 00:00:00+00","2020-08-18 00:00:00+00")'::organizadoras).*;
+insert into organizadoras select ('(4,"Associação Pão Nosso","associacao pao nosso",12345678000195,"",Ilhéus,BA,"2026-12-01 10:56:52.602+00","2026-12-01 10:56:52.602+00")'::organizadoras).*;
 insert into pessoas select ('(1,"Caio Oliveira Macedo","Caio M.",pessoa1@example.com,00000000191,"Rio de Janeiro",RJ,"2023-05-09 01:52:13.304+00","2023-05-09 01:52:13.304+00")'::pessoas).*;
 insert into pessoas select ('(2,"Lorenzo Reis Moreira","Lorenzo M.",pessoa2@example.com,00000000272,Ilhéus,BA,"2023-05-18 03:31:05.668+00","2023-05-18 03:31:05.668+00")'::pessoas).*;
 insert into pessoas select ('(3,"João Miguel Saraiva Albuquerque","João A.",pessoa3@example.com,00000000353,Vitória,ES,"2023-02-25 09:10:47.814+00","2023-02-25 09:10:47.814+00")'::pessoas).*;
 insert into pessoas select ('(4,"Aline Braga Moreira","Aline M.",pessoa4@example.com,00000000434,"Rio de Janeiro",RJ,"2023-09-27 03:19:56.919+00","2023-09-27 03:19:56.919+00")'::pessoas).*;
 insert into pessoas select ('(5,"Isabella Braga Saraiva","Isabella S.",pessoa5@example.com,00000000515,Joinville,SC,"2024-07-20 17:34:36.916+00","2024-07-20 17:34:36.916+00")'::pessoas).*;
-insert into pessoas select ('(6,"Vitória Moreira Santos","Vitória S.",pessoa6@example.com,00000000604,"Caxias do Sul",RS,"2024-02-16 18:48:55.701+00","2024-02-16 18:48:55.701+00")'::pessoas).*;
+insert into pessoas select ('(6,"Antônia de Souza","Antônia S.",outra@example.com,00000000604,Recife,PE,"2024-02-16 18:48:55.701+00","2026-12-01 10:56:52.64+00")'::pessoas).*;
 insert into pessoas select ('(7,"Elísio Albuquerque Oliveira","Elísio O.",pessoa7@example.com,00000000787,Campinas,SP,"2024-10-28 13:30:38.009+00","2024-10-28 13:30:38.009+00")'::pessoas).*;
 insert into pessoas select ('(8,"Yasmin Macedo Pereira","Yasmin P.",pessoa8@example.com,00000000868,Dourados,MS,"2024-08-04 03:39:48.316+00","2024-08-04 03:39:48.316+00")'::pessoas).*;
 insert into pessoas select ('(9,"Vitória Macedo Moreira","Vitória M.",pessoa9@example.com,00000000949,"Porto Alegre",RS,"2024-08-06 17:50:58.758+00","2024-08-06 17:50:58.758+00")'::pessoas).*;
@@ -16,6 +17,7 @@ insert into pessoas select ('(12,"Maria Batista Melo","Maria M.",pessoa12@exampl
 insert into pessoas select ('(13,"Heloísa Nogueira Melo","Heloísa M.",pessoa13@example.com,00000001325,"Ouro Preto",MG,"2024-12-12 03:27:58.194+00","2024-12-12 03:27:58.194+00")'::pessoas).*;
 insert into pessoas select ('(14,"Clara Nogueira Carvalho","Clara C.",pessoa14@example.com,00000001406,"Ribeirão Preto",SP,"2023-03-06 20:06:01.819+00","2023-03-06 20:06:01.819+00")'::pessoas).*;
 insert into pessoas select ('(15,"Roberta Albuquerque Franco","Roberta F.",pessoa15@example.com,00000001597,Cuiabá,MT,"2023-08-11 05:11:36.476+00","2023-08-11 05:11:36.476+00")'::pessoas).*;
+insert into pessoas select ('(16,"Antônia de Souza","Antônia S.",antonia@example.com,98765432100,Recife,PE,"2026-12-01 10:56:52.634+00","2026-12-01 10:56:52.634+00")'::pessoas).*;
 insert into usuarios select ('(1,admin,"$argon2id$v=19$m=19456,t=2,p=1$vDI3nEOWvJpLwMU8Ya4ejg$mqypaFfVr18kevcuVmLz6m8xYl9E87LjdC6QUzAZOcA",admin,1,,t,"2025-01-01 00:00:00+00")'::usuarios).*;
 insert into usuarios select ('(2,organizadora1,"$argon2id$v=19$m=19456,t=2,p=1$Xi7lDVp8cjcK+MXHFJ6O2g$fCsu5osLdEP5e8YxWHY3sDNX6CFrSrIqJGV/gI50BRM",organizadora,2,1,t,"2025-01-01 00:00:00+00")'::usuarios).*;
 insert into usuarios select ('(3,organizadora2,"$argon2id$v=19$m=19456,t=2,p=1$JxrVXcZi3QsqZnLfHscQag$GMktpokHNiciMNkjO+kVn9DhKY51993DXu/B2Zy/+mo",organizadora,3,2,t,"2025-01-01 00:00:00+00")'::usuarios).*;
@@ -25,7 +27,8 @@ insert into usuarios select ('(6,doador2,"$argon2id$v=19$m=19456,t=2,p=1$3TveKiB
 insert into usuarios select ('(7,doador3,"$argon2id$v=19$m=19456,t=2,p=1$f6Xc2QjJ+srAgSXxsh1GVw$mZR+1lEPx4PWeSGhO9YWYsSuDMLr1hJ5Az8pN9Z0DIQ",doador,7,,t,"2025-01-01 00:00:00+00")'::usuarios).*;
 insert into usuarios select ('(8,doador4,"$argon2id$v=19$m=19456,t=2,p=1$F6YUQbh3413M5dFisHOOxg$uPwQxLPzxS+IvAhMvTgNC74ot3MycvLyOLp4xrbxUTE",doador,8,,t,"2025-01-01 00:00:00+00")'::usuarios).*;
 insert into usuarios select ('(9,doador5,"$argon2id$v=19$m=19456,t=2,p=1$eM797QdEi7rDhv89xibq2g$/rUNZN8jsRpvg9Cbniq5HMa7BCVcFMHK/GlD7Z5Y+rM",doador,9,,t,"2025-01-01 00:00:00+00")'::usuarios).*;
-insert into campanhas select ('(1,2,"Uma outra","uma outra","",10.00,ativa,,"2023-02-27 00:00:00+00","2026-11-22 03:32:57.706+00")'::campanhas).*;
+insert into usuarios select ('(10,antonia,"$argon2id$v=19$m=19456,t=2,p=1$OJNvOCkOa1sOwAc3EstJQA$TEHVkicvHBGnTvXI9EeDBudqTAxZ/EJb/gT0P+t1CRs",doador,16,,t,"2026-12-01 10:56:52.634+00")'::usuarios).*;
+insert into campanhas select ('(1,2,"Uma outra","uma outra","",10.00,ativa,,"2023-02-27 00:00:00+00","2026-12-01 10:56:52.591+00")'::campanhas).*;
 insert into campanhas select ('(2,1,"Abrigo de animais em Salvador","abrigo de animais em salvador","A prefeitura cedeu o espaço; falta o material. Quem não pode doar ajuda muito divulgando a campanha. Nenhum valor é usado para pagar a administração. Com a meta alcançada, as entregas começam na semana seguinte.",213000.00,encerrada,"2024-06-14 10:07:08.534+00","2023-03-27 00:00:00+00","2023-03-27 00:00:00+00")'::campanhas).*;
 insert into campanhas select ('(3,2,"Cirurgias no hospital de Juiz de Fora","cirurgias no hospital de juiz de fora","Nenhum valor é usado para pagar a administração. Quem não pode doar ajuda muito divulgando a campanha. As fotos e os recibos são publicados todo mês. No ano passado, a mesma ação atendeu mais de trezentas famílias.",107000.00,ativa,,"2023-04-24 00:00:00+00","2023-04-24 00:00:00+00")'::campanhas).*;
 insert into campanhas select ('(4,3,"Cadeiras de rodas para atletas de Rondonópolis","cadeiras de rodas para atletas de rondonopolis","As fotos e os recibos são publicados todo mês. Com a meta alcançada, as entregas começam na semana seguinte. No ano passado, a mesma ação atendeu mais de trezentas famílias. Nenhum valor é usado para pagar a administração.",28000.00,ativa,,"2023-05-22 00:00:00+00","2023-05-22 00:00:00+00")'::campanhas).*;
@@ -50,7 +53,7 @@ insert into campanhas select ('(22,1,"Natal solidário em Boa Vista","natal soli
 insert into campanhas select ('(23,1,"Água limpa em Arapiraca","agua limpa em arapiraca","Cada doação é prestada em contas na página da organizadora. Quem não pode doar ajuda muito divulgando a campanha. No ano passado, a mesma ação atendeu mais de trezentas famílias. As fotos e os recibos são publicados todo mês.",259000.00,encerrada,"2024-11-30 20:21:58.353+00","2024-11-04 00:00:00+00","2024-11-04 00:00:00+00")'::campanhas).*;
 insert into campanhas select ('(24,1,"Horta comunitária de Arapiraca","horta comunitaria de arapiraca","Quem não pode doar ajuda muito divulgando a campanha. No ano passado, a mesma ação atendeu mais de trezentas famílias. O trabalho é feito por voluntários da própria comunidade. Cada doação é prestada em contas na página da organizadora.",345000.00,ativa,,"2024-12-02 00:00:00+00","2024-12-02 00:00:00+00")'::campanhas).*;
 insert into campanhas select ('(25,1,"Instrumentos para a orquestra jovem de Macapá","instrumentos para a orquestra jovem de macapa","Nenhum valor é usado para pagar a administração. A prefeitura cedeu o espaço; falta o material. O trabalho é feito por voluntários da própria comunidade. Cada doação é prestada em contas na página da organizadora.",236000.00,encerrada,"2024-12-31 11:01:39.102+00","2024-12-30 00:00:00+00","2024-12-30 00:00:00+00")'::campanhas).*;
-insert into campanhas select ('(26,1,"Uma nova","uma nova","",10.00,ativa,,"2026-11-22 03:32:57.683+00","2026-11-22 03:32:57.683+00")'::campanhas).*;
+insert into campanhas select ('(26,1,"Uma nova","uma nova","",10.00,ativa,,"2026-12-01 10:56:52.583+00","2026-12-01 10:56:52.583+00")'::campanhas).*;
 insert into doacoes select ('(1,2,1,100.00,t,"2023-04-06 13:24:00.757+00")'::doacoes).*;
 insert into doacoes select ('(2,2,14,100.00,f,"2023-05-24 22:00:09.639+00")'::doacoes).*;
 insert into doacoes select ('(3,4,2,451.42,f,"2023-07-11 01:14:32.879+00")'::doacoes).*;
@@ -171,4 +174,4 @@ insert into doacoes select ('(117,25,5,500.00,f,"2024-12-30 12:49:53.521+00")'::
 insert into doacoes select ('(118,25,13,30.00,f,"2024-12-30 16:44:10.272+00")'::doacoes).*;
 insert into doacoes select ('(119,17,8,197.78,f,"2024-12-30 22:22:27.841+00")'::doacoes).*;
 insert into doacoes select ('(120,25,9,10.00,f,"2024-12-31 01:25:50.083+00")'::doacoes).*;
-insert into doacoes select ('(121,1,1,10.00,f,"2026-11-22 03:32:57.674+00")'::doacoes).*;
+insert into doacoes select ('(121,1,1,10.00,f,"2026-12-01 10:56:52.578+00")'::doacoes).*;

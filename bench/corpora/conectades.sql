@@ -4,6 +4,9 @@ delete from chaves_idempotencia where (usuario_id, chave) in ( select usuario_id
 insert into campanhas as c (organizadora_id, titulo, descricao, meta, status, encerrada_em) values ($1, $2, $3, $4, $5, case when $5 = 'encerrada' then now() end) returning c.id, c.organizadora_id, c.titulo, c.status, c.meta, c.criado_em, c.descricao, c.atualizado_em, c.encerrada_em;
 insert into chaves_idempotencia as k (usuario_id, chave, requisicao_hash) values ($1, $2, $3) on conflict (usuario_id, chave) do update set requisicao_hash = excluded.requisicao_hash, status = null, resposta = null, criado_em = now() where k.criado_em < now() - make_interval(hours => $4);
 insert into doacoes (campanha_id, pessoa_id, valor, anonima) values ($1, $2, $3, $4) returning id, campanha_id, valor, anonima, criado_em;
+insert into organizadoras (nome, cnpj, descricao, cidade, uf) values ($1, $2, $3, $4, $5) returning id, nome, cnpj, descricao, cidade, uf, criado_em, atualizado_em;
+insert into pessoas (nome, nome_publico, email, cidade, uf, cpf) values ($1, $2, $3, $4, $5, $6) returning id, nome_publico, cidade, uf, nome, email, cpf, criado_em, atualizado_em;
+insert into usuarios (username, senha_hash, papel, pessoa_id) values ($1, $2, 'doador', $3);
 select c.id, c.organizadora_id, c.titulo, c.status, c.meta, c.criado_em from campanhas c join organizadoras o on o.id = c.organizadora_id where c.status = $1 and (c.titulo_busca like $2 or o.nome_busca like $2) order by c.id desc limit $3 offset $4;
 select c.id, c.organizadora_id, c.titulo, c.status, c.meta, c.criado_em from campanhas c join organizadoras o on o.id = c.organizadora_id where c.status in ('ativa', 'encerrada') and (c.titulo_busca like $1 or o.nome_busca like $1) order by c.id desc limit $2 offset $3;
 select c.id, c.organizadora_id, c.titulo, c.status, c.meta, c.criado_em from campanhas c where c.status = $1 order by c.id desc limit $2 offset $3;
@@ -33,3 +36,6 @@ select id, titulo from campanhas where id = any($1);
 select status from campanhas where id = $1 for share;
 update campanhas as c set titulo = $2, descricao = $3, meta = $4, status = $5, atualizado_em = now(), encerrada_em = case when $5 = 'encerrada' then coalesce(encerrada_em, now()) end where id = $1 and ($5 <> 'rascunho' or status = 'rascunho') returning c.id, c.organizadora_id, c.titulo, c.status, c.meta, c.criado_em, c.descricao, c.atualizado_em, c.encerrada_em;
 update chaves_idempotencia set status = $3, resposta = $4 where usuario_id = $1 and chave = $2;
+update organizadoras set nome = $2, descricao = $3, cidade = $4, uf = $5, atualizado_em = now() where id = $1 returning id, nome, cnpj, descricao, cidade, uf, criado_em, atualizado_em;
+update pessoas set nome = $1, nome_publico = $2, email = $3, cidade = $4, uf = $5, atualizado_em = now() where id = $6 returning id, nome_publico, cidade, uf, nome, email, cpf, criado_em, atualizado_em;
+with family as ( insert into vazao.refresh_tokens (token_hash, family, subject, expires_at, ends_at) select $1, gen_random_uuid(), $2, least(idle, absolute), absolute from (select now() + make_interval(secs => $3) as idle, now() + make_interval(secs => $4) as absolute) t ) delete from vazao.refresh_tokens where subject = $2 and family in ( select family from vazao.refresh_tokens where subject = $2 group by family order by min(created_at) desc offset $5);

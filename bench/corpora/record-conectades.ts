@@ -89,7 +89,15 @@ await ask('POST', '/api/campanhas/', {
   status: 'ativa',
 });
 await ask('PUT', '/api/campanhas/1/', { titulo: 'Uma outra', descricao: '', meta: '10.00', status: 'ativa' });
-await ask('POST', '/api/token/', { username: 'admin', password: 'wrong, but asked for' });
+const organizadora = { nome: 'Associação Pão Nosso', descricao: '', cidade: 'Ilhéus', uf: 'BA' };
+await ask('POST', '/api/organizadoras/', { ...organizadora, cnpj: '12345678000195' });
+await ask('PUT', '/api/organizadoras/1/', organizadora);
+const pessoa = { nome: 'Antônia de Souza', email: 'antonia@example.com', cidade: 'Recife', uf: 'PE' };
+const acesso = { username: 'antonia', password: 'uma senha longa' };
+await ask('POST', '/api/pessoas/', { ...pessoa, cpf: '98765432100', acesso });
+await ask('PUT', '/api/pessoas/6/', { ...pessoa, email: 'outra@example.com' });
+await ask('POST', '/api/token/', acesso);
+await ask('POST', '/api/token/', { ...acesso, password: 'wrong, but asked for' });
 
 writeFileSync(new URL('conectades.sql', import.meta.url), `${[...statements].sort().join(';\n')};\n`);
 const inserts: string[] = [];
