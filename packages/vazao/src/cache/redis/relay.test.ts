@@ -5,6 +5,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { Feed } from '../../feed/index.ts';
 import { until } from '../../testing/cached-app.ts';
 import { DrivenFeed } from '../../testing/driven-feed.ts';
+import { startTcpProxy } from '../../testing/tcp-proxy.ts';
 import { startRedisServer } from '../../torture/parts/redis-server.ts';
 import type { LeaderLock } from './leader-lock.ts';
 import { createRelay } from './relay.ts';
@@ -25,6 +26,40 @@ const LOCK: LeaderLock = {
   terminateHolder: async () => false,
   async [Symbol.asyncDispose]() {},
 };
+
+test('a relay that has lost its lock tells of no epoch, whatever a call says that was under way', async () => {
+  await using proxy = await startTcpProxy(redis.url);
+  const feed = new SharedFeed();
+  let mayLead = false;
+  let lose = (): void => {};
+  const lock: LeaderLock = {
+    ...LOCK,
+    tryAcquire: async (onLost) => {
+      if (!mayLead) return undefined;
+      mayLead = false;
+      proxy.pause(); // its first call is under way for as long as we like
+      lose = onLost;
+      return LOCK.tryAcquire(onLost);
+    },
+  };
+  const options = { namespace: '{w}', feed, lock, findTable: (): undefined => undefined, electionMs: 20 };
+  await using relay = await createRelay({
+    ...options,
+    url: proxy.through(redis.url),
+    callTimeoutMs: 30_000,
+    findSchemaPosition: () => feed.position,
+  });
+  feed.heartbeat();
+  await until('its feed is trusted', () => relay.status.coveredFrom !== undefined);
+  mayLead = true;
+  await until('it leads', () => relay.status.role === 'leader');
+  await turn(); // and has sent its first call
+  lose();
+  proxy.resume();
+  await until('the call went on', () => relay.status.opened === 1);
+  await turn();
+  assert.deepEqual([relay.status.role, relay.status.epoch], ['follower', undefined]);
+});
 
 test('a feed that has not passed the position at which the schema was read is not trusted', async () => {
   const feed = new SharedFeed();
