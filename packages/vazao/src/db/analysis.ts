@@ -39,6 +39,8 @@ export class Analysis {
   quickSettings = '';
   /** All settings of a session, compared when a client may have changed some. */
   allSettings = '';
+  /** A plain `BEGIN` is one at READ COMMITTED. */
+  beginsReadCommitted = false;
   /** Settings of the server that its replicas must have too. */
   serverSettings = '';
   /** Everything that the catalog shows was committed before this position; 0 until it has been read. */
@@ -166,7 +168,8 @@ export class Analysis {
       const snapshot = parseSnapshot(rows[0].snapshot);
       if (![...schemaXids].every((xid) => sees(snapshot, xid))) throw new OutdatedCatalog();
       const settings = await client.send(
-        `select ${QUICK_SETTINGS_SQL} as quick, (${ALL_SETTINGS_SQL}) as "all", ${SERVER_SETTINGS_SQL} as server`,
+        `select ${QUICK_SETTINGS_SQL} as quick, (${ALL_SETTINGS_SQL}) as "all", ${SERVER_SETTINGS_SQL} as server,
+          current_setting('default_transaction_isolation') as isolation`,
       );
       const catalog = await loadCatalog(client as never, {
         publication: this.#publication,
@@ -178,6 +181,7 @@ export class Analysis {
       this.quickSettings = settings.rows[0].quick;
       this.allSettings = settings.rows[0].all;
       this.serverSettings = settings.rows[0].server;
+      this.beginsReadCommitted = settings.rows[0].isolation === 'read committed';
       this.position = parsePosition(after[0].position);
       this.#schemaXids = new Set();
       const lineages = new Map(catalog.tables.map((table) => [table.oid, [table.oid, ...table.ancestors]]));

@@ -53,6 +53,8 @@ export function stage(name: string, durationMs: number): void {
  * Runs `work` and tells where the log stood after its last write, or 0 when it wrote nothing. Wait for it with
  * `feed.waitFor(position)` to be sure that no cache of this host answers with anything older.
  *
+ * When the connection broke under a COMMIT, and the database could not be asked either, the position is one that no feed reaches.
+ *
  * Inside a cached handler the work stays in the care of the fill, and a request's own position counts these writes too.
  */
 export async function trackWrites<T>(work: () => PromiseLike<T>): Promise<{ result: T; position: bigint }> {

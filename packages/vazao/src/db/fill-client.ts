@@ -7,7 +7,8 @@ import { EventEmitter } from 'node:events';
 import pg from 'pg';
 import type { TransactionControl } from '../readset/index.ts';
 import type { FillCare } from './fill-care.ts';
-import { controlOf, createAborted, FillTransaction, resultOf } from './fill-transaction.ts';
+import { controlOf, FillTransaction, resultOf } from './fill-transaction.ts';
+import { isSqlState } from './sql-state.ts';
 import { answer, isSubmittable, readStatement, type Statement } from './statement.ts';
 import type { PooledClient } from './tracked-client.ts';
 
@@ -21,6 +22,8 @@ export class FillClient extends EventEmitter {
   /** Begun, and not yet ended, while the fill's stands for it. */
   #transaction: FillTransaction | undefined;
   #released = false;
+  /** Ends with the statement that was given last; undefined when none is under way. */
+  #last: Promise<void> | undefined;
 
   constructor(session: FillCare, connectPlain: () => Promise<PooledClient>) {
     super();
@@ -33,74 +36,86 @@ export class FillClient extends EventEmitter {
     const [first] = args;
     if (first == null) throw new TypeError('Client was passed a null or undefined query');
     if (isSubmittable(first)) {
-      this.#session.leave(
-        'cursor',
-        'A cursor or stream was opened: its rows are read after the statement, outside the fill.',
-      );
-      this.#connectReal().then(
-        (client) => client.query(...args),
-        (error) => first.handleError?.(error),
-      );
+      this.#inTurn(async () => {
+        this.#session.leave(
+          'cursor',
+          'A cursor or stream was opened: its rows are read after the statement, outside the fill.',
+        );
+        (await this.#connectReal()).query(...args);
+      }).catch((error) => first.handleError?.(error));
       return first;
     }
     const statement = readStatement(args);
-    const result = this.#real ? undefined : this.#queryFill(statement);
-    return answer(result ?? this.#queryReal(statement), statement.callback);
-  }
-
-  /** Undefined when a real connection must answer. */
-  #queryFill(statement: Statement): Promise<pg.QueryResult> | undefined {
-    const transaction = this.#transaction;
-    const mayBegin = this.#session.isOneTransaction && this.#session.isOpen;
-    const control = transaction || mayBegin ? controlOf(statement) : undefined;
-    if (transaction?.hasFailed) {
-      if (control?.kind !== 'commit' && control?.kind !== 'rollback') return Promise.reject(createAborted());
-      this.#transaction = undefined;
-      return Promise.resolve(resultOf('ROLLBACK'));
-    }
-    if (control?.kind === 'begin' || (control && transaction)) {
-      const result = this.#control(statement, control, transaction);
-      if (result) return Promise.resolve(result);
-    }
-    const result = this.#session.query(transaction?.care(statement) ?? statement);
-    if (transaction) {
-      result?.catch(() => {
-        transaction.hasFailed = true;
-      });
-    }
-    return result;
-  }
-
-  #control(
-    statement: Statement,
-    control: TransactionControl,
-    transaction: FillTransaction | undefined,
-  ): pg.QueryResult | undefined {
-    switch (control.kind) {
-      case 'begin':
-        this.#transaction ??= new FillTransaction(statement);
-        return resultOf(control.command);
-      case 'set':
-        return transaction?.set(statement, control);
-      case 'commit':
-      case 'rollback':
-        this.#transaction = undefined;
-        return resultOf(control.kind === 'commit' ? 'COMMIT' : 'ROLLBACK');
-      default:
-        return control satisfies never;
-    }
+    return answer(
+      this.#inTurn(() => this.#queryFill(statement) ?? this.#queryReal(statement)),
+      statement.callback,
+    );
   }
 
   release(error?: boolean | Error): void {
     if (this.#released) throw new Error('Release called on client which has already been released to the pool.');
     this.#released = true;
-    this.#real?.then(
-      (client) => {
-        for (const event of FORWARDED_EVENTS) client.removeListener(event, this.#forwards[event]);
-        client.release(error);
-      },
-      () => {}, // whoever asked it something has been told
+    const releaseReal = (): void => {
+      this.#real?.then(
+        (client) => {
+          for (const event of FORWARDED_EVENTS) client.removeListener(event, this.#forwards[event]);
+          client.release(error);
+        },
+        () => {}, // whoever asked it something has been told
+      );
+    };
+    if (this.#last) this.#last.then(releaseReal);
+    else releaseReal();
+  }
+
+  /** As on any connection, a statement begins when the one before has ended. The first one begins at once. */
+  #inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const result = this.#last ? this.#last.then(run) : run();
+    const last = result.then(
+      () => {},
+      () => {},
     );
+    this.#last = last;
+    last.then(() => {
+      if (this.#last === last) this.#last = undefined;
+    });
+    return result;
+  }
+
+  /** Undefined when a real connection must answer. */
+  #queryFill(statement: Statement): Promise<pg.QueryResult> | undefined {
+    if (this.#real) return undefined;
+    const transaction = this.#transaction;
+    const mayBegin = this.#session.isOneTransaction && this.#session.isOpen;
+    const control = transaction || mayBegin ? controlOf(statement) : undefined;
+    const result = control && this.#control(statement, control, transaction);
+    if (result) return Promise.resolve(result);
+    if (transaction?.hasFailed) return undefined;
+    const read = this.#session.query(transaction?.care(statement) ?? statement);
+    return transaction ? read?.catch((error) => this.#fail(transaction, error)) : read;
+  }
+
+  /** Errors without a SQLSTATE, of a type parser or of a connection, are not of the transaction. */
+  #fail(transaction: FillTransaction, error: unknown): never {
+    if (isSqlState((error as { code?: unknown }).code)) transaction.hasFailed = true;
+    throw error;
+  }
+
+  /** Undefined for what the fill's transaction can't stand for. */
+  #control(
+    statement: Statement,
+    control: TransactionControl,
+    transaction: FillTransaction | undefined,
+  ): pg.QueryResult | undefined {
+    if (control.kind === 'commit' || control.kind === 'rollback') {
+      if (!transaction) return undefined;
+      this.#transaction = undefined;
+      return resultOf(control.kind === 'commit' && !transaction.hasFailed ? 'COMMIT' : 'ROLLBACK');
+    }
+    if (transaction?.hasFailed) return undefined;
+    if (control.kind === 'set') return transaction?.set(statement, control);
+    this.#transaction ??= new FillTransaction(statement);
+    return resultOf(control.command);
   }
 
   escapeIdentifier(text: string): string {

@@ -28,6 +28,7 @@ import { ReplicaTransaction } from './replica-transaction.ts';
 import type { Replicas } from './replicas.ts';
 import { sendRead, sendWithSettings } from './send-read.ts';
 import { ALL_SETTINGS_SQL, QUICK_SETTINGS_SQL } from './session-settings.ts';
+import { isSqlState } from './sql-state.ts';
 import { nameStatement } from './stages.ts';
 import type { Statement } from './statement.ts';
 import type { PooledClient } from './tracked-client.ts';
@@ -72,7 +73,8 @@ export class FillSession implements FillCare {
   }
 
   get isOneTransaction(): boolean {
-    return true;
+    const { analyzer, beginsReadCommitted } = this.#pool.analysis;
+    return analyzer !== undefined && beginsReadCommitted;
   }
 
   get notStored(): NotStored | undefined {
@@ -146,11 +148,12 @@ export class FillSession implements FillCare {
     let waitedMs = 0;
     try {
       const replica = this.#chooseReplica();
-      let result = await replica?.run(statement, template, record);
+      // No turn may come between the call and the opening where there is no replica: who leaves the fill in it ends what is open then.
+      let result = replica ? await replica.run(statement, template, record) : undefined;
       if (!result) {
+        if (replica && this.isOpen) await this.#moveToPrimary(replica);
         // Sent before the fill left, or ended; what the replica could not answer is answered as if there were no fill.
-        if (replica && !this.isOpen) return await this.#runPlain(statement);
-        if (replica) await this.#moveToPrimary(replica);
+        if (!this.isOpen) return await this.#runPlain(statement);
         this.#held ??= this.#open();
         const waitsSince = performance.now();
         held = await this.#held;
@@ -208,6 +211,7 @@ export class FillSession implements FillCare {
     try {
       if (!statement.settings) return await client.send(statement.config);
       await client.send('begin read only');
+      client.localSettings.clear();
       const result = await sendWithSettings(client, statement);
       await client.send('commit');
       return result;
@@ -228,6 +232,7 @@ export class FillSession implements FillCare {
     try {
       if (client.sessionUnsure) await this.#compareSettings(client);
       client.pipeline = true;
+      client.localSettings.clear();
       this.fill.open();
       client.send(BEGIN_SQL).then(
         (results) => this.#begun((results as unknown as pg.QueryResult[])[1]?.rows[0]),
@@ -278,8 +283,4 @@ export class FillSession implements FillCare {
     held.client.pipeline = this.#pipelineBefore;
     held.release();
   }
-}
-
-function isSqlState(code: string | undefined): boolean {
-  return code !== undefined && /^[0-9A-Z]{5}$/.test(code);
 }

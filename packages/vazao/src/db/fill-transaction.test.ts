@@ -5,6 +5,7 @@ import { sql as drizzleSql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/node-postgres';
 import { Kysely, PostgresDialect, sql } from 'kysely';
 import pg from 'pg';
+import { until } from '../testing/cached-app.ts';
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts';
 import { createTestPlatform, type TestPlatform } from '../testing/platform.ts';
 
@@ -140,32 +141,40 @@ describe('a transaction within a fill', () => {
   }
 
   /** What each statement brought: its result, or the code of its error. */
-  const runAll = async (client: Client, steps: readonly Step[]): Promise<unknown[]> => {
+  const runAll = async (client: Client, steps: readonly Step[], isAwaited = true): Promise<unknown[]> => {
     const told: unknown[] = [];
-    for (const step of steps) {
-      try {
-        const { command, rowCount, rows } = await client.query(step as pg.QueryConfig);
-        told.push({ command, rowCount, rows });
-      } catch (error) {
-        told.push((error as { code?: string }).code);
-      }
+    const running = steps.map(() => undefined as Promise<void> | undefined);
+    for (const [at, step] of steps.entries()) {
+      const result = client.query(step as pg.QueryConfig);
+      running[at] = result.then(
+        ({ command, rowCount, rows, fields }) => {
+          const columns = fields.map(({ name, dataTypeID }) => [name, dataTypeID]);
+          told.push({ command, rowCount, rows, columns });
+        },
+        (error) => void told.push(error.code),
+      );
+      if (isAwaited) await running[at];
     }
+    await Promise.all(running);
     client.release();
     return told;
   };
 
   /** On a client within a fill, and on one of pg's own. */
   const assertAsPg = async (steps: readonly Step[], why: string | undefined): Promise<void> => {
+    for (const isAwaited of [true, false]) await assertSame(steps, why, isAwaited);
+  };
+  const assertSame = async (steps: readonly Step[], why: string | undefined, isAwaited: boolean): Promise<void> => {
     const plain = new pg.Client(asPool);
     await plain.connect();
     const release = (): void => {};
-    const bare = await runAll(Object.assign(plain, { release }) as unknown as Client, steps);
+    const bare = await runAll(Object.assign(plain, { release }) as unknown as Client, steps, isAwaited);
     await plain.end();
     let told: unknown[] = [];
     const path = `/passos/${++runs}`;
     const { app, db } = await createApp();
     app.get(path, { config: { cache: true } }, async () => {
-      told = await runAll(await db.connect(), steps);
+      told = await runAll(await db.connect(), steps, isAwaited);
       return told.length;
     });
     await other?.listen();
@@ -234,6 +243,95 @@ describe('a transaction within a fill', () => {
     await assertAsPg(steps, 'statement-failed');
     const rolledBack = [{ text: 'begin' }, tenantIs('par'), failing, { text: 'rollback' }, { text: 'select 7 as n' }];
     await assertAsPg(rolledBack, 'statement-failed');
+  });
+
+  test('an aborted transaction is ended by all that PostgreSQL takes for its end', async () => {
+    const failing: Step = { text: 'select 1 / (valor - valor) from pedidos' };
+    for (const end of ['/* of a tracer */ -- and more\n rollback', 'abort', 'rollback and chain', 'rollback to x']) {
+      const steps = [{ text: 'begin' }, tenantIs('par'), failing, { text: end }, { text: 'select 7 as n' }];
+      await assertAsPg([...steps, { text: 'rollback' }], 'statement-failed');
+    }
+    const insert: Step = { text: `insert into pedidos values (100, 'par', 1)` };
+    await assertAsPg([{ text: 'begin' }, tenantIs('par'), failing, insert, { text: 'commit' }], 'statement-failed');
+    assert.equal((await database.pool.query('select from pedidos where id = 100')).rowCount, 0);
+  });
+
+  test('settings have the forms, and the errors, that PostgreSQL has', async () => {
+    const after = [READ_ALL, { text: 'rollback' }];
+    const set = (text: string, ...values: string[]): Step[] => [{ text: 'begin' }, tenantIs('par'), { text, values }];
+    const several = `select set_config('app.a', 'x', true), set_config('app.b', 'y', true)`;
+    await assertAsPg([...set(several), { text: several, rowMode: 'array' }, ...after], undefined);
+    const named = `select set_config('app.a', 'x', true) as b, set_config('app.b', 'y', true) as "1"`;
+    await assertAsPg([...set(named), { text: named, rowMode: 'array' }, ...after], undefined);
+    for (const [text, ...values] of [
+      [`select set_config('app.1 x', 'y', true)`],
+      [`select set_config('app.x', 5, true)`],
+      [`select set_config('app.x', $1, true)`, 'y', 'z'],
+      [`select set_config('app.x', $1, true)`, 'a\0b'],
+    ] as const)
+      await assertAsPg([...set(text, ...values), ...after], 'session-setting');
+    const quoted = `it's a \\ "quoted" one`;
+    const shown = { text: `select current_setting('app.x') as x, valor from pedidos where id = 2` };
+    await assertAsPg([...set(`select set_config('app.x', $1, true)`, quoted), shown, ...after], undefined);
+    const higher = [{ text: 'begin' }, { text: `set local app.inquilino = 'par'` }];
+    const level = { text: 'set transaction isolation level repeatable read' };
+    await assertAsPg([...higher, level, READ_ALL, { text: 'commit' }], 'session-setting');
+  });
+
+  test('what one client has set, no statement of another sees, not even where a function is declared', async () => {
+    await database.pool.query(`create function declarada() returns text language plpgsql stable as
+      $$ begin return current_setting('app.inquilino', true); end $$`);
+    const declaredFunctions = [{ name: 'public.declarada', reads: 'arguments' as const }];
+    await using platform = await createTestPlatform(database, {
+      schema: 'select 1',
+      pool: { connectionString: asPool, declaredFunctions },
+    });
+    const { app, db } = platform;
+    app.get('/', { config: { cache: true } }, async () => {
+      const client = await db.connect();
+      const sql = 'select declarada() as inquilino';
+      await client.query('begin');
+      await client.query(SET, ['par']);
+      const own = (await client.query(sql)).rows[0];
+      const others = (await db.query(sql)).rows[0];
+      await client.query('commit');
+      client.release();
+      return { own, others };
+    });
+    await platform.listen();
+    const { text } = await platform.get('/');
+    // As in a session in which it was set before: empty, not NULL.
+    assert.deepEqual(JSON.parse(text), { own: { inquilino: 'par' }, others: { inquilino: '' } });
+  });
+
+  test('where BEGIN means more than READ COMMITTED, it is not stood for', async () => {
+    const url = new URL(asPool);
+    url.searchParams.set('options', '-c default_transaction_isolation=repeatable\\ read');
+    await using platform = await createTestPlatform(database, {
+      schema: 'select 1',
+      pool: { connectionString: url.href },
+    });
+    platform.app.get('/', { config: { cache: true } }, async () =>
+      runAll(await platform.db.connect(), [{ text: 'begin' }, { text: 'commit' }]),
+    );
+    await platform.listen();
+    assert.match((await platform.get('/')).cacheStatus, /not stored: transaction/);
+  });
+
+  test('who leaves the fill in the turn of a read gives all connections back', async () => {
+    await using platform = await createTestPlatform(database, {
+      schema: 'select 1',
+      pool: { connectionString: asPool },
+    });
+    const { app, db } = platform;
+    app.get('/:n', { config: { cache: true } }, async () => {
+      const results = await Promise.all([db.query('select 1 as n'), db.query('select random() as n')]);
+      return results.length;
+    });
+    await platform.listen();
+    for (let n = 0; n < 2 * db.options.max; n++) assert.equal((await platform.get(`/${n}`)).text, '2');
+    const idle = `select count(*)::int as n from pg_stat_activity where datname = current_database() and state like 'idle in%'`;
+    await until('no transaction is left', async () => (await database.pool.query(idle)).rows[0].n === 0);
   });
 
   test('a setting that means the current day makes the answer depend on the time', async () => {

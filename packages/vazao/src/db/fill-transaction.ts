@@ -4,18 +4,21 @@
  * statements, so that row-level security shows each client's statements what is theirs.
  */
 import pg from 'pg';
-import { readTransactionControl, type SettingPart, type TransactionControl } from '../readset/index.ts';
+import { readTransactionControl, type SettingPart, settingName, type TransactionControl } from '../readset/index.ts';
 import type { Statement } from './statement.ts';
 
-export type Settings = ReadonlyMap<string, string>;
+type Settings = ReadonlyMap<string, string>;
 
 /** SQLSTATE of a statement in a transaction that an earlier statement has broken. */
 export const IN_FAILED_TRANSACTION = '25P02';
 
+const SETTINGS_MAX = 100;
+const TEXT_OID = 25;
+
 export class FillTransaction {
   readonly #beginning: Statement;
   readonly #settings = new Map<string, string>();
-  /** A statement of it has failed: PostgreSQL would take nothing more. */
+  /** A statement of it has failed: PostgreSQL would take nothing more but its end. */
   hasFailed = false;
 
   constructor(beginning: Statement) {
@@ -28,55 +31,81 @@ export class FillTransaction {
   }
 
   /** Undefined if a name or value is none: PostgreSQL will say so. */
-  set(statement: Statement, control: Extract<TransactionControl, { kind: 'set' }>): pg.QueryResult | undefined {
-    const found = control.settings.map(({ name, value, column }) => ({
-      name: partOf(name, statement.values)?.toLowerCase(),
-      value: partOf(value, statement.values),
-      column,
-    }));
-    const row: Record<string, string> = {};
-    for (const { name, value } of found) if (!name?.includes('.') || value === undefined) return undefined;
-    for (const { name, value, column } of found) {
-      this.#settings.set(name as string, value as string);
-      row[column] = value as string;
+  set(
+    statement: Statement,
+    { settings, isQuery }: Extract<TransactionControl, { kind: 'set' }>,
+  ): pg.QueryResult | undefined {
+    const found: { readonly name: string; readonly value: string; readonly column: string }[] = [];
+    for (const { name: namePart, value: valuePart, column } of settings) {
+      const name = settingName(partOf(namePart, statement.values) ?? '');
+      const value = partOf(valuePart, statement.values);
+      if (name === undefined || value === undefined || value.includes('\0')) return undefined;
+      found.push({ name, value, column });
     }
-    if (!control.isQuery) return resultOf('SET');
+    if (this.#settings.size + found.length > SETTINGS_MAX) return undefined;
+    for (const { name, value } of found) this.#settings.set(name, value);
+    if (!isQuery) return resultOf('SET');
     const { rowMode } = statement.config as { rowMode?: unknown };
-    return resultOf('SELECT', [rowMode === 'array' ? Object.values(row) : row]);
+    const values = found.map(({ value }) => value);
+    const row = rowMode === 'array' ? values : Object.fromEntries(found.map(({ column, value }) => [column, value]));
+    return resultOf(
+      'SELECT',
+      [row],
+      found.map(({ column }) => column),
+    );
   }
 
-  /** Does on a real connection what was done here so far. */
-  async repeatOn(send: (config: pg.QueryConfig) => Promise<unknown>): Promise<void> {
+  /** Does on a real connection what was done here so far. A query would take the snapshot that the handler's first one takes. */
+  async repeatOn(send: (config: pg.QueryConfig | string) => Promise<unknown>): Promise<void> {
     await send(this.#beginning.config);
-    if (this.#settings.size > 0) await send(settingConfig(this.#settings));
+    if (this.#settings.size > 0) await send(settingSql([...this.#settings]));
+    if (this.hasFailed) await send('select 1 / 0').catch(() => {});
   }
 }
 
 /** What begins, ends or sets up a transaction that the fill's may stand for. */
-export function controlOf(statement: Statement): TransactionControl | undefined {
-  return CONTROLS.test(statement.text) ? readTransactionControl(statement.text) : undefined;
+export function controlOf({ text, values }: Statement): TransactionControl | undefined {
+  const control = CONTROLS.test(text) ? readTransactionControl(text) : undefined;
+  return values.length === (control?.kind === 'set' ? control.parameterCount : 0) ? control : undefined;
 }
 
 /** So that not every statement is parsed. */
-const CONTROLS = /^\s*(?:begin|start|commit|end|rollback|abort|set)\b|\bset_config\b/i;
+const CONTROLS =
+  /^(?:\s|--[^\n]*\n|\/\*[\s\S]*?\*\/)*(?:begin|start|commit|end|rollback|abort|set|select[\s\S]*\bset_config)\b/i;
 
-export function settingConfig(settings: Settings): pg.QueryConfig {
-  const calls = [...settings.keys()].map((_name, at) => `pg_catalog.set_config($${at * 2 + 1}, $${at * 2 + 2}, true)`);
-  return { text: `select ${calls.join(', ')}`, values: [...settings].flat() };
+/** What must be set so that in a transaction where `applied` is set there is what is wanted, and nothing else. */
+export function settingChanges(
+  applied: Settings,
+  wanted: Settings,
+): readonly (readonly [name: string, value: string])[] {
+  // There is no way back to NULL within the transaction; an empty text is what a setting is after one that set it.
+  const others = [...applied].filter(([name, value]) => value !== '' && !wanted.has(name));
+  const missing = [...wanted].filter(([name, value]) => applied.get(name) !== value);
+  return [...missing, ...others.map(([name]) => [name, ''] as const)];
+}
+
+export function settingSql(changes: ReturnType<typeof settingChanges>): string {
+  const nameOf = (name: string): string => name.split('.').map(pg.escapeIdentifier).join('.');
+  return changes.map(([name, value]) => `set local ${nameOf(name)} = ${pg.escapeLiteral(value)}`).join('; ');
 }
 
 /** As PostgreSQL answers. */
-export function resultOf(command: string, rows: readonly unknown[] = []): pg.QueryResult {
+export function resultOf(
+  command: string,
+  rows: readonly unknown[] = [],
+  columns: readonly string[] = [],
+): pg.QueryResult {
   const result = new (pg as unknown as { Result: new () => pg.QueryResult }).Result();
-  return Object.assign(result, { command, rowCount: command === 'SELECT' ? rows.length : null, rows });
-}
-
-export function createAborted(): Error {
-  const text = 'current transaction is aborted, commands ignored until end of transaction block';
-  return Object.assign(new pg.DatabaseError(text, text.length, 'error'), {
-    severity: 'ERROR',
-    code: IN_FAILED_TRANSACTION,
-  });
+  const fields = columns.map((name) => ({
+    name,
+    tableID: 0,
+    columnID: 0,
+    dataTypeID: TEXT_OID,
+    dataTypeSize: -1,
+    dataTypeModifier: -1,
+    format: 'text',
+  }));
+  return Object.assign(result, { command, rowCount: command === 'SELECT' ? rows.length : null, rows, fields });
 }
 
 /** NULL sets what nothing set: an empty text. */

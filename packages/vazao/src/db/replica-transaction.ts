@@ -30,6 +30,7 @@ import { HeldClient } from './held-client.ts';
 import type { Replica, ReplicaRefusal } from './replica.ts';
 import { sendRead } from './send-read.ts';
 import { QUICK_SETTINGS_SQL, SERVER_SETTINGS_SQL } from './session-settings.ts';
+import { isSqlState } from './sql-state.ts';
 import type { Statement } from './statement.ts';
 
 /** The first transaction is one because `BEGIN` can't ask for an isolation level after a query of the same message. */
@@ -147,6 +148,7 @@ export class ReplicaTransaction {
   /** Resolves when it is known whether the snapshot is good. */
   async #begin({ client }: HeldClient): Promise<void> {
     const attempt = ++this.#attempt;
+    client.localSettings.clear();
     await client.send(BEGIN_SQL).then(
       (results) => this.#begun(attempt, results as unknown as pg.QueryResult[]),
       (error: Error) => this.#refuse(refusalOf(error) ?? 'gone', error),
@@ -227,8 +229,7 @@ const OF_THE_SERVER: Readonly<Record<string, ReplicaRefusal>> = {
 /** Undefined for what is the statement's own failure, which the primary would meet too. */
 function refusalOf({ code, message }: Error & { readonly code?: string }): ReplicaRefusal | undefined {
   if (code === QUERY_CANCELED) return 'conflict';
-  if (code !== undefined && /^[0-9A-Z]{5}$/.test(code) && !SOCKET_ERROR.test(code))
-    return OF_THE_SERVER[code.slice(0, 2)];
+  if (isSqlState(code)) return OF_THE_SERVER[code.slice(0, 2)];
   return isOfConnection(code, message) ? 'gone' : undefined;
 }
 

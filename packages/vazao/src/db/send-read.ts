@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { StatementRecord } from '../cache/index.ts';
 import { createBoundaryReader, type Template } from '../readset/index.ts';
-import { settingConfig } from './fill-transaction.ts';
+import { settingChanges, settingSql } from './fill-transaction.ts';
 import type { Statement } from './statement.ts';
 import type { PooledClient } from './tracked-client.ts';
 
@@ -23,12 +23,23 @@ export async function sendRead(
   return result;
 }
 
-/** In the transaction that is open on the client; what is set ends with it. Both go out together on a pipelined connection. */
+/**
+ * In the transaction that is open on the client, with what its statement wants to be set, and nothing that another has set there. Both
+ * go out together on a pipelined connection.
+ */
 export async function sendWithSettings(client: PooledClient, { config, settings }: Statement): Promise<pg.QueryResult> {
-  if (!settings) return client.send(config);
-  const isSet = client.send(settingConfig(settings));
-  isSet.catch(() => {}); // the statement fails by it
-  const result = await client.send(config);
-  await isSet;
-  return result;
+  if (!settings && client.localSettings.size === 0) return client.send(config);
+  const changes = settingChanges(client.localSettings, settings ?? NONE);
+  if (changes.length === 0) return client.send(config);
+  for (const [name, value] of changes) client.localSettings.set(name, value);
+  const isSet = client.send(settingSql(changes));
+  isSet.catch(() => {}); // told below
+  try {
+    return await client.send(config);
+  } catch (error) {
+    await isSet; // the cause, if it failed
+    throw error;
+  }
 }
+
+const NONE: ReadonlyMap<string, string> = new Map();

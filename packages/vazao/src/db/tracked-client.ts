@@ -15,6 +15,7 @@ import { parsePosition, UNKNOWN_POSITION } from '../feed/index.ts';
 import type { Analysis, Effect } from './analysis.ts';
 import { COMMITTED_POSITION_SQL, INSERTED_POSITION_SQL } from './committed-position.ts';
 import { currentContext, runWithoutContext, type WorkContext } from './context.ts';
+import { isSqlState } from './sql-state.ts';
 import { answer, readStatement, readText, type Statement } from './statement.ts';
 import { timeStatement } from './time-statement.ts';
 
@@ -47,6 +48,8 @@ export class TrackedClient extends BaseClient {
   #mayHaveCommitted = false;
   /** `synchronous_commit` may have been off for what was written, so that it is visible before it is flushed. */
   #mayBeUnflushed = false;
+  /** What was set for the transaction that is open, by {@link sendWithSettings}. */
+  readonly localSettings: Map<string, string> = new Map();
   /** A statement may have changed settings of the session since they were last compared. */
   sessionUnsure = true;
 
@@ -97,7 +100,7 @@ export class TrackedClient extends BaseClient {
     } catch (error) {
       await this.#ready();
       // Without a SQLSTATE it is the connection that failed, maybe after the server had committed.
-      if (!/^[0-9A-Z]{5}$/.test(String((error as { code?: unknown }).code))) {
+      if (!isSqlState((error as { code?: unknown }).code)) {
         this.#analysis?.writes?.lost();
         await this.#askElsewhere(context);
       }

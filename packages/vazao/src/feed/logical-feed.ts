@@ -19,7 +19,7 @@ import type { EpochReason, FeedEvents } from './events.ts';
 import type { Feed } from './feed.ts';
 import type { ReturnedHeartbeat } from './heartbeat.ts';
 import type { ResolvedFeedOptions } from './options.ts';
-import { formatPosition, positionAt } from './position.ts';
+import { formatPosition, positionAt, UNKNOWN_POSITION } from './position.ts';
 import { isHole, type PublicationState } from './publication.ts';
 import { nameOf } from './publication-plan.ts';
 import { RelationRegistry } from './relations.ts';
@@ -129,7 +129,7 @@ export class LogicalFeed implements Feed {
 
   waitFor(position: bigint, timeoutMs: number): Promise<boolean> {
     if (position <= this.#position) return Promise.resolve(true);
-    if (this.#state !== 'streaming') return Promise.resolve(false);
+    if (this.#state !== 'streaming' || position === UNKNOWN_POSITION) return Promise.resolve(false);
     this.#nudge ??= setTimeout(() => {
       this.#nudge = undefined;
       if (this.#waiters.length > 0) this.#stream?.heartbeats.beat();

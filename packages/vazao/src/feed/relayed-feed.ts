@@ -20,7 +20,7 @@ import type { FeedChannel } from './fanout-channel.ts';
 import { type FanOutMessage, type FanOutReply, hostClockMs, type Standing, type Told } from './fanout-messages.ts';
 import type { Feed } from './feed.ts';
 import { type Clock, systemClock, WAITERS_MAX_DEFAULT } from './options.ts';
-import { formatPosition } from './position.ts';
+import { formatPosition, UNKNOWN_POSITION } from './position.ts';
 import { RelationMemory } from './relation-memory.ts';
 import type { FeedState, FeedStatus } from './status.ts';
 import { Suspects } from './suspects.ts';
@@ -162,7 +162,7 @@ class RelayedFeed implements Feed {
 
   waitFor(position: bigint, timeoutMs: number): Promise<boolean> {
     if (position <= this.#position) return Promise.resolve(true);
-    if (this.#state !== 'streaming') return Promise.resolve(false);
+    if (this.#state !== 'streaming' || position === UNKNOWN_POSITION) return Promise.resolve(false);
     if (position > this.#awaited) this.#awaited = position;
     this.#nudging ??= setTimeout(() => {
       this.#nudging = undefined;

@@ -75,7 +75,10 @@ export function createAnalyzer(catalog: Catalog, options: AnalyzerOptions = {}):
 }
 
 function isLong(text: string): boolean {
-  return text.length > STATEMENT_BYTES_MAX && text.length <= SHORTENED_LENGTH_MAX;
+  const { length } = text;
+  // A character takes at most three bytes.
+  if (length * 3 <= STATEMENT_BYTES_MAX || length > SHORTENED_LENGTH_MAX) return false;
+  return length > STATEMENT_BYTES_MAX || Buffer.byteLength(text) > STATEMENT_BYTES_MAX;
 }
 
 /** Of a text whose values were left out. */

@@ -47,3 +47,20 @@ export function isStar(value: unknown): boolean {
   const parts = asKind(value, 'ColumnRef')?.fields ?? asKind(value, 'A_Indirection')?.indirection;
   return asKind(asList(parts).at(-1), 'A_Star') !== undefined;
 }
+
+/** What is cast to `text` and nothing else, or the node itself: `'x'::text` is how the catalog prints a constant. */
+export function withoutTextCast(node: unknown): unknown {
+  const cast = asKind(node, 'TypeCast');
+  const typeName = cast?.typeName;
+  if (!isTree(typeName) || typeName.typmods !== undefined || typeName.arrayBounds !== undefined) return node;
+  const words = asWords(typeName.names)?.join('.');
+  return words === 'text' || words === 'pg_catalog.text' ? cast?.arg : node;
+}
+
+/**
+ * The name of a setting of the application in the form in which PostgreSQL compares names: ASCII letters small, with a dot between
+ * its parts (guc.c, `valid_custom_variable_name`). Undefined for any other, also those beyond ASCII.
+ */
+export function settingName(text: string): string | undefined {
+  return /^[a-z_][\w$]*(?:\.[a-z_][\w$]*)+$/i.test(text) ? text.toLowerCase() : undefined;
+}

@@ -1,5 +1,6 @@
 /** Read sets: what an answer depends on, and whether a change of a row could alter it. No I/O. */
 export { type Analyzer, type AnalyzerOptions, createAnalyzer, TEMPLATES_MAX_DEFAULT } from './analyzer.ts';
+export { settingName } from './ast.ts';
 export { type BoundaryReader, createBoundaryReader, type TypeParsers } from './boundary.ts';
 export { canonical } from './canonical.ts';
 export type {

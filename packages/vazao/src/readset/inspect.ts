@@ -3,7 +3,7 @@
  * impure or its answer unfit to be kept (functions, operators, casts, locks, the clock), and counts what the second walk
  * (`select.ts`) must account for. Kinds of nodes that are not listed are refused: a tree that we don't know can hide anything.
  */
-import { asKind, asList, asText, asWords, isTree, splitName, type Tree } from './ast.ts';
+import { asKind, asList, asText, asWords, isTree, settingName, splitName, type Tree, withoutTextCast } from './ast.ts';
 import { type CatalogFunction, mustBeLookedAt } from './catalog.ts';
 import {
   CHANGES_SESSION,
@@ -89,9 +89,10 @@ export function inspect(select: Tree, names: Names): Inspection {
       } else if (READS_CLOCK.has(name)) {
         if (name !== 'age' || args.length === 1) usesTime = true;
       } else if (READS_SESSION.has(name)) {
-        const setting = name === 'current_setting' ? (constantText(args[0])?.toLowerCase() ?? '') : '';
-        if (SAME_SETTINGS.has(setting)) continue;
-        if (setting.includes('.')) {
+        const constant = name === 'current_setting' ? constantText(args[0]) : undefined;
+        if (constant !== undefined && SAME_SETTINGS.has(constant.toLowerCase())) continue;
+        const setting = constant === undefined ? undefined : settingName(constant);
+        if (setting !== undefined) {
           settings.add(setting);
           continue;
         }
@@ -216,9 +217,8 @@ export function inspect(select: Tree, names: Names): Inspection {
   return { findings, usesTime, parameterUses, rangeVars, functions, settings };
 }
 
-/** Also as the catalog prints it, `'app.tenant'::text`. */
 function constantText(value: unknown): string | undefined {
-  const constant = asKind(asKind(value, 'TypeCast')?.arg ?? value, 'A_Const');
+  const constant = asKind(withoutTextCast(value), 'A_Const');
   return isTree(constant?.sval) ? asText(constant.sval.sval) : undefined;
 }
 

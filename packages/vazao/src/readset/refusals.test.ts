@@ -55,6 +55,8 @@ const REFUSED: readonly (readonly [sql: string, code: RefusalCode, pure: boolean
   ['select a.volatile_one from a', 'unsupported', false],
   ['select a.with_default from a', 'unsupported', false],
   ['select q.volatile_one from (select 1 as x) q', 'unsupported', false],
+  ["select current_setting('app.tenant'::varchar(5))", 'session-function', true],
+  ["select current_setting('app.É')", 'session-function', true],
   ["select current_setting('work_mem')", 'session-function', true],
   ["select current_setting('search' || '_path')", 'session-function', true],
   ['select current_setting($1)', 'session-function', true],

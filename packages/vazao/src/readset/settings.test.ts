@@ -30,7 +30,7 @@ for (const [sql, settings] of READS) {
   });
 }
 
-const SET = { kind: 'set', isQuery: false };
+const SET = { kind: 'set', isQuery: false, parameterCount: 0 };
 const QUERY = { kind: 'set', isQuery: true };
 const CONTROLS: readonly (readonly [sql: string, control: unknown])[] = [
   ['begin', { kind: 'begin', command: 'BEGIN' }],
@@ -55,11 +55,11 @@ const CONTROLS: readonly (readonly [sql: string, control: unknown])[] = [
   ['set local role x', undefined],
   [
     "select set_config('app.tenant', $1, true)",
-    { ...QUERY, settings: [{ name: 'app.tenant', value: 1, column: 'set_config' }] },
+    { ...QUERY, parameterCount: 1, settings: [{ name: 'app.tenant', value: 1, column: 'set_config' }] },
   ],
   [
     "select pg_catalog.set_config($2::text, 'x', true) as was",
-    { ...QUERY, settings: [{ name: 2, value: 'x', column: 'was' }] },
+    { ...QUERY, parameterCount: 2, settings: [{ name: 2, value: 'x', column: 'was' }] },
   ],
   ["select set_config('app.tenant', $1, false)", undefined],
   ["select set_config('app.tenant', $1, $2)", undefined],
@@ -67,6 +67,11 @@ const CONTROLS: readonly (readonly [sql: string, control: unknown])[] = [
   ["select set_config('app.tenant', lower($1), true)", undefined],
   ["select set_config('app.tenant', $1, true) from a", undefined],
   ["select set_config('app.tenant', $1, true), 1", undefined],
+  ["select set_config('app.tenant', 5, true)", undefined],
+  ["select set_config('app.tenant', $1::text[], true)", undefined],
+  ["select set_config('app.tenant', $1::my.text, true)", undefined],
+  ["select set_config('app.1 x', $1, true)", undefined],
+  ["select set_config('app.É', $1, true)", undefined],
   ["select my.set_config('app.tenant', $1, true)", undefined],
   [`select set_config('app.tenant', '${'x'.repeat(1_000)}', true)`, undefined],
   ['select 1', undefined],

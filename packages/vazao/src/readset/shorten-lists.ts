@@ -6,10 +6,12 @@
 import { mentionsCurrentTime } from './inspect.ts';
 
 const KEPT = 2;
+/** Of PostgreSQL's scanner (scan.l, `space`): to it, what else Unicode calls a space is a letter. */
+const SPACE = String.raw`[ \t\n\r\f\v]*`;
 /** Whole, and followed by the next one or the end of the list. */
-const LITERAL = String.raw`(?:-?\d+(?:\.\d+)?|'(?:[^']|'')*')(?=\s*[,)\]])`;
-const FIRST = new RegExp(String.raw`\s*${LITERAL}`, 'y');
-const NEXT = new RegExp(String.raw`\s*,\s*${LITERAL}`, 'y');
+const LITERAL = String.raw`(?:-?\d+(?:\.\d+)?|'(?:[^']|'')*')(?=${SPACE}[,)\]])`;
+const FIRST = new RegExp(`${SPACE}${LITERAL}`, 'y');
+const NEXT = new RegExp(`${SPACE},${SPACE}${LITERAL}`, 'y');
 /** Quoted text, a run of anything else, or what a list may begin with. */
 const TOKEN = /'(?:[^']|'')*'|"(?:[^"]|"")*"|[^'"([]+|[([]/y;
 /** Backslashes, comments and dollar quotes: where a literal ends depends on more than is looked at here. */

@@ -3,7 +3,7 @@
  * transaction of somebody else, which sees one snapshot, can stand for.
  */
 import { LRUCache } from 'lru-cache';
-import { asKind, asList, asText, asWords, isTree, type Tree } from './ast.ts';
+import { asKind, asList, asText, asWords, isTree, settingName, type Tree, withoutTextCast } from './ast.ts';
 import { parseTree } from './parse.ts';
 
 /** A text, or the number of the parameter that has it. */
@@ -11,9 +11,16 @@ export type SettingPart = string | number;
 
 export type TransactionControl =
   | { readonly kind: 'begin'; readonly command: 'BEGIN' | 'START' }
-  | { readonly kind: 'commit' | 'rollback' }
+  | { readonly kind: 'commit' }
+  | { readonly kind: 'rollback' }
   /** Settings of the application (`app.tenant`), until the transaction ends. */
-  | { readonly kind: 'set'; readonly settings: readonly LocalSetting[]; readonly isQuery: boolean };
+  | {
+      readonly kind: 'set';
+      readonly settings: readonly LocalSetting[];
+      readonly isQuery: boolean;
+      /** Values that must come with it. */
+      readonly parameterCount: number;
+    };
 
 export interface LocalSetting {
   readonly name: SettingPart;
@@ -66,13 +73,14 @@ function readTransaction({ kind, options, chain }: Tree): TransactionControl | u
 function isUsual(option: unknown): boolean {
   const element = asKind(option, 'DefElem');
   if (element?.defname !== 'transaction_isolation') return element !== undefined;
-  return constantOf(element.arg) === 'read committed';
+  return textOf(element.arg) === 'read committed';
 }
 
 function readSet({ kind, name, args, is_local: isLocal }: Tree): TransactionControl | undefined {
-  const values = asList(args).map(constantOf);
-  const [value] = values;
-  if (kind !== 'VAR_SET_VALUE' || !isLocal || values.length !== 1 || value === undefined) return undefined;
+  const [first, ...others] = asList(args);
+  const constant = asKind(first, 'A_Const');
+  const value = isTree(constant?.ival) ? String(constant.ival.ival ?? 0) : textOf(first);
+  if (kind !== 'VAR_SET_VALUE' || !isLocal || others.length > 0 || value === undefined) return undefined;
   return checked([{ name: asText(name), value, column: '' }], false);
 }
 
@@ -97,22 +105,19 @@ function readSelect(select: Tree): TransactionControl | undefined {
 
 /** Other settings may change what statements mean, and are not for a transaction that is shared. */
 function checked(settings: readonly LocalSetting[], isQuery: boolean): TransactionControl | undefined {
-  const isOwn = ({ name }: LocalSetting): boolean => typeof name === 'number' || name.includes('.');
-  return settings.length > 0 && settings.every(isOwn) ? { kind: 'set', settings, isQuery } : undefined;
+  const isOwn = ({ name }: LocalSetting): boolean => typeof name === 'number' || settingName(name) !== undefined;
+  if (settings.length === 0 || !settings.every(isOwn)) return undefined;
+  const parts = settings.flatMap(({ name, value }) => [name, value]);
+  const parameterCount = Math.max(0, ...parts.map((part) => (typeof part === 'number' ? part : 0)));
+  return { kind: 'set', settings, isQuery, parameterCount };
 }
 
 function partOf(value: unknown): SettingPart | undefined {
-  const cast = asKind(value, 'TypeCast');
-  if (cast) {
-    const typeName = isTree(cast.typeName) ? asWords(cast.typeName.names)?.at(-1) : undefined;
-    return typeName === 'text' ? partOf(cast.arg) : undefined;
-  }
-  const parameter = asKind(value, 'ParamRef');
-  return parameter ? Number(parameter.number ?? 0) : constantOf(value);
+  const parameter = asKind(withoutTextCast(value), 'ParamRef');
+  return parameter ? Number(parameter.number ?? 0) : textOf(value);
 }
 
-function constantOf(value: unknown): string | undefined {
-  const constant = asKind(value, 'A_Const');
-  if (isTree(constant?.sval)) return asText(constant.sval.sval);
-  return isTree(constant?.ival) ? String(constant.ival.ival ?? 0) : undefined;
+function textOf(value: unknown): string | undefined {
+  const constant = asKind(withoutTextCast(value), 'A_Const');
+  return isTree(constant?.sval) ? asText(constant.sval.sval) : undefined;
 }

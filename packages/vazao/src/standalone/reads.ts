@@ -117,7 +117,7 @@ export class Reads<V> {
     const { cache, feed, fillMaxMs } = this.#settings;
     const { key } = question;
     const needed = latest(question.after, outer?.position, this.#writtenTo);
-    if (needed > feed.position && !(await this.#untilTold(needed)))
+    if (needed > feed.position && (needed === UNKNOWN_POSITION || !(await this.#untilTold(needed))))
       return this.#computeAlone(question, 'position', 'The feed has not told yet what was written.');
     for (let looks = 0; looks < LOOKS_MAX; looks++) {
       const entry = cache.get(key);

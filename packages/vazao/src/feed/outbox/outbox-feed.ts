@@ -19,6 +19,7 @@ import { FeedError, toFeedError } from '../errors.ts';
 import type { EpochReason, FeedEvents } from '../events.ts';
 import type { Feed } from '../feed.ts';
 import type { ResolvedFeedOptions } from '../options.ts';
+import { UNKNOWN_POSITION } from '../position.ts';
 import { isHole, type PublicationState } from '../publication.ts';
 import { withUnlisted } from '../read-snapshot.ts';
 import type { SchemaChange } from '../schema-sync.ts';
@@ -133,7 +134,7 @@ export class OutboxFeed implements Feed {
 
   waitFor(position: bigint, timeoutMs: number): Promise<boolean> {
     if (position <= this.#position) return Promise.resolve(true);
-    if (this.#state !== 'streaming') return Promise.resolve(false);
+    if (this.#state !== 'streaming' || position === UNKNOWN_POSITION) return Promise.resolve(false);
     const passed = this.#waiters.add(position, timeoutMs);
     this.#polls.call();
     return passed;
