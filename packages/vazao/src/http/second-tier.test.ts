@@ -237,6 +237,8 @@ test('bytes that are no answer are none', () => {
     lastModifiedMs: undefined,
     codings: undefined,
     text: undefined,
+    prepared: undefined,
+    preparedNotModified: undefined,
     head: ['content-type', 'text/plain', 'content-length', '4', 'cache-status', ''],
     headNotModified: ['etag', '"x"', 'cache-status', ''],
     facets: [['user', '+{"id":7}']],

@@ -5,6 +5,7 @@ import { type FacetValue, varyOf } from './facets.ts';
 import { POSITION_HEADER, type Seen } from './position-token.ts';
 import { type Coding, isNegotiated } from './sending/content-coding.ts';
 import { parseHttpDate } from './sending/preconditions.ts';
+import type { PreparedHead } from './sending/prepared-head.ts';
 
 /** A body, and the fields before it. */
 export interface Representation {
@@ -13,6 +14,8 @@ export interface Representation {
   readonly head: string[];
   /** A short body as text of one byte a character, made by its first hit: it goes out in one piece with its head. */
   text: string | undefined;
+  /** The same of its head, made by its first hit. */
+  prepared: PreparedHead | undefined;
 }
 
 /** Of larger ones a copy would cost more than the second piece. */
@@ -39,6 +42,8 @@ export interface StoredResponse extends Representation {
   readonly codings: Codings | undefined;
   /** What a 304 repeats, in the form of {@link Representation.head}. */
   readonly headNotModified: string[];
+  /** That in one piece, for the entity tag that was sent last. */
+  preparedNotModified: { readonly etag: string; readonly head: PreparedHead } | undefined;
   /** What the answer depends on beside the URL. */
   readonly facets: readonly FacetValue[];
   /** What the answer shows was committed before this position; 0 when it shows nothing of the database. */
@@ -136,10 +141,12 @@ export function createStoredResponse(
     head,
     headNotModified,
     text: undefined,
+    prepared: undefined,
+    preparedNotModified: undefined,
     facets,
     position,
     token,
-    bytes: countBytes(head, body) + headBytes(headNotModified),
+    bytes: countBytes(head, body) + 2 * headBytes(headNotModified),
   };
 }
 
@@ -165,7 +172,7 @@ export function createRepresentation(stored: StoredResponse, coding: Coding, bod
   setField(head, 'etag', etagOf(stored.etag, coding));
   setField(head, 'content-length', String(body.length));
   head.splice(-2, 0, 'content-encoding', coding);
-  return { body, head, text: undefined };
+  return { body, head, text: undefined, prepared: undefined };
 }
 
 /** Gives a field another value in its place. Returns false when there is none of that name. */
@@ -185,10 +192,10 @@ export function findLastModified(head: readonly string[]): number | undefined {
   return undefined;
 }
 
-/** What is counted for a body and the fields before it. */
+/** What is counted for a body and the fields before it, which stand there once more in one piece. */
 export function countBytes(head: readonly string[], body: Buffer): number {
   const textBytes = body.length <= TEXT_MAX_BYTES ? body.length : 0;
-  return headBytes(head) + body.length + textBytes;
+  return 2 * headBytes(head) + body.length + textBytes;
 }
 
 export function headBytes(head: readonly string[]): number {

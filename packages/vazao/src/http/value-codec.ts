@@ -59,10 +59,12 @@ function readResponse(facts: Record<string, unknown>, body: Buffer): CacheValue 
     head,
     headNotModified,
     text: undefined,
+    prepared: undefined,
+    preparedNotModified: undefined,
     facets,
     position: BigInt(position),
     token,
-    bytes: countBytes(head, body) + headBytes(headNotModified),
+    bytes: countBytes(head, body) + 2 * headBytes(headNotModified),
   };
 }
 

@@ -5,6 +5,7 @@ import { etagOf, type Representation, type StoredResponse, setField, TEXT_MAX_BY
 import type { Compression } from './compression.ts';
 import { type Acceptable, acceptableCodings } from './content-coding.ts';
 import { evaluatePreconditions, readSendingFields, type SendingFields } from './preconditions.ts';
+import { type PreparedHead, prepareHead, writePreparedHead } from './prepared-head.ts';
 
 /** One sending of an answer. */
 export interface Sending {
@@ -63,10 +64,13 @@ export function writeStoredResponse(
       return true;
     }
     if (verdict !== 'send') {
-      const head = stored.headNotModified;
-      setField(head, 'etag', verdict.notModified ?? (acceptableEtags(stored, acceptable)[0] as string));
-      head[head.length - 1] = cacheStatus;
-      response.writeHead(304, withOwn(head, own, false));
+      writeNotModified(
+        stored,
+        verdict.notModified ?? (acceptableEtags(stored, acceptable)[0] as string),
+        response,
+        cacheStatus,
+        own,
+      );
       response.end();
       return true;
     }
@@ -74,8 +78,12 @@ export function writeStoredResponse(
   const representation = select(stored, acceptable);
   if (!representation) return false;
   const { head, body } = representation;
-  head[head.length - 1] = cacheStatus;
-  response.writeHead(stored.status, withOwn(head, own, fields.hasRange));
+  const isPlain = !own && !fields.hasRange;
+  if (isPlain) representation.prepared ??= prepareHead(stored.status, head);
+  if (!isPlain || !writePreparedHead(response, stored.status, representation.prepared as PreparedHead, cacheStatus)) {
+    head[head.length - 1] = cacheStatus;
+    response.writeHead(stored.status, withOwn(head, own, fields.hasRange));
+  }
   if (method === 'HEAD') response.end();
   else if (body.length > TEXT_MAX_BYTES) response.end(body);
   else {
@@ -84,6 +92,26 @@ export function writeStoredResponse(
     response.end(representation.text, 'latin1');
   }
   return true;
+}
+
+function writeNotModified(
+  stored: StoredResponse,
+  etag: string,
+  response: ServerResponse,
+  cacheStatus: string,
+  own: OwnFields | undefined,
+): void {
+  const head = stored.headNotModified;
+  if (!own) {
+    if (stored.preparedNotModified?.etag !== etag) {
+      setField(head, 'etag', etag);
+      stored.preparedNotModified = { etag, head: prepareHead(304, head) };
+    }
+    if (writePreparedHead(response, 304, stored.preparedNotModified.head, cacheStatus)) return;
+  }
+  setField(head, 'etag', etag);
+  head[head.length - 1] = cacheStatus;
+  response.writeHead(304, withOwn(head, own, false));
 }
 
 function hasCondition(fields: SendingFields): boolean {
