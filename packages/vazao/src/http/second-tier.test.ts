@@ -10,6 +10,7 @@ import { startRedisServer } from '../torture/parts/redis-server.ts';
 import type { CacheValue } from './lookup.ts';
 import type { PluginOptions } from './plugin-options.ts';
 import type { HttpSecondTier } from './second-tier.ts';
+import { prepare } from './stored-response.ts';
 import { valueCodec } from './value-codec.ts';
 
 const redis = await startRedisServer();
@@ -229,17 +230,18 @@ test('a second tier that fails in a way of its own costs nobody an answer', asyn
 });
 
 test('bytes that are no answer are none', () => {
+  const head = ['content-type', 'text/plain', 'content-length', '4', 'cache-status', ''];
+  const body = Buffer.from('olá');
   const good: CacheValue = {
     kind: 'response',
     status: 200,
-    body: Buffer.from('olá'),
+    body,
     etag: '"x"',
     lastModifiedMs: undefined,
     codings: undefined,
-    text: undefined,
-    prepared: undefined,
+    ...prepare(200, head, body),
     preparedNotModified: undefined,
-    head: ['content-type', 'text/plain', 'content-length', '4', 'cache-status', ''],
+    head,
     headNotModified: ['etag', '"x"', 'cache-status', ''],
     facets: [['user', '+{"id":7}']],
     position: 7n,

@@ -5,17 +5,17 @@ import { type FacetValue, varyOf } from './facets.ts';
 import { POSITION_HEADER, type Seen } from './position-token.ts';
 import { type Coding, isNegotiated } from './sending/content-coding.ts';
 import { parseHttpDate } from './sending/preconditions.ts';
-import type { PreparedHead } from './sending/prepared-head.ts';
+import { type PreparedHead, prepareHead } from './sending/prepared-head.ts';
 
 /** A body, and the fields before it. */
 export interface Representation {
   readonly body: Buffer;
   /** Name, value, name, value …, as `writeHead` takes them. The last value is for `Cache-Status`, set before each writing. */
   readonly head: string[];
-  /** A short body as text of one byte a character, made by its first hit: it goes out in one piece with its head. */
-  text: string | undefined;
-  /** The same of its head, made by its first hit. */
-  prepared: PreparedHead | undefined;
+  /** A short body as text of one byte a character: it goes out in one piece with its head. */
+  readonly text: string | undefined;
+  /** The head in one piece, too. */
+  readonly prepared: PreparedHead;
 }
 
 /** Of larger ones a copy would cost more than the second piece. */
@@ -140,8 +140,7 @@ export function createStoredResponse(
     codings: negotiated ? createCodings() : undefined,
     head,
     headNotModified,
-    text: undefined,
-    prepared: undefined,
+    ...prepare(status, head, body),
     preparedNotModified: undefined,
     facets,
     position,
@@ -172,7 +171,19 @@ export function createRepresentation(stored: StoredResponse, coding: Coding, bod
   setField(head, 'etag', etagOf(stored.etag, coding));
   setField(head, 'content-length', String(body.length));
   head.splice(-2, 0, 'content-encoding', coding);
-  return { body, head, text: undefined, prepared: undefined };
+  return { body, head, ...prepare(stored.status, head, body) };
+}
+
+/** When it is kept, and not by its first hit: with many answers, many hits are first ones. */
+export function prepare(
+  status: number,
+  head: readonly string[],
+  body: Buffer,
+): Pick<Representation, 'text' | 'prepared'> {
+  return {
+    text: body.length > TEXT_MAX_BYTES ? undefined : body.toString('latin1'),
+    prepared: prepareHead(status, head),
+  };
 }
 
 /** Gives a field another value in its place. Returns false when there is none of that name. */

@@ -1,7 +1,7 @@
 /** Answers and nodes of the tree of keys as bytes, for the second tier. What comes back is checked piece by piece. */
 import type { Facet, FacetValue } from './facets.ts';
 import type { CacheValue } from './lookup.ts';
-import { countBytes, createCodings, findLastModified, headBytes } from './stored-response.ts';
+import { countBytes, createCodings, findLastModified, headBytes, prepare } from './stored-response.ts';
 
 interface Bytes {
   encode(value: CacheValue): Buffer;
@@ -36,8 +36,9 @@ export const valueCodec: Bytes = {
 function split(value: CacheValue): { readonly body: Buffer; readonly facts: object } {
   if (value.kind !== 'response') return { body: Buffer.alloc(0), facts: value };
   // What was encoded is made again where it is asked for: it would be sent over once for each coding.
-  const { body, position, codings, lastModifiedMs: _date, text: _text, ...facts } = value;
-  return { body, facts: { ...facts, position: String(position), negotiated: codings !== undefined } };
+  const { kind, status, body, etag, head, headNotModified, facets, position, token, codings, bytes } = value;
+  const kept = { kind, status, etag, head, headNotModified, facets, token, bytes };
+  return { body, facts: { ...kept, position: String(position), negotiated: codings !== undefined } };
 }
 
 function readResponse(facts: Record<string, unknown>, body: Buffer): CacheValue | undefined {
@@ -58,8 +59,7 @@ function readResponse(facts: Record<string, unknown>, body: Buffer): CacheValue 
     codings: facts.negotiated === true ? createCodings() : undefined,
     head,
     headNotModified,
-    text: undefined,
-    prepared: undefined,
+    ...prepare(status as number, head, body),
     preparedNotModified: undefined,
     facets,
     position: BigInt(position),

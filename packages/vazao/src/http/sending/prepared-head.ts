@@ -33,7 +33,8 @@ export function prepareHead(status: number, head: readonly string[]): PreparedHe
     else if (SEEN_BY_NODE.has(name) || !isValid(name, value)) return { lines: undefined, framing, lastName };
     else lines += `${name}: ${value}\r\n`;
   }
-  return { lines, framing, lastName };
+  // In one piece: a text that was put together stays a tree of its parts, to be walked by each hit.
+  return { lines: Buffer.from(lines, 'latin1').toString('latin1'), framing, lastName };
 }
 
 interface Inner {

@@ -1,11 +1,11 @@
 /** Writes a stored answer: in the coding that its client takes, whole, as a 304, or as a refused precondition. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type OwnFields, POSITION_HEADER } from '../position-token.ts';
-import { etagOf, type Representation, type StoredResponse, setField, TEXT_MAX_BYTES } from '../stored-response.ts';
+import { etagOf, type Representation, type StoredResponse, setField } from '../stored-response.ts';
 import type { Compression } from './compression.ts';
 import { type Acceptable, acceptableCodings } from './content-coding.ts';
 import { evaluatePreconditions, readSendingFields, type SendingFields } from './preconditions.ts';
-import { type PreparedHead, prepareHead, writePreparedHead } from './prepared-head.ts';
+import { prepareHead, writePreparedHead } from './prepared-head.ts';
 
 /** One sending of an answer. */
 export interface Sending {
@@ -79,18 +79,14 @@ export function writeStoredResponse(
   if (!representation) return false;
   const { head, body } = representation;
   const isPlain = !own && !fields.hasRange;
-  if (isPlain) representation.prepared ??= prepareHead(stored.status, head);
-  if (!isPlain || !writePreparedHead(response, stored.status, representation.prepared as PreparedHead, cacheStatus)) {
+  if (!isPlain || !writePreparedHead(response, stored.status, representation.prepared, cacheStatus)) {
     head[head.length - 1] = cacheStatus;
     response.writeHead(stored.status, withOwn(head, own, fields.hasRange));
   }
   if (method === 'HEAD') response.end();
-  else if (body.length > TEXT_MAX_BYTES) response.end(body);
-  else {
-    // As text Node joins it with the head, and one piece costs a tenth less than two.
-    representation.text ??= body.toString('latin1');
-    response.end(representation.text, 'latin1');
-  }
+  // As text Node joins it with the head, and one piece costs a tenth less than two.
+  else if (representation.text !== undefined) response.end(representation.text, 'latin1');
+  else response.end(body);
   return true;
 }
 
