@@ -39,12 +39,16 @@ export interface ServedArchitecture {
 
 /** Server and generator share the cores: a server that takes all of them must not make the generator late. The same for all that are compared. */
 const POLITE = 'nice -n 10';
+/** With where Debian has servers, which is not in everybody's. */
+const PATH = `${process.env.PATH ?? ''}:/usr/sbin:/usr/local/sbin`;
 
 /** All users of the lab come from one address, which may log in more often than one person (docs/limits.md). */
 const ENVIRONMENT: Readonly<Record<string, string>> = { LOG_LEVEL: 'warn', VAZAO_LIMIT_LOGIN: 'off' };
 
 export function missingPrograms({ around }: Architecture): string[] {
-  return around.filter((program) => spawnSync(program, ['-v'], { stdio: 'ignore' }).error !== undefined);
+  return around.filter(
+    (program) => spawnSync(program, ['-v'], { stdio: 'ignore', env: { ...process.env, PATH } }).error !== undefined,
+  );
 }
 
 /**
@@ -110,7 +114,7 @@ export async function serveArchitecture(architecture: Architecture, tree: ServeT
       await writeFile(file, nginxConfiguration({ folder, port: front, upstreamPort: port }));
       beside.push(`nginx -p ${quote(folder)} -c ${quote(file)}`);
     }
-    const around = beside.map((command) => `${POLITE} ${command} >/dev/null 2>&1 &`).join(' ');
+    const around = beside.map((command) => `PATH=${quote(PATH)} ${POLITE} ${command} >/dev/null 2>&1 &`).join(' ');
     const origin = `http://127.0.0.1:${front}`;
     const served = await serveByCommand(`${around} exec ${POLITE} ${commandOf(tree, 'start', environment)}`, {
       origin,

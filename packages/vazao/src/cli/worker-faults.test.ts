@@ -134,7 +134,7 @@ suite('workers in trouble', { timeout: 600_000, skip }, () => {
 
   test('a worker that has more memory than its part is replaced when it is no longer starting, and nothing is lost', async () => {
     await using database = await createTestDatabase();
-    const run = start(database.url, { MEMORY_LIMIT: '416MB' });
+    const run = start(database.url, { MEMORY_LIMIT: '376MB' });
     const url = await run.url;
     const pids = await findWorkers(url, 2);
     const [large = 0, other = 0] = pids;

@@ -8,8 +8,8 @@ const MB = 1024 ** 2;
 const start = (variables: Record<string, string>) =>
   readConfiguration('production', { VAZAO_SECRET: 'x'.repeat(40), ...variables }, '/project');
 
-test('512 MB have room for three workers: 160 supervisor + 64 while one is replaced + 3 × (44 + 48 heap + 4 cache)', () => {
-  const { memory, cacheSizeMaxBytes, workers } = start({ MEMORY_LIMIT: '512MB', WORKERS: '3' });
+test('472 MB have room for three workers: 120 supervisor + 64 while one is replaced + 3 × (44 + 48 heap + 4 cache)', () => {
+  const { memory, cacheSizeMaxBytes, workers } = start({ MEMORY_LIMIT: '472MB', WORKERS: '3' });
   assert.deepEqual(memory, { shareBytes: 96 * MB, heapBytes: 48 * MB, cacheBytes: 12 * MB });
   assert.deepEqual([cacheSizeMaxBytes, workers], [12 * MB, 3]);
   assert.deepEqual(heapOptions({ shareBytes: 96 * MB, heapBytes: 48 * MB, cacheBytes: 12 * MB }), [
@@ -29,11 +29,11 @@ test('what does not fit is refused, with what would', () => {
     assert.throws(() => start(variables), { code: 'ERR_RUNTIME_CONFIGURATION', message });
   refused(
     { MEMORY_LIMIT: '512MB', WORKERS: '4' },
-    /^MEMORY_LIMIT is 512 MB, which is too little for WORKERS=4\. Give at least 608 MB, or set WORKERS=3\.$/,
+    /^MEMORY_LIMIT is 512 MB, which is too little for WORKERS=4\. Give at least 568 MB, or set WORKERS=3\.$/,
   );
   refused(
     { MEMORY_LIMIT: '512MB', WORKERS: '3', CACHE_SIZE: '64MB' },
-    /^MEMORY_LIMIT is 512 MB, which is too little for WORKERS=3 and CACHE_SIZE=64 MB\. Give at least 564 MB, or lower CACHE_SIZE\.$/,
+    /^MEMORY_LIMIT is 512 MB, which is too little for WORKERS=3 and CACHE_SIZE=64 MB\. Give at least 524 MB, or lower CACHE_SIZE\.$/,
   );
   refused({ MEMORY_LIMIT: '100MB' }, /too little for WORKERS=1\. Give at least 176 MB\.$/);
   refused({ WORKERS: '1', WORKER_REQUESTS_MAX: '1000' }, /a single process can’t be replaced without a gap/);
@@ -49,7 +49,7 @@ test('the parts are never more than the whole, and the least that is named is en
         const shares = shareMemory(limit, workers, cacheSize);
         if (shares) {
           const { shareBytes, heapBytes, cacheBytes } = shares;
-          assert.ok((workers === 1 ? 80 : 224) * MB + workers * shareBytes <= limit);
+          assert.ok((workers === 1 ? 80 : 184) * MB + workers * shareBytes <= limit);
           assert.ok(44 * MB + heapBytes + cacheBytes / workers <= shareBytes + 1);
           assert.ok(cacheSize === undefined || Math.abs(cacheBytes - cacheSize) <= workers);
         }

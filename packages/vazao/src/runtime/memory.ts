@@ -1,7 +1,7 @@
 /**
  * How `MEMORY_LIMIT` is divided, in MB:
  *
- *   with workers   limit = 160 supervisor + 64 for one that is starting while another leaves + WORKERS × share
+ *   with workers   limit = 120 supervisor + 64 for one that is starting while another leaves + WORKERS × share
  *   one process    limit = 80 + share
  *   share          = 44 program and buffers + heap of JavaScript (at least 48) + cache
  *
@@ -12,7 +12,7 @@
 import { totalmem } from 'node:os';
 
 const MB: number = 1024 ** 2;
-const SUPERVISOR_BYTES: number = 160 * MB;
+const SUPERVISOR_BYTES: number = 120 * MB;
 const RESERVE_BYTES: number = 64 * MB;
 const SINGLE_BYTES: number = 80 * MB;
 const PROGRAM_BYTES: number = 44 * MB;

@@ -131,7 +131,7 @@ export const CACHE: Variable<boolean> = {
 export const MEMORY_LIMIT: Variable<number> = {
   name: 'MEMORY_LIMIT',
   default: 'what the container allows, else half of the memory of the machine',
-  allowed: 'a size with `B`, `KB`, `MB` or `GB` (of 1024); for two workers at least 416 MB, and 96 MB for each more',
+  allowed: 'a size with `B`, `KB`, `MB` or `GB` (of 1024); for two workers at least 376 MB, and 96 MB for each more',
   meaning: 'The memory that the processes of `vazao start` may take together, without an embedded PostgreSQL.',
   parse: parseSize,
 };

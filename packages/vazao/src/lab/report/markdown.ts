@@ -1,8 +1,8 @@
 /** A summary for pull requests and for bench/RESULTS.md. */
 import type { ComparisonResult } from '../compare/comparison.ts';
 import { scenarioSentences, scenarioTable, showFigure, type Table } from '../compare/table.ts';
-import { FIGURES, figureOf } from '../figures.ts';
-import type { Machine, RunResult } from '../run-result.ts';
+import { FIGURES, type FigureKind, figureOf } from '../figures.ts';
+import type { CriterionVerdict, Machine, RunResult } from '../run-result.ts';
 import type { BaselineVerdict } from './baseline.ts';
 import { escapeMarkdown } from './escape.ts';
 import { findingsOf } from './findings.ts';
@@ -24,10 +24,7 @@ export function renderMarkdown(runs: readonly RunResult[], baseline: readonly Ba
   const lines = runs.flatMap((run) => [
     ...run.criteria
       .filter(({ outcome }) => outcome !== 'passed')
-      .map(
-        ({ metric, min, max, value }) =>
-          `${nameOf(run)}: ${metric} is ${value ?? 'not measured'}, and must be ${bounds(min, max)}`,
-      ),
+      .map((criterion) => `${nameOf(run)}: ${describeVerdict(criterion)}`),
     ...(run.generator.void ?? []),
     ...findingsOf(run).map(({ outcome, sentence }) => `${MARKS[outcome]}${nameOf(run)}: ${sentence}`),
     ...explainLatency(run.samples)
@@ -62,8 +59,13 @@ function list(lines: readonly string[]): string {
   return lines.length === 0 ? '' : `${lines.map((line) => `- ${escapeMarkdown(line)}`).join('\n')}\n`;
 }
 
-function bounds(min: number | undefined, max: number | undefined): string {
-  return [min === undefined ? '' : `at least ${min}`, max === undefined ? '' : `at most ${max}`]
-    .filter(Boolean)
-    .join(' and ');
+function describeVerdict({ metric, min, max, value, phase }: CriterionVerdict): string {
+  const kind = FIGURES.find(({ name }) => name === metric) as FigureKind;
+  const bounds = [
+    ...(min === undefined ? [] : [`at least ${showFigure(kind, min)}`]),
+    ...(max === undefined ? [] : [`at most ${showFigure(kind, max)}`]),
+  ];
+  const where = phase === undefined ? '' : ` (${phase})`;
+  const is = value === undefined ? 'was not measured' : `is ${showFigure(kind, value)}`;
+  return `${kind.title}${where} ${is}, and must be ${bounds.join(' and ')}`;
 }

@@ -23,7 +23,7 @@ test('workers reach their bounds apart from each other, and none later than was 
   );
   assert.deepEqual(
     drawBounds(all, () => 1),
-    { requestsMax: 800, rssMaxBytes: 180 * MB },
+    { requestsMax: 800, rssMaxBytes: 190 * MB },
   );
   const draws = [0.2, 0.3, 0.7, 0.9];
   const [one, other] = [drawBounds(all, () => draws.shift() ?? 0), drawBounds(all, () => draws.shift() ?? 0)];

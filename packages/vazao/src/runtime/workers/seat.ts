@@ -21,7 +21,7 @@ const RESTART_DATABASE_MAX_MS = 1_000;
 /** By so much less than the requests it may answer does one worker answer, so that they are not replaced together. */
 const REQUESTS_JITTER = 0.2;
 /** The same of its memory. */
-const RSS_JITTER = 0.1;
+const RSS_JITTER = 0.05;
 /** A worker that has more memory than its part is not replaced sooner than this after its start. */
 const LARGE_AGE_MIN_MS = 30_000;
 
