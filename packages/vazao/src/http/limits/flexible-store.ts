@@ -62,6 +62,9 @@ const TABLE = 'vazao_rate_limits';
 /** Unlogged: after a crash the counts begin anew, and no count costs a write to the log, which the feed would read. */
 const CREATE_TABLE_SQL = `create unlogged table if not exists ${TABLE} (key varchar(255) primary key, points integer not null default 0, expire bigint)`;
 
+/** Another process made it at the same moment, which "if not exists" does not see: the row of the relation, or of its type, or the name. */
+const MADE_BY_ANOTHER: ReadonlySet<string | undefined> = new Set(['23505', '42710', '42P07']);
+
 /** @param pool - of its own, and small: the limits must not wait for, nor take, the connections of the application. It is closed with the store */
 export async function createPostgresStore(pool: pg.Pool): Promise<RateStore> {
   const { RateLimiterPostgres } = await load();
@@ -70,8 +73,7 @@ export async function createPostgresStore(pool: pg.Pool): Promise<RateStore> {
   const { rows } = await pool.query(`select to_regclass($1) is not null as "isThere"`, [TABLE]);
   if (!rows[0].isThere) {
     await pool.query(CREATE_TABLE_SQL).catch((error: { code?: string }) => {
-      // Another process made it at the same moment, which "if not exists" does not see.
-      if (error.code !== '23505') throw error;
+      if (!MADE_BY_ANOTHER.has(error.code)) throw error;
     });
   }
   const open = (policy: RatePolicy): Limiter =>

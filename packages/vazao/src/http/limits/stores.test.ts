@@ -101,6 +101,21 @@ for (const [name, create] of Object.entries(stores)) {
   });
 }
 
+test('PostgreSQL: of processes that start at the same moment one makes the table', async () => {
+  await using database = await createTestDatabase();
+  for (let round = 0; round < 10; round++) {
+    await database.pool.query('drop table if exists vazao_rate_limits');
+    const pools = Array.from({ length: 6 }, () => new pg.Pool({ connectionString: database.url, max: 1 }));
+    await Promise.all(pools.map((pool) => pool.query('select 1')));
+    const made = await Promise.allSettled(pools.map(createPostgresStore));
+    await Promise.all(pools.map((pool) => pool.end()));
+    assert.deepEqual(
+      made.flatMap((one) => (one.status === 'rejected' ? [one.reason.code] : [])),
+      [],
+    );
+  }
+});
+
 test('keys are bounded: the one that was not counted for the longest is forgotten', () => {
   const counter = new WindowCounter(1_000, 2, () => 0);
   counter.consume('a', 1);

@@ -105,7 +105,11 @@ describe('a prepared head', () => {
     ['a field that Node looks at', ['connection', 'close', ...LAST]],
     ['fields that are there already', [...LAST], (response) => void response.setHeader('server-timing', 'a')],
     ['a head that was sent', [...LAST], (response) => void response.writeHead(500)],
-    ['a `writeHead` that is wrapped', [...LAST], (response) => void (response.writeHead = () => response)],
+    [
+      'a `writeHead` that is wrapped',
+      [...LAST],
+      (response) => void Object.assign(response, { writeHead: () => response }),
+    ],
     ['a response of another kind', [...LAST], (response) => Object.assign(response, { _storeHeader: undefined })],
   ];
   for (const [name, head, begin = () => {}] of refused)
