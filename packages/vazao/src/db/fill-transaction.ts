@@ -71,7 +71,7 @@ export function controlOf({ text, values }: Statement): TransactionControl | und
 
 /** So that not every statement is parsed. */
 const CONTROLS =
-  /^(?:\s|--[^\n]*\n|\/\*[\s\S]*?\*\/)*(?:begin|start|commit|end|rollback|abort|set|select[\s\S]*\bset_config)\b/i;
+  /^(?:\s|--[^\n]*\n|\/\*(?:[^*]|\*(?!\/))*\*\/)*(?:begin|start|commit|end|rollback|abort|set|select[\s\S]*\bset_config)\b/i;
 
 /** What must be set so that in a transaction where `applied` is set there is what is wanted, and nothing else. */
 export function settingChanges(

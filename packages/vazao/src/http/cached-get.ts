@@ -11,7 +11,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Fill, Joined } from '../cache/index.ts';
 import type { Ticket } from '../cache/redis/index.ts';
-import { UNKNOWN_POSITION } from '../feed/index.ts';
 import { AnswerFill, type FillSettings, isFor } from './answer-fill.ts';
 import type { Auditor } from './auditor.ts';
 import {
@@ -106,7 +105,8 @@ export class CachedGet {
     if (!isPlainTarget(this.#request.raw.url as string)) return this.#bypass('request-target');
     const repeat = this.#repeat;
     if (repeat && isAlone(repeat)) return this.#computeAlone(repeat.code, repeat.detail);
-    if (this.#needed !== undefined && !(await this.#isTold(this.#needed)))
+    const { feed } = this.#settings.fill;
+    if (this.#needed !== undefined && !(await feed.waitFor(this.#needed, this.#settings.readWaitMaxMs)))
       return this.#computeAlone('position', 'The feed has not told yet what the client has seen.');
     for (let looks = 0; looks < this.#looksMax; looks++) {
       const found = this.#walk();
@@ -118,11 +118,6 @@ export class CachedGet {
       if (outcome === 'gave up waiting') break;
     }
     this.#computeAlone('contended', `The fill that was waited for was not for this request, ${LOOKS_MAX} times.`);
-  }
-
-  async #isTold(position: bigint): Promise<boolean> {
-    const { readWaitMaxMs, fill } = this.#settings;
-    return position !== UNKNOWN_POSITION && (await fill.feed.waitFor(position, readWaitMaxMs));
   }
 
   #walk(): Found {

@@ -216,7 +216,7 @@ export class Live {
 
   async #findFirst({ asking, baseKey, caller, carried }: Following): Promise<Computed> {
     const { app, cache, feed, readWaitMaxMs } = this.#settings;
-    if (carried && (carried.position === UNKNOWN_POSITION || !(await feed.waitFor(carried.position, readWaitMaxMs)))) {
+    if (carried && !(await feed.waitFor(carried.position, readWaitMaxMs))) {
       // As without a stream: computed past the cache, of a moment after what the client has seen.
       return compute(app, { ...asking, headers: { ...asking.headers, [POSITION_HEADER]: carried.token } });
     }
