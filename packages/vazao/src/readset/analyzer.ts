@@ -11,7 +11,7 @@ import type { Finding } from './refusal.ts';
 import { worst } from './refusal.ts';
 import { scopeOfTable } from './scope.ts';
 import { createFound, createWalk, type FoundTable, type Walk, type WalkHost } from './select.ts';
-import { shortenLists } from './shorten-lists.ts';
+import { shortenRepeats } from './shorten-repeats.ts';
 import {
   createTemplate,
   createTerms,
@@ -24,8 +24,10 @@ import {
 export const TEMPLATES_MAX_DEFAULT = 5_000;
 /** Bound of the texts that are kept; templates take a few times as much. */
 const TEXT_BYTES_MAX: number = 16 * 1024 * 1024;
-/** Longer statements are refused unread: so long takes one pass a few milliseconds. */
+/** Longer statements are refused unread: so long takes some 20 ms to be shortened. */
 const SHORTENED_LENGTH_MAX = 512 * 1024;
+/** Templates of long statements are few, since each may take a megabyte. */
+const LONG_TEMPLATES_MAX = 8;
 /** Of views within views, and policies within those. */
 const DEPTH_MAX = 20;
 /** Each use of a view is walked by itself, with conditions of its own. */
@@ -58,33 +60,37 @@ export function createAnalyzer(catalog: Catalog, options: AnalyzerOptions = {}):
     sizeCalculation: (_template, text) => text.length * 2 + 200,
   });
 
+  const longTemplates = new LRUCache<string, Template>({ max: LONG_TEMPLATES_MAX });
+
   return {
     template(text) {
-      const shortened = isLong(text) ? shortenLists(text) : undefined;
-      // No text that PostgreSQL takes has this character.
-      const key = shortened === undefined ? text : `\u0000${shortened}`;
-      const known = templates.get(key);
+      const known = templates.get(text) ?? longTemplates.get(text);
       if (known) return known;
       context.findings ??= [...findUnusualSettings(catalog), ...findUnsureCasts(catalog.unsureCasts ?? [], context)];
-      const parts = guard(() => analyze(shortened ?? text, names, context, true));
-      const template = createTemplate(shortened === undefined ? parts : coarsen(parts));
-      if (key.length <= STATEMENT_BYTES_MAX) templates.set(key, template);
+      const template = createTemplate(guard(() => analyzeAny(text, names, context)));
+      if (text.length <= STATEMENT_BYTES_MAX) templates.set(text, template);
+      else if (text.length <= SHORTENED_LENGTH_MAX) longTemplates.set(text, template);
       return template;
     },
   };
 }
 
-function isLong(text: string): boolean {
-  const { length } = text;
-  // A character takes at most three bytes.
-  if (length * 3 <= STATEMENT_BYTES_MAX || length > SHORTENED_LENGTH_MAX) return false;
-  return length > STATEMENT_BYTES_MAX || Buffer.byteLength(text) > STATEMENT_BYTES_MAX;
+/** What is too long, or has too many operators, may be neither without what repeats in it. */
+function analyzeAny(text: string, names: Names, context: Context): TemplateParts {
+  const parts = analyze(text, names, context, true);
+  if (parts.finding?.code !== 'too-complex' || text.length > SHORTENED_LENGTH_MAX) return parts;
+  const shortened = shortenRepeats(text);
+  if (!shortened || shortened.text.length === text.length) return parts;
+  return coarsen(analyze(shortened.text, names, context, true), shortened.mayCountColumns);
 }
 
 /** Of a text whose values were left out. */
-function coarsen(parts: TemplateParts): TemplateParts {
-  const terms = parts.terms.map((term) => ({ ...createWholeTerm(term.table, 'length'), columns: term.columns }));
-  return { ...parts, terms, topN: undefined, topTerm: undefined };
+function coarsen(parts: TemplateParts, anyColumn: boolean): TemplateParts {
+  const terms = parts.terms.map((term) => {
+    const whole = createWholeTerm(term.table, 'length');
+    return anyColumn ? whole : { ...whole, columns: term.columns };
+  });
+  return { ...parts, terms, topN: undefined, topTerm: undefined, timeless: new Set() };
 }
 
 function failed(finding: Finding | undefined): TemplateParts {

@@ -93,7 +93,7 @@ export const OBSTACLES: Readonly<Record<ObstacleCode, { readonly because: string
     cure: 'pass long lists as an array parameter',
   },
   length: {
-    because: 'the statement is longer than 64 KiB',
+    because: 'the statement is longer than 64 KiB, or has more than 2,500 operators',
     cure: 'pass long lists as an array parameter',
   },
   'outer-join': {

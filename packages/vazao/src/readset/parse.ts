@@ -6,7 +6,7 @@ import { loadModule, parseSync } from 'libpg-query';
 import { asKind, asList, isTree, type Tree } from './ast.ts';
 import type { Finding, RefusalCode } from './refusal.ts';
 
-/** Longer statements are not analysed: parsing alone would take tens of milliseconds. */
+/** Longer statements are not parsed: it alone would take tens of milliseconds. */
 export const STATEMENT_BYTES_MAX: number = 64 * 1024;
 /** An operator chain of this length is a tree of this depth, and the parser's own recursion would reach its stack's end. */
 const OPERATORS_MAX = 2_500;
@@ -29,13 +29,13 @@ export function parseStatement(text: string): Parsed {
   if (Buffer.byteLength(text) > STATEMENT_BYTES_MAX) {
     return refuse(
       'too-complex',
-      `The statement is longer than ${STATEMENT_BYTES_MAX / 1024} KiB; pass long lists as an array parameter.`,
+      `The statement is longer than ${STATEMENT_BYTES_MAX / 1024} KiB, also without what repeats in it; pass long lists as an array parameter.`,
     );
   }
   if (countOperators(text) > OPERATORS_MAX && countOperators(withoutLiterals(text)) > OPERATORS_MAX) {
     return refuse(
       'too-complex',
-      `The statement has more than ${OPERATORS_MAX} operators; pass long lists as an array parameter.`,
+      `The statement has more than ${OPERATORS_MAX} operators, also without what repeats in it; pass long lists as an array parameter.`,
     );
   }
   let result: unknown;

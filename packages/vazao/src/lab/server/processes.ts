@@ -1,14 +1,22 @@
-/** CPU time, memory, descriptors and connections of a process and all that it started, from `/proc` (Linux). */
-import { readdir, readFile, readlink } from 'node:fs/promises';
+/**
+ * CPU time, memory, descriptors and connections of a process and all that it started, from `/proc` (Linux).
+ *
+ * It must cost little, for it is measured beside the server on one machine. Files of `/proc` are in memory: to read one at once takes
+ * microseconds, and a tenth of what it takes to be told later. What the kernel has to work for is read once in a while (memory, page by
+ * page) or once for all processes (their sockets).
+ */
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import type { ServerSample } from '../run-result.ts';
 
 /** `sysconf(_SC_CLK_TCK)` on every Linux that Node runs on. */
 const TICKS_PER_SECOND = 100;
 /** Of the tree; more is no server but an accident. */
 const PROCESSES_MAX = 1_000;
+/** Of each process the memory is looked at in one of so many samples. */
+const MEMORY_EVERY = 5;
 
 export interface ProcessSampler {
-  sample(atS: number): Promise<ServerSample>;
+  sample(atS: number): ServerSample;
   /** Memory of one process as of the last sample; undefined when it is not of the tree. */
   findRssBytes(pid: number): number | undefined;
 }
@@ -17,12 +25,16 @@ export interface ProcessSampler {
 export function createProcessSampler(pid: number): ProcessSampler {
   let before: { readonly at: number; readonly ticks: ReadonlyMap<number, number> } | undefined;
   let sizes: ReadonlyMap<number, number> = new Map();
+  let turn = 0;
   return {
     findRssBytes: (of) => sizes.get(of),
-    async sample(atS) {
+    sample(atS) {
       const at = performance.now();
-      const pids = await findTree(pid);
-      const figures = (await Promise.all(pids.map(readProcess))).filter((process) => process !== undefined);
+      const sockets = readEstablished(pid);
+      turn++;
+      const figures = findTree(pid)
+        .map((of) => readProcess(of, sockets, (turn + of) % MEMORY_EVERY === 0 ? undefined : sizes.get(of)))
+        .filter((process) => process !== undefined);
       if (figures.length === 0) return { atS };
       sizes = new Map(figures.map((process) => [process.pid, process.rssBytes]));
       const ticks = new Map(figures.map((process) => [process.pid, process.ticks]));
@@ -53,58 +65,79 @@ interface ProcessFigures {
   readonly connections: number;
 }
 
-/** The process and its descendants; empty when it is gone. */
-async function findTree(root: number): Promise<readonly number[]> {
+/** The process and its descendants; itself alone when it is gone. */
+function findTree(root: number): readonly number[] {
   const found: number[] = [root];
   for (let at = 0; at < found.length && found.length < PROCESSES_MAX; at++) {
-    const tasks = await readdir(`/proc/${found[at]}/task`).catch(() => []);
-    for (const task of tasks) {
-      const children = await readFile(`/proc/${found[at]}/task/${task}/children`, 'utf8').catch(() => '');
+    for (const task of list(`/proc/${found[at]}/task`)) {
+      const children = read(`/proc/${found[at]}/task/${task}/children`);
       for (const child of children.split(' ')) if (child.trim() !== '') found.push(Number(child));
     }
   }
   return found;
 }
 
-async function readProcess(pid: number): Promise<ProcessFigures | undefined> {
-  const [stat, memory, names, sockets] = await Promise.all([
-    readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ''),
-    readMemory(pid),
-    readdir(`/proc/${pid}/fd`).catch(() => []),
-    readEstablished(pid),
-  ]);
+/** @param rssBytes - what is known of its memory; undefined: look */
+function readProcess(
+  pid: number,
+  sockets: ReadonlySet<string>,
+  rssBytes: number | undefined,
+): ProcessFigures | undefined {
+  const stat = read(`/proc/${pid}/stat`);
   if (stat === '') return undefined;
+  const descriptors = list(`/proc/${pid}/fd`);
   // After the name in parentheses, which may hold anything: state is field 3, times are fields 14 and 15.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const links = await Promise.all(names.map((name) => readlink(`/proc/${pid}/fd/${name}`).catch(() => '')));
-  const connections = links.filter((link) => sockets.has(/^socket:\[(\d+)\]$/.exec(link)?.[1] ?? '')).length;
   return {
     pid,
     ticks: Number(fields[11]) + Number(fields[12]),
-    rssBytes: memory,
-    handles: names.length,
-    connections,
+    rssBytes: rssBytes ?? readMemory(pid),
+    handles: descriptors.length,
+    connections: descriptors.filter((name) => sockets.has(link(`/proc/${pid}/fd/${name}`))).length,
   };
 }
 
 /** Memory that processes share counts in parts (PSS), where the kernel tells; else all that is resident. */
-async function readMemory(pid: number): Promise<number> {
-  const rollup = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8').catch(() => '');
-  const pss = /^Pss:\s+(\d+) kB/m.exec(rollup)?.[1];
+function readMemory(pid: number): number {
+  const pss = /^Pss:\s+(\d+) kB/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1];
   if (pss !== undefined) return Number(pss) * 1024;
-  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0) * 1024;
 }
 
-/** Inodes of the established TCP connections of the process's network. */
-async function readEstablished(pid: number): Promise<ReadonlySet<string>> {
-  const tables = await Promise.all(
-    ['tcp', 'tcp6'].map((name) => readFile(`/proc/${pid}/net/${name}`, 'utf8').catch(() => '')),
-  );
-  const inodes = new Set<string>();
-  for (const line of tables.flatMap((table) => table.split('\n').slice(1))) {
-    const fields = line.trim().split(/\s+/);
-    if (fields[3] === '01' && fields[9] !== undefined) inodes.add(fields[9]);
+/** Number, two addresses, the state (01: established), five fields more, and the inode (proc_net_tcp of the kernel's documentation). */
+const ESTABLISHED = /^ *\d+: \S+ \S+ 01 (?:\S+ +){5}(\d+)/gm;
+
+/** The established TCP connections of the process's network, as links of descriptors name them. */
+function readEstablished(pid: number): ReadonlySet<string> {
+  const sockets = new Set<string>();
+  for (const name of ['tcp', 'tcp6']) {
+    for (const [, inode] of read(`/proc/${pid}/net/${name}`).matchAll(ESTABLISHED)) sockets.add(`socket:[${inode}]`);
   }
-  return inodes;
+  return sockets;
+}
+
+// A process may end between any two looks: what is gone is empty.
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function list(path: string): readonly string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+function link(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
+  }
 }

@@ -1,0 +1,105 @@
+/**
+ * A statement's text as tokens, by the rules of PostgreSQL's scanner (scan.l) with `standard_conforming_strings` on. Parsing says much
+ * more, and takes ten times as long.
+ */
+
+/** Of literals and parameters. */
+export const LITERAL = 0;
+
+export interface Tokens {
+  /** Where each token begins in the text; its end is not kept. */
+  readonly starts: readonly number[];
+  /** The same number for the same text, whatever its position; {@link LITERAL} for all literals and parameters. */
+  readonly words: readonly number[];
+  /** Names (letters as they are written, quotes among them), operators and brackets, by that number. */
+  readonly texts: readonly string[];
+}
+
+// To PostgreSQL what else Unicode calls a space is a letter, as is every character beyond ASCII.
+const SPACE = /(?:[ \t\n\r\f\v]+|--[^\n\r]*)+/y;
+const NAME = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y;
+const QUOTED_NAME = /(?:[uU]&)?"(?:[^"]|"")*"/y;
+const TEXT = /(?:[bBxXnN]|[uU]&)?'(?:[^']|'')*'/y;
+const ESCAPED_TEXT = /[eE]'(?:[^'\\]|''|\\[\s\S])*'/y;
+const DOLLAR_TEXT = /\$(?:\d+|((?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?)\$[\s\S]*?\$\1\$)/y;
+/** A sign within an exponent belongs to the number. */
+const NUMBER = /0[xXoObB][\dA-Fa-f_]+|(?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d+)?/y;
+const OPERATOR = /(?:(?!--|\/\*)[-+*/<>=~!@#%^&|`?])+/y;
+const SINGLE = /[^'"]/y;
+
+/** What a token may be that begins with a character, in the order in which it is tried. */
+const FORMS: readonly (readonly [begin: string, forms: readonly RegExp[]])[] = [
+  ['uUbBxXnN', [TEXT, QUOTED_NAME, NAME]],
+  ['eE', [ESCAPED_TEXT, NAME]],
+  ['abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_', [NAME]],
+  ['0123456789', [NUMBER]],
+  ["'", [TEXT]],
+  ['"', [QUOTED_NAME]],
+  ['$', [DOLLAR_TEXT, SINGLE]],
+  ['.', [NUMBER, SINGLE]],
+  ['-+*/<>=~!@#%^&|`?', [OPERATOR]],
+];
+const BY_CHARACTER: readonly (readonly RegExp[])[] = Array.from({ length: 128 }, (_, code) => {
+  const found = FORMS.find(([begin]) => begin.includes(String.fromCharCode(code)));
+  return found?.[1] ?? [SINGLE];
+});
+const BEYOND_ASCII = [NAME];
+const LITERALS: ReadonlySet<RegExp> = new Set([TEXT, ESCAPED_TEXT, DOLLAR_TEXT, NUMBER]);
+
+/** Undefined if a quote or comment is not closed, or if it isn't told here where a text ends that goes on in another line. */
+export function scanTokens(text: string): Tokens | undefined {
+  const starts: number[] = [];
+  const words: number[] = [];
+  const texts = [''];
+  const known = new Map<string, number>();
+  let before: RegExp | undefined;
+  for (let at = skipSpace(text, 0); at < text.length; ) {
+    const form = at < 0 ? undefined : formAt(text, at);
+    if (!form || (form === TEXT && before === ESCAPED_TEXT)) return undefined;
+    const end = form === SINGLE ? at + 1 : form.lastIndex;
+    let word = LITERAL;
+    if (!LITERALS.has(form)) {
+      const found = text.slice(at, end);
+      word = known.get(found) ?? texts.length;
+      if (word === texts.length) {
+        known.set(found, word);
+        texts.push(found);
+      }
+    }
+    starts.push(at);
+    words.push(word);
+    before = form;
+    at = skipSpace(text, end);
+  }
+  return { starts, words, texts };
+}
+
+function formAt(text: string, at: number): RegExp | undefined {
+  const forms = BY_CHARACTER[text.charCodeAt(at)] ?? BEYOND_ASCII;
+  for (const form of forms) {
+    form.lastIndex = at;
+    if (form === SINGLE || form.test(text)) return form;
+  }
+  return undefined;
+}
+
+/** Over comments too, which are nested in PostgreSQL. Negative if one is not closed. */
+function skipSpace(text: string, start: number): number {
+  let at = start;
+  while (true) {
+    const code = text.charCodeAt(at);
+    if (code > 47) return at; // neither space nor a comment begins with it
+    SPACE.lastIndex = at;
+    if (SPACE.test(text)) at = SPACE.lastIndex;
+    if (!text.startsWith('/*', at)) return at;
+    const edge = /\/\*|\*\//g;
+    edge.lastIndex = at;
+    let depth = 0;
+    for (let found = edge.exec(text); ; found = edge.exec(text)) {
+      if (!found) return -1;
+      depth += found[0] === '/*' ? 1 : -1;
+      if (depth === 0) break;
+    }
+    at = edge.lastIndex;
+  }
+}
