@@ -37,6 +37,8 @@ export interface LimitsOptions {
   readonly readStallMs?: number | undefined;
   /** Beyond that, a client must read its answer at this pace. @defaultValue 4 KiB */
   readonly readMinBytesPerSecond?: number | undefined;
+  /** Bodies that may arrive slowly at a time, without a place; the next one is cut off with 408. @defaultValue 32 */
+  readonly slowBodiesMax?: number | undefined;
   /** Numbers from 0 to 1, for jitter. @defaultValue `Math.random` */
   readonly random?: (() => number) | undefined;
 }
@@ -78,6 +80,7 @@ export interface ResolvedLimitsOptions {
   readonly page: RefusalPage;
   readonly urlMaxBytes: number;
   readonly connections: ConnectionBounds;
+  readonly slowBodiesMax: number;
   readonly random: () => number;
 }
 
@@ -112,6 +115,7 @@ export function resolveLimitsOptions(options: LimitsOptions = {}): ResolvedLimit
       readStallMs: options.readStallMs ?? 30_000,
       readMinBytesPerSecond: options.readMinBytesPerSecond ?? 4 * 1024,
     },
+    slowBodiesMax: options.slowBodiesMax ?? 32,
     random: options.random ?? Math.random,
   };
 }

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { cached, until } from '../../testing/cached-app.ts';
 import { alone, Gate, withCache } from '../../testing/limited-app.ts';
-import { open } from '../../testing/raw-http.ts';
+import { open, read } from '../../testing/raw-http.ts';
 
 /** A wait so long that only the test ends it. */
 const PATIENT = { waitMaxMs: 60_000, waitTargetMs: 60_000 };
@@ -115,6 +115,53 @@ test('a client that reads slowly keeps no place while it reads', async () => {
   await until('its place is free', () => read()?.inFlight === 0);
   assert.equal(socket.destroyed, false);
   socket.destroy();
+});
+
+test('a body that arrives slowly takes no place, and gets one when it is there', async () => {
+  await using server = await alone({ admission: { inFlightMax: 4, ...PATIENT }, slowBodiesMax: 5 }, (app) => {
+    app.post('/write', async (request) => request.body);
+  });
+  const classes = () => server.app.limits?.figures().classes ?? assert.fail();
+  const slow = Array.from({ length: 5 }, () => {
+    const socket = open(server.origin);
+    socket.write('POST /write HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 4\r\n\r\ntr');
+    return socket;
+  });
+  // There are places for two of them at a time.
+  await until('all have had a place', () => classes().write.admitted === 5);
+  await until('they have given it back', () => classes().write.inFlight === 0);
+  const write = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '1' };
+  assert.equal(await (await fetch(`${server.origin}/write`, write)).text(), '1');
+  const answers = slow.map((socket) => read(socket, 1));
+  for (const socket of slow) socket.write('ue');
+  for (const { answers: own } of await Promise.all(answers))
+    assert.deepEqual([own[0]?.status, own[0]?.body], [200, 'true']);
+  assert.deepEqual([classes().write.admitted, classes().write.inFlight], [11, 0]);
+});
+
+test('of bodies that arrive slowly, one too many is cut off', async () => {
+  await using server = await alone({ admission: { inFlightMax: 9, ...PATIENT }, slowBodiesMax: 1 }, (app) => {
+    app.post('/write', async (request) => request.body);
+  });
+  const ask = () => {
+    const socket = open(server.origin);
+    socket.write('POST /write HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\na');
+    return socket;
+  };
+  const first = ask();
+  const inFlight = () => server.app.limits?.figures().classes?.write.inFlight;
+  await until('it has a place', () => inFlight() === 1);
+  await until('it has given it back', () => inFlight() === 0);
+  const { answers, closed } = await read(ask(), 2);
+  assert.deepEqual([answers[0]?.status, answers[0]?.headers.connection, closed], [408, 'close', true]);
+  assert.equal(server.app.limits?.figures().slowBodies, 1);
+  first.destroy(); // its end arrives before the third, which may then be slow
+  const third = ask();
+  await until('it has a place', () => server.app.limits?.figures().classes?.write.admitted === 3);
+  await until('it has given it back', () => inFlight() === 0);
+  const rest = read(third, 1);
+  third.write('b');
+  assert.equal((await rest).answers[0]?.body, 'ab');
 });
 
 test('the readers of one fill take one place, and a hit none', async () => {

@@ -5,6 +5,7 @@
  *     └─► Fastify ─► check: rates of its user, its class, its route ──► 429
  *           └─► (the vazao plugin: a hit, or another's fill, takes no place)
  *                 └─► admission: a place at once, or a short wait ──► 503
+ *                       │  (given back while a body arrives slowly: slow-bodies.ts)
  *                       └─► hooks, handler ─► the place is given back when the answer leaves the handler
  *
  * Whoever waits for the fill of another takes no place: a thousand readers of one key cost one place and one query, and share
@@ -41,6 +42,7 @@ import { type Refusal, type RefusalCode, refusal, renderRefusal } from './refusa
 import { classOf, REQUEST_CLASSES } from './request-class.ts';
 import { LIMITS, type LimitsFigures, type RequestLimits, ROUTE_LIMITS } from './request-limits.ts';
 import { boundConnections } from './server-bounds.ts';
+import { SlowBodies } from './slow-bodies.ts';
 import { SlowReaders } from './slow-readers.ts';
 
 /** How often the fence tells the common store what it has counted. */
@@ -57,6 +59,7 @@ class LimitsPlugin {
   readonly #store: RateStore;
   readonly #fence: Fence | undefined;
   readonly #refused = new Map<RefusalCode, number>();
+  readonly #slowBodies: SlowBodies;
   #slowReaders: SlowReaders | undefined;
 
   constructor(options: LimitsOptions) {
@@ -66,6 +69,7 @@ class LimitsPlugin {
     this.#admission = admission && new Admission(admission);
     this.#store = store ?? new MemoryStore();
     this.#fence = rates.address && new Fence(rates.address, store, FENCE_TELLS_MS);
+    this.#slowBodies = new SlowBodies(this.#options.slowBodiesMax);
   }
 
   register(app: FastifyInstance): void {
@@ -80,8 +84,18 @@ class LimitsPlugin {
     });
     app.addHook('onRoute', (route) => this.#onRoute(route));
     app.addHook('onRequest', (request, reply, done) => {
-      if (request[LIMITS]) this.#admit(request, reply, done);
-      else this.#check(request, reply, this.#options.userOf(request), () => this.#admit(request, reply, done));
+      const admit = (): void =>
+        this.#admit(request, reply, () => {
+          if (request[LIMITS]?.release) this.#slowBodies.watch(request.raw, request[LIMITS]);
+          done();
+        });
+      if (request[LIMITS]) admit();
+      else this.#check(request, reply, this.#options.userOf(request), admit);
+    });
+    app.addHook('preValidation', (request, reply, done) => {
+      const limits = request[LIMITS];
+      if (limits && this.#slowBodies.end(limits)) this.#admit(request, reply, done);
+      else done();
     });
     app.addHook('onSend', (request, reply, payload, done) => {
       // Whoever says so: the application's own error handler, a store that is away, a server that ends.
@@ -170,6 +184,7 @@ class LimitsPlugin {
       isGone: false,
       leave: undefined,
       release: undefined,
+      arriving: undefined,
       late: undefined,
     };
     request[LIMITS] = limits;
@@ -273,6 +288,7 @@ class LimitsPlugin {
     limits.isGone = true;
     limits.leave?.();
     limits.leave = undefined;
+    this.#slowBodies.end(limits);
     if (!limits.release) return;
     // Still worked on: the work takes its place until it is done.
     if (reply.sent) limits.release();
@@ -318,6 +334,7 @@ class LimitsPlugin {
       classes: this.#admission?.figures(),
       refused: Object.fromEntries(this.#refused),
       slowReaders: this.#slowReaders?.cutOff ?? 0,
+      slowBodies: this.#slowBodies.cutOff,
     };
   }
 }

@@ -25,6 +25,8 @@ export interface RequestLimits {
   /** Ends its waiting for a place. */
   leave: (() => void) | undefined;
   release: Release | undefined;
+  /** Until its body has to be there, or its place is given back. */
+  arriving: NodeJS.Timeout | undefined;
   /** Of a place whose request is still worked on although its client is gone. */
   late: NodeJS.Timeout | undefined;
 }
@@ -36,6 +38,8 @@ export interface LimitsFigures {
   readonly refused: Readonly<Partial<Record<RefusalCode, number>>>;
   /** Clients that were cut off for not reading their answers. */
   readonly slowReaders: number;
+  /** Clients that were cut off for sending their bodies slowly, when too many did. */
+  readonly slowBodies: number;
 }
 
 /** `app.limits`. */

@@ -2,6 +2,7 @@
 import { FIGURES, type FigureKind } from '../figures.ts';
 import { findingsOf } from '../report/findings.ts';
 import { showBytes, showMs, showNumber, showShare } from '../report/numbers.ts';
+import type { Criterion } from '../run-result.ts';
 import {
   type CandidateResult,
   type ComparisonResult,
@@ -71,13 +72,10 @@ export function scenarioSentences(result: ComparisonResult): string[] {
     }
     const judged = judgeCandidate(candidate, result.criteria);
     if (judged.length === 0 || silent === candidate.runs.length) continue;
-    const words = judged.map(({ metric, min, max, value, outcome }) => {
+    const words = judged.map((criterion) => {
+      const { metric, value, outcome } = criterion;
       const kind = FIGURES.find(({ name }) => name === metric) as FigureKind;
-      const bound = [
-        min === undefined ? '' : `≥ ${showFigure(kind, min)}`,
-        max === undefined ? '' : `≤ ${showFigure(kind, max)}`,
-      ];
-      return `${kind.title} ${showFigure(kind, value)} (${bound.join(' ').trim()}${outcome === 'passed' ? '' : `, ${outcome.toUpperCase()}`})`;
+      return `${kind.title} ${showFigure(kind, value)} (${showBounds(kind, criterion)}${outcome === 'passed' ? '' : `, ${outcome.toUpperCase()}`})`;
     });
     const meets = judged.every(({ outcome }) => outcome === 'passed');
     lines.push(`${candidate.name} ${meets ? 'meets all criteria' : 'does not meet all criteria'}: ${words.join(', ')}`);
@@ -94,6 +92,15 @@ function showErrors(pair: readonly CandidateResult[]): string {
 
 function countRounds(rounds: number): string {
   return rounds === 1 ? '1 round' : `${rounds} rounds`;
+}
+
+/** What a criterion demands of a figure. */
+export function showBounds(kind: FigureKind, { min, max }: Pick<Criterion, 'min' | 'max'>): string {
+  const bounds = [
+    ...(min === undefined ? [] : [`≥ ${showFigure(kind, min)}`]),
+    ...(max === undefined ? [] : [`≤ ${showFigure(kind, max)}`]),
+  ];
+  return bounds.join(', ');
 }
 
 export function showFigure({ unit }: FigureKind, value: number | undefined): string {

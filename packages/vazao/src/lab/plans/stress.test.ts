@@ -192,3 +192,27 @@ test('a server that serves 80 requests a second, one after the other', async () 
     [['p50', 'passed']],
   );
 });
+
+test('where it is the generator that has too few connections, the knee says so', async () => {
+  await using server = await startLabServer((_request, response) => {
+    setTimeout(() => response.end(), 100);
+  });
+  using scenario = writeScenario(`export default { name: 'one', steps: [{ name: 'get', request: { path: '/' } }] };`);
+  const run = await runPlan({
+    module: scenario.path,
+    target: server.origin,
+    plan: 'stress',
+    rate: 160,
+    connectionsMax: 4,
+    timing: 'even',
+    durationS: 1.2,
+    warmUpS: 0.3,
+  });
+  const { knee } = run.findings;
+  // Four at a time, ten of each in a second.
+  assert.ok(knee && knee.throughput <= 42, JSON.stringify(knee));
+  assert.match(
+    knee.why,
+    /less was served than offered, with all connections of the generator in use \(--connections\)\.$/,
+  );
+});

@@ -5,7 +5,7 @@
 
 import { scalingSteps } from '../capacity/scaling-steps.ts';
 import type { ComparisonResult } from '../compare/comparison.ts';
-import { scenarioSentences, scenarioTable, showFigure, type Table } from '../compare/table.ts';
+import { scenarioSentences, scenarioTable, showBounds, showFigure, type Table } from '../compare/table.ts';
 import { FIGURES, type FigureKind, figureOf } from '../figures.ts';
 import type { CriterionVerdict, RequestSample, RunResult } from '../run-result.ts';
 import { fitUsl, type UslPoint } from '../statistics/usl.ts';
@@ -139,13 +139,10 @@ ${whySlow(run)}`;
 
 function criteriaTable(criteria: readonly CriterionVerdict[]): string {
   if (criteria.length === 0) return '';
-  const rows = criteria.map(({ metric, min, max, value, outcome, phase }) => {
+  const rows = criteria.map((criterion) => {
+    const { metric, value, outcome, phase } = criterion;
     const kind = FIGURES.find(({ name }) => name === metric) as FigureKind;
-    const bound = [
-      min === undefined ? '' : `≥ ${showFigure(kind, min)}`,
-      max === undefined ? '' : `≤ ${showFigure(kind, max)}`,
-    ];
-    return `<tr><td>${escapeMarkup(kind.title)}${phase === undefined ? '' : ` (${escapeMarkup(phase)})`}</td><td>${bound.join(' ')}</td><td>${showFigure(kind, value)}</td><td class="${outcome}">${outcome}</td></tr>`;
+    return `<tr><td>${escapeMarkup(kind.title)}${phase === undefined ? '' : ` (${escapeMarkup(phase)})`}</td><td>${showBounds(kind, criterion)}</td><td>${showFigure(kind, value)}</td><td class="${outcome}">${outcome}</td></tr>`;
   });
   return `<div class="scroll"><table><thead><tr><th>criterion</th><th>must be</th><th>is</th><th>verdict</th></tr></thead><tbody>${rows.join('')}</tbody></table></div>`;
 }

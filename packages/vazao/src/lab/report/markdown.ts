@@ -1,6 +1,6 @@
 /** A summary for pull requests and for bench/RESULTS.md. */
 import type { ComparisonResult } from '../compare/comparison.ts';
-import { scenarioSentences, scenarioTable, showFigure, type Table } from '../compare/table.ts';
+import { scenarioSentences, scenarioTable, showBounds, showFigure, type Table } from '../compare/table.ts';
 import { FIGURES, type FigureKind, figureOf } from '../figures.ts';
 import type { CriterionVerdict, Machine, RunResult } from '../run-result.ts';
 import type { BaselineVerdict } from './baseline.ts';
@@ -59,13 +59,10 @@ function list(lines: readonly string[]): string {
   return lines.length === 0 ? '' : `${lines.map((line) => `- ${escapeMarkdown(line)}`).join('\n')}\n`;
 }
 
-function describeVerdict({ metric, min, max, value, phase }: CriterionVerdict): string {
+function describeVerdict(criterion: CriterionVerdict): string {
+  const { metric, value, phase } = criterion;
   const kind = FIGURES.find(({ name }) => name === metric) as FigureKind;
-  const bounds = [
-    ...(min === undefined ? [] : [`at least ${showFigure(kind, min)}`]),
-    ...(max === undefined ? [] : [`at most ${showFigure(kind, max)}`]),
-  ];
   const where = phase === undefined ? '' : ` (${phase})`;
   const is = value === undefined ? 'was not measured' : `is ${showFigure(kind, value)}`;
-  return `${kind.title}${where} ${is}, and must be ${bounds.join(' and ')}`;
+  return `${kind.title}${where} ${is}, and must be ${showBounds(kind, criterion)}`;
 }
