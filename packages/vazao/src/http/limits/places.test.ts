@@ -149,16 +149,18 @@ test('of bodies that arrive slowly, one too many is cut off', async () => {
     return socket;
   };
   const first = ask();
-  const inFlight = () => server.app.limits?.figures().classes?.write.inFlight;
-  await until('it has a place', () => inFlight() === 1);
-  await until('it has given it back', () => inFlight() === 0);
+  const hasGivenBack = (place: number): Promise<void> =>
+    until('it has had a place, and given it back', () => {
+      const { admitted, inFlight } = server.app.limits?.figures().classes?.write ?? assert.fail();
+      return admitted === place && inFlight === 0;
+    });
+  await hasGivenBack(1);
   const { answers, closed } = await read(ask(), 2);
   assert.deepEqual([answers[0]?.status, answers[0]?.headers.connection, closed], [408, 'close', true]);
   assert.equal(server.app.limits?.figures().slowBodies, 1);
   first.destroy(); // its end arrives before the third, which may then be slow
   const third = ask();
-  await until('it has a place', () => server.app.limits?.figures().classes?.write.admitted === 3);
-  await until('it has given it back', () => inFlight() === 0);
+  await hasGivenBack(3);
   const rest = read(third, 1);
   third.write('b');
   assert.equal((await rest).answers[0]?.body, 'ab');
