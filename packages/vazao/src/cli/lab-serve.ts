@@ -39,6 +39,8 @@ export interface ServedArchitecture {
 
 /** Server and generator share the cores: a server that takes all of them must not make the generator late. The same for all that are compared. */
 const POLITE = 'nice -n 10';
+/** Where Linux shares the cores among sessions first (sched(7), autogroup), only the session's own word counts. */
+const POLITE_SESSION = '{ echo 10 > /proc/self/autogroup; } 2>/dev/null;';
 /** With where Debian has servers, which is not in everybody's. */
 const PATH = `${process.env.PATH ?? ''}:/usr/sbin:/usr/local/sbin`;
 
@@ -116,7 +118,7 @@ export async function serveArchitecture(architecture: Architecture, tree: ServeT
     }
     const around = beside.map((command) => `PATH=${quote(PATH)} ${POLITE} ${command} >/dev/null 2>&1 &`).join(' ');
     const origin = `http://127.0.0.1:${front}`;
-    const served = await serveByCommand(`${around} exec ${POLITE} ${commandOf(tree, 'start', environment)}`, {
+    const served = await serveByCommand(`${POLITE_SESSION} ${around} exec ${POLITE} ${commandOf(tree, 'start', environment)}`, {
       origin,
       probe: tree.probe === true,
       name: architecture.name,
