@@ -24,7 +24,7 @@ import {
 export const TEMPLATES_MAX_DEFAULT = 5_000;
 /** Bound of the texts that are kept; templates take a few times as much. */
 const TEXT_BYTES_MAX: number = 16 * 1024 * 1024;
-/** Longer statements are refused unread: so long takes some 20 ms to be shortened. */
+/** Longer statements are refused unread: so long takes some tens of milliseconds to be shortened. */
 const SHORTENED_LENGTH_MAX = 512 * 1024;
 /** Templates of long statements are few, since each may take a megabyte. */
 const LONG_TEMPLATES_MAX = 8;
@@ -81,16 +81,13 @@ function analyzeAny(text: string, names: Names, context: Context): TemplateParts
   if (parts.finding?.code !== 'too-complex' || text.length > SHORTENED_LENGTH_MAX) return parts;
   const shortened = shortenRepeats(text);
   if (!shortened || shortened.text.length === text.length) return parts;
-  return coarsen(analyze(shortened.text, names, context, true), shortened.mayCountColumns);
+  return coarsen(analyze(shortened.text, names, context, true), shortened.parameterCount);
 }
 
-/** Of a text whose values were left out. */
-function coarsen(parts: TemplateParts, anyColumn: boolean): TemplateParts {
-  const terms = parts.terms.map((term) => {
-    const whole = createWholeTerm(term.table, 'length');
-    return anyColumn ? whole : { ...whole, columns: term.columns };
-  });
-  return { ...parts, terms, topN: undefined, topTerm: undefined, timeless: new Set() };
+/** Of a text whose values were left out, and numbers by which it may name columns. */
+function coarsen(parts: TemplateParts, parameterCount: number): TemplateParts {
+  const terms = parts.terms.map(({ table }) => createWholeTerm(table, 'length'));
+  return { ...parts, terms, topN: undefined, topTerm: undefined, timeless: new Set(), parameterCount };
 }
 
 function failed(finding: Finding | undefined): TemplateParts {

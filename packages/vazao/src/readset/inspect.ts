@@ -35,9 +35,11 @@ export interface Inspection {
 /** Words that PostgreSQL's date and time input takes for the current time, in any position and next to any punctuation. */
 const TIME_WORD = /(?<![a-z])(?:now|today|tomorrow|yesterday)(?![a-z])/i;
 
-/** Whether a text would mean another moment each day if PostgreSQL should read it as a date or time. */
+/** Whether a text would mean another moment each day if PostgreSQL should read it as a date or time, or as many (`{to\\day}`). */
 export function mentionsCurrentTime(text: string): boolean {
-  return TIME_WORD.test(text);
+  if (TIME_WORD.test(text)) return true;
+  // Within arrays and ranges quotes and backslashes are no part of what is meant.
+  return /["\\]/.test(text) && TIME_WORD.test(text.replaceAll(/["\\]/g, ''));
 }
 
 export function inspect(select: Tree, names: Names): Inspection {

@@ -79,7 +79,7 @@ export function parseTree(text: string): unknown {
 
 /** Each character, since `+-+-1` is four operators. */
 function countOperators(text: string): number {
-  return text.match(/[-+*/<>=~!@#%^&|?]|::|\b(?:union|except|intersect|join|collate|is|not|at)\b/gi)?.length ?? 0;
+  return text.match(/[-+*/<>=~!@#%^&|`?]|::|\b(?:union|except|intersect|join|collate|is|not|at)\b/gi)?.length ?? 0;
 }
 
 /** Only where it is surely known what a literal is: neither comments, nor backslashes, nor other quotes than the plain ones. */

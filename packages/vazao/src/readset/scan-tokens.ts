@@ -13,30 +13,37 @@ export interface Tokens {
   readonly words: readonly number[];
   /** Names (letters as they are written, quotes among them), operators and brackets, by that number. */
   readonly texts: readonly string[];
+  /** The greatest number of a parameter; 0 for none. */
+  readonly parameterCount: number;
 }
 
 // To PostgreSQL what else Unicode calls a space is a letter, as is every character beyond ASCII.
 const SPACE = /(?:[ \t\n\r\f\v]+|--[^\n\r]*)+/y;
 const NAME = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y;
-const QUOTED_NAME = /(?:[uU]&)?"(?:[^"]|"")*"/y;
-const TEXT = /(?:[bBxXnN]|[uU]&)?'(?:[^']|'')*'/y;
+const QUOTED_NAME = /"(?:[^"]|"")*"/y;
+const TEXT = /[bBxXnN]?'(?:[^']|'')*'/y;
 const ESCAPED_TEXT = /[eE]'(?:[^'\\]|''|\\[\s\S])*'/y;
 const DOLLAR_TEXT = /\$(?:\d+|((?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?)\$[\s\S]*?\$\1\$)/y;
 /** A sign within an exponent belongs to the number. */
 const NUMBER = /0[xXoObB][\dA-Fa-f_]+|(?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d+)?/y;
+/** What is spelt in numbers of characters. */
+const UNICODE = /[uU]&['"]/y;
+const COLON = /::|:=|:/y;
 const OPERATOR = /(?:(?!--|\/\*)[-+*/<>=~!@#%^&|`?])+/y;
 const SINGLE = /[^'"]/y;
 
 /** What a token may be that begins with a character, in the order in which it is tried. */
 const FORMS: readonly (readonly [begin: string, forms: readonly RegExp[]])[] = [
-  ['uUbBxXnN', [TEXT, QUOTED_NAME, NAME]],
+  ['uU', [UNICODE, NAME]],
+  ['bBxXnN', [TEXT, NAME]],
   ['eE', [ESCAPED_TEXT, NAME]],
   ['abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_', [NAME]],
   ['0123456789', [NUMBER]],
   ["'", [TEXT]],
   ['"', [QUOTED_NAME]],
-  ['$', [DOLLAR_TEXT, SINGLE]],
+  ['$', [DOLLAR_TEXT]],
   ['.', [NUMBER, SINGLE]],
+  [':', [COLON]],
   ['-+*/<>=~!@#%^&|`?', [OPERATOR]],
 ];
 const BY_CHARACTER: readonly (readonly RegExp[])[] = Array.from({ length: 128 }, (_, code) => {
@@ -46,17 +53,20 @@ const BY_CHARACTER: readonly (readonly RegExp[])[] = Array.from({ length: 128 },
 const BEYOND_ASCII = [NAME];
 const LITERALS: ReadonlySet<RegExp> = new Set([TEXT, ESCAPED_TEXT, DOLLAR_TEXT, NUMBER]);
 
-/** Undefined if a quote or comment is not closed, or if it isn't told here where a text ends that goes on in another line. */
+/** Undefined if a quote or comment is not closed, a text goes on in another line, or something is spelt in numbers of characters. */
 export function scanTokens(text: string): Tokens | undefined {
   const starts: number[] = [];
   const words: number[] = [];
   const texts = [''];
   const known = new Map<string, number>();
   let before: RegExp | undefined;
+  let parameterCount = 0;
   for (let at = skipSpace(text, 0); at < text.length; ) {
     const form = at < 0 ? undefined : formAt(text, at);
-    if (!form || (form === TEXT && before === ESCAPED_TEXT)) return undefined;
+    if (!form || form === UNICODE) return undefined;
+    if (form === TEXT && (before === TEXT || before === ESCAPED_TEXT)) return undefined;
     const end = form === SINGLE ? at + 1 : form.lastIndex;
+    if (form === DOLLAR_TEXT) parameterCount = Math.max(parameterCount, Number(text.slice(at + 1, end)) || 0);
     let word = LITERAL;
     if (!LITERALS.has(form)) {
       const found = text.slice(at, end);
@@ -71,7 +81,7 @@ export function scanTokens(text: string): Tokens | undefined {
     before = form;
     at = skipSpace(text, end);
   }
-  return { starts, words, texts };
+  return { starts, words, texts, parameterCount };
 }
 
 function formAt(text: string, at: number): RegExp | undefined {

@@ -1,17 +1,19 @@
 /**
  * What a text says over and over, cut down to three times: `in (1, 2, 3, … 20000)` becomes `in (1, 2, 20000)`, and likewise rows of
  * `VALUES`, branches of `CASE`, selects of `UNION ALL`, terms of `OR`, as far as they differ by nothing but literals and
- * parameters. All that the text names (tables, columns, functions, operators, types) is still there, each before and after what it
- * stood before and after, so that an analysis of the rest says what the text reads; not which rows, for values are gone. It
- * takes a few passes over the text, where parsing all of it would take ten times as long.
+ * parameters. All tables, functions, operators and types that the text names are still named, each before and after what it stood
+ * before and after, so that an analysis of the rest says which tables the text reads, and whether its answer may be kept. It does not
+ * say which rows and columns: values are gone, and numbers that count columns.
+ *
+ * It takes a few passes over the text, where parsing all of it would take ten times as long.
  */
 import { mentionsCurrentTime } from './inspect.ts';
 import { LITERAL, scanTokens, type Tokens } from './scan-tokens.ts';
 
 export interface Shortened {
   readonly text: string;
-  /** A number may have stood for a column (`ORDER BY 2`), and not be there any more. */
-  readonly mayCountColumns: boolean;
+  /** Of the whole text. */
+  readonly parameterCount: number;
 }
 
 /** One at the beginning of a repetition, one at its end, and one between two others. */
@@ -23,42 +25,76 @@ const SHAPES_MAX = 1_000_000;
 /** Undefined where it isn't surely known what is a literal, or where one that would be gone may change what is read. */
 export function shortenRepeats(text: string): Shortened | undefined {
   const tokens = scanTokens(text);
-  // A setting is named by a literal; and a name that is spelt in numbers may be that of the function.
-  if (!tokens || tokens.texts.some((word) => /^u&|^"?current_setting\b/i.test(word))) return undefined;
-  const { depths, least, most } = depthsOf(tokens);
-  const levels = most + 1;
-  if (least < 0 || levels * tokens.texts.length > SHAPES_MAX) return undefined;
-  const { pieces, starts, shapes } = piecesOf(tokens, depths, levels);
+  // A setting is named by a literal.
+  if (!tokens || tokens.texts.some((word) => /^"?current_setting\b/i.test(word))) return undefined;
+  const layout = layOut(tokens);
+  if (!layout || layout.levels * layout.words > SHAPES_MAX) return undefined;
+  const { pieces, starts, shapes } = piecesOf(text, tokens, layout);
+  const isLiteral = (piece: number): boolean => (shapes[piece] ?? 0) < layout.levels;
   const endOf = (piece: number): number => tokens.starts[piece + 1] ?? text.length;
-  const mustStay = (piece: number): boolean =>
-    (shapes[piece] ?? 0) < levels && isTelling(text.slice(starts[piece], endOf(piece)));
-  const last = new Int32Array(levels * tokens.texts.length);
+  const mustStay = (piece: number): boolean => isLiteral(piece) && isTelling(text.slice(starts[piece], endOf(piece)));
+  const last = new Int32Array(layout.levels * layout.words);
   let kept: readonly number[] | undefined = pieces;
-  for (const periodMax of PERIODS) kept = kept && withoutRepeats(kept, shapes, periodMax, last.fill(-1), mustStay);
-  const mayCountColumns = tokens.texts.some((word) => /^(?:by|distinct)$/i.test(word));
-  return kept && { text: kept.map((piece) => text.slice(starts[piece], endOf(piece))).join(''), mayCountColumns };
+  for (const periodMax of PERIODS)
+    kept = kept && withoutRepeats(kept, { shapes, periodMax, last: last.fill(-1), isLiteral, mustStay });
+  if (!kept) return undefined;
+  let shortened = '';
+  let copiedTo = 0;
+  for (const piece of kept) {
+    // At a seam two tokens meet that did not.
+    const space = starts[piece] === copiedTo || copiedTo === 0 ? '' : ' ';
+    shortened += space + text.slice(starts[piece], endOf(piece));
+    copiedTo = endOf(piece);
+  }
+  return { text: shortened, parameterCount: tokens.parameterCount };
 }
 
-/** By token; a bracket is as deep as what it stands in. */
-function depthsOf({ words, texts }: Tokens): {
+interface Layout {
+  /** By token, what it counts as. */
+  readonly meant: Int32Array;
+  /** By token; a bracket is as deep as what it stands in. */
   readonly depths: Int32Array;
-  readonly least: number;
-  readonly most: number;
-} {
+  readonly words: number;
+  readonly levels: number;
+}
+
+/**
+ * Where a SELECT is, commas stand between columns that others know by their position (in a UNION, by the names of a CTE): each counts as a
+ * word of its own, so that selects may repeat, but not columns. Undefined where brackets don't match.
+ */
+function layOut({ words, texts }: Tokens): Layout | undefined {
   const changes = texts.map((text) => (text === '(' || text === '[' ? 1 : text === ')' || text === ']' ? -1 : 0));
+  const kinds = texts.map((text) => (text === ',' ? ',' : /^select$/i.test(text) ? 'select' : ''));
   const depths = new Int32Array(words.length);
-  let least = 0;
-  let most = 0;
-  let depth = 0;
+  const groups = new Int32Array(words.length);
+  const hasSelect = [false];
+  const open = [0];
+  let levels = 1;
   for (let at = 0; at < words.length; at++) {
-    const change = changes[words[at] ?? LITERAL] ?? 0;
-    if (change < 0) depth--;
-    depths[at] = depth;
-    if (change > 0) depth++;
-    least = Math.min(least, depth);
-    most = Math.max(most, depth);
+    const word = words[at] ?? LITERAL;
+    if (changes[word] === -1) open.pop();
+    const group = open.at(-1);
+    if (group === undefined) return undefined;
+    depths[at] = open.length - 1;
+    groups[at] = group;
+    if (kinds[word] === 'select') hasSelect[group] = true;
+    if (changes[word] === 1) open.push(hasSelect.push(false) - 1);
+    levels = Math.max(levels, open.length);
   }
-  return { depths, least, most };
+  const meant = new Int32Array(words);
+  const columns = hasSelect.map(() => 0);
+  let columnsMax = 0;
+  for (let at = 0; at < words.length; at++) {
+    const word = words[at] ?? LITERAL;
+    const group = groups[at] ?? 0;
+    if (kinds[word] === 'select') columns[group] = 0;
+    if (kinds[word] !== ',' || !hasSelect[group]) continue;
+    const column = columns[group] ?? 0;
+    meant[at] = texts.length + column;
+    columns[group] = column + 1;
+    columnsMax = Math.max(columnsMax, column + 1);
+  }
+  return { meant, depths, words: texts.length + columnsMax, levels };
 }
 
 /** A piece is a token, with what follows it up to the next one; it goes by the token's number. */
@@ -69,37 +105,44 @@ interface Pieces {
   readonly shapes: Int32Array;
 }
 
-function piecesOf(tokens: Tokens, depths: Int32Array, levels: number): Pieces {
-  const { words, texts } = tokens;
-  const starts = new Int32Array(tokens.starts);
+function piecesOf(text: string, { starts: at, words, texts }: Tokens, { meant, depths, levels }: Layout): Pieces {
+  const starts = new Int32Array(at);
   const shapes = new Int32Array(words.length);
-  const meant = texts.map((word, at) => (/^(?:null|true|false)$/i.test(word) ? LITERAL : at));
-  const isMinus = texts.map((word) => word === '-');
-  const isListed = texts.map((word) => word === '(' || word === ',' || word === '[');
+  const isConstant = texts.map((word) => /^(?:null|true|false)$/i.test(word));
+  const is = (token: number, marks: string): boolean => {
+    const word = texts[words[token] ?? LITERAL] ?? '';
+    return word.length === 1 && marks.includes(word);
+  };
   const pieces: number[] = [];
-  for (let at = 0; at < words.length; at++) {
-    const word = meant[words[at] ?? LITERAL] ?? LITERAL;
-    shapes[at] = word * levels + (depths[at] ?? 0);
-    // In a list a sign belongs to its number.
-    if (word === LITERAL && isMinus[words[at - 1] ?? LITERAL] && isListed[words[at - 2] ?? LITERAL])
-      starts[at] = starts[pieces.pop() ?? at] ?? 0;
-    pieces.push(at);
+  for (let token = 0; token < words.length; token++) {
+    // After a dot it is a name.
+    const word = isConstant[words[token] ?? LITERAL] && !is(token - 1, '.') ? LITERAL : (meant[token] ?? LITERAL);
+    shapes[token] = word * levels + (depths[token] ?? 0);
+    // In a list a sign belongs to its number, unless something binds the number closer.
+    const isSigned = word === LITERAL && is(token - 1, '-') && is(token - 2, '(,[') && is(token + 1, '),]');
+    if (isSigned && /[\d.]/.test(text[starts[token] ?? 0] ?? '')) starts[token] = starts[pieces.pop() ?? token] ?? 0;
+    pieces.push(token);
   }
   return { pieces, starts, shapes };
 }
 
+interface Cutting {
+  readonly shapes: Int32Array;
+  /** Pieces of one repetition. */
+  readonly periodMax: number;
+  /** By shape, where it was last; for use in here. */
+  readonly last: Int32Array;
+  readonly isLiteral: (piece: number) => boolean;
+  readonly mustStay: (piece: number) => boolean;
+}
+
 /**
  * A piece that does not go on with the repetition at hand may begin another, whose period is the distance to where its like was last.
- *
- * @param last - by shape, where it was last; for use in here
- * @returns undefined if something that would be left out must stay
+ * Names alone (of the columns of an alias, say) are no repetition. Undefined if something that would be left out must stay.
  */
 function withoutRepeats(
   pieces: readonly number[],
-  shapes: Int32Array,
-  periodMax: number,
-  last: Int32Array,
-  mustStay: (piece: number) => boolean,
+  { shapes, periodMax, last, isLiteral, mustStay }: Cutting,
 ): readonly number[] | undefined {
   const kept: number[] = [];
   let copiedTo = 0;
@@ -112,7 +155,7 @@ function withoutRepeats(
     const shape = shapes[pieces[at] ?? -1] ?? -1;
     if (period === 0 || shapes[pieces[at - period] ?? -1] !== shape) {
       const copies = period === 0 ? 0 : Math.floor((at - start) / period);
-      if (copies > KEPT) {
+      if (copies > KEPT && pieces.slice(start, start + period).some(isLiteral)) {
         const end = start + (copies - 1) * period;
         keep(start + (KEPT - 1) * period);
         for (let left = start + (KEPT - 1) * period; left < end; left++)

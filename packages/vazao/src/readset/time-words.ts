@@ -1,7 +1,7 @@
 /**
  * Casts of text to a date or time: `'today'::date` is another day tomorrow, and so is a column of text that holds the word.
  * Constants are looked at by `inspect.ts`, parameters when they are bound. Here is asked of every other expression that is
- * made a date or time whether text from a column may be in it: `date_trunc('day', c.at)::date` has none, `c.note::date` has.
+ * made a date or time whether text from a column may be in it, or one that is put together: `date_trunc('day', c.at)::date` has none, `c.note::date` has.
  */
 import { asKind, asList, asText, asWords, isTree, splitName, type Tree } from './ast.ts';
 import type { CatalogColumn } from './catalog.ts';
@@ -34,6 +34,15 @@ const GIVES_DATE: ReadonlySet<string> = new Set(
 /** So does AT TIME ZONE in this respect. */
 const KEEPS_TYPE: ReadonlySet<string> = new Set(['max', 'min', 'timezone']);
 
+/** These put texts together, or take them apart: `('to' || 'day')::date`. */
+const SPELLING: ReadonlySet<string> = new Set(
+  `|| btrim chr concat concat_ws convert_from decode format left lpad ltrim overlay regexp_replace repeat replace reverse right rpad
+   rtrim split_part string_agg substr substring translate array_to_string`.split(/\s+/),
+);
+
+/** Letters in what these are asked are none of what they answer. */
+const FORMATTING: ReadonlySet<string> = new Set(['date_part', 'date_trunc', 'extract', 'to_char']);
+
 /** These make a row of some type of what is in JSON. */
 const POPULATING = /^jsonb?_populate_record/;
 /** These name the types of what they take out of JSON or XML. */
@@ -60,11 +69,17 @@ export function createTimeWords(
       if (!isTree(inner) && !Array.isArray(inner)) continue;
       if (key === 'ParamRef' && isTree(inner)) onParameter(Number(inner.number ?? 0));
       else if (key === 'FuncCall' && isTree(inner) && isOfApplication(inner)) found = true;
+      else if ((key === 'FuncCall' || key === 'A_Expr') && isTree(inner) && spells(inner)) found = true;
       else if (key === 'ColumnRef' && isTree(inner)) {
         if (!isTimelessType(columns.get(inner)?.column)) found = true;
       } else if (mayHold(inner)) found = true;
     }
     return found;
+  };
+  /** Letters that it puts together may be a word which neither of them is. */
+  const spells = (node: Tree): boolean => {
+    const name = asWords(node.funcname ?? node.name)?.at(-1) ?? '';
+    return SPELLING.has(name) && (name === 'chr' || hasLetters([node.args, node.lexpr, node.rexpr]));
   };
   /** A function of the application may read text that no argument shows. */
   const isOfApplication = (call: Tree): boolean => {
@@ -134,6 +149,16 @@ export function createTimeWords(
       return EXTRACTING.has(kind) && namesTime(node) && mayHold(node);
     },
   };
+}
+
+/** In a constant; a parameter may have some. */
+function hasLetters(value: unknown): boolean {
+  if (Array.isArray(value)) return value.some(hasLetters);
+  if (!isTree(value)) return false;
+  if (FORMATTING.has(asWords(asKind(value, 'FuncCall')?.funcname)?.at(-1) ?? '')) return false;
+  const constant = asKind(value, 'A_Const');
+  if (constant) return isTree(constant.sval) && /[a-z]/i.test(asText(constant.sval.sval));
+  return asKind(value, 'ParamRef') !== undefined || Object.values(value).some(hasLetters);
 }
 
 /** Whether a column that was not resolved is that of a function in FROM whose arguments hold no text of columns. */
