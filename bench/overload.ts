@@ -2,10 +2,11 @@
  * `npm run bench:overload`: what becomes of three times the load that `vazao start` can bear, with and without its limits, and
  * with clients that try again. Prints Markdown, and exits with 1 when it was not borne with the limits. 8 minutes.
  *
- *   --seconds 60 for each overload, --factor 3, --pool 10, --places 0 (in flight; 0: what follows from the pool), --only on
+ *   --seconds 60 for each overload, --factor 3, --pool 3, --places 0 (in flight; 0: what follows from the pool), --only on
  *
  * The capacity is found first: the most that is answered with a p99 under 250 ms, doubling and then halving the step. Server
- * and PostgreSQL have one core, the generator the other, where the machine has `taskset`.
+ * and PostgreSQL have one core, the generator the other, where the machine has `taskset`. So the pool is for one core: with ten
+ * statements at a time the server itself would wait for the core as one of eleven.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -22,7 +23,7 @@ const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '60' },
     places: { type: 'string', default: '0' },
-    pool: { type: 'string', default: '10' },
+    pool: { type: 'string', default: '3' },
     factor: { type: 'string', default: '3' },
     only: { type: 'string', default: '' },
   },

@@ -10,8 +10,9 @@
  */
 import { once } from 'node:events';
 import type { Server, ServerResponse } from 'node:http';
-import { Server as NetServer, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
+import { stopListening } from './accept-more.ts';
 import type { Configuration } from './configuration.ts';
 import { RELEASE_TIMEOUT_MS, within } from './release.ts';
 
@@ -88,8 +89,7 @@ export class Drain {
     if (!server.listening) return;
     this.#isLingering = true;
     const closed = once(server, 'close');
-    // Of a server of HTTP it would close connections, too.
-    NetServer.prototype.close.call(server);
+    stopListening(server);
     await within(this.lingerMs, closed);
     this.#isLingering = false;
     // Node takes a connection on which nothing was ever asked for busy.

@@ -1,5 +1,6 @@
 import net from 'node:net';
 import type { FastifyInstance } from 'fastify';
+import { acceptMore } from './accept-more.ts';
 import type { Configuration } from './configuration.ts';
 import { describeError, errorCode, RuntimeError } from './errors.ts';
 
@@ -20,22 +21,33 @@ export async function assertPortFree({ host, port }: Address): Promise<void> {
  */
 export const SHARES_PORT: boolean = process.platform === 'linux' && net.BoundSocket !== undefined;
 
+/** So many connections are taken in a turn of the loop. */
+export const LISTENERS = 8;
 /** As many as the system allows (`net.core.somaxconn`): all connections of a host may wait in one queue. */
 const BACKLOG = 4_096;
 
 /**
  * Listens; returns the URL to try, which for "all addresses" is that of this machine to itself.
- * @param address - `fd`: of a socket that is already bound to it
+ * @param address - `fds`: of one socket that is already bound to it
  */
 export async function listen(
   app: FastifyInstance,
-  { host, port, fd }: Address & { readonly fd: number | undefined },
+  { host, port, fds = [] }: Address & { readonly fds: readonly number[] | undefined },
 ): Promise<{ readonly url: string }> {
+  const [fd, ...more] = fds;
+  // Of a socket of its own there are no more descriptors: the kernel shares connections out among sockets instead.
+  const reusePort = fd === undefined && process.platform === 'linux';
   try {
     if (fd !== undefined) passBacklog(app.server);
-    // Fastify hands the descriptor on to Node, though its types don't know it. With a name it would listen on more addresses.
-    const options = fd === undefined ? { host, port } : { host: '127.0.0.1', fd };
+    // Fastify hands the options on to Node, though its types don't know them. With a name it would listen on more addresses.
+    const options = fd === undefined ? { host, port, reusePort } : { host: '127.0.0.1', fd };
     await app.listen({ ...options, backlog: BACKLOG });
+    const own = app.server.address();
+    const others =
+      reusePort && typeof own === 'object' && own
+        ? Array.from({ length: LISTENERS - 1 }, () => ({ host: own.address, port: own.port, reusePort }))
+        : more.map((fd) => ({ fd }));
+    await acceptMore(app.server, others, BACKLOG);
   } catch (error) {
     throw toListenError(error, { host, port });
   }

@@ -30,8 +30,8 @@ export interface ServingOptions {
   readonly secret: string;
   readonly databaseUrl: string;
   readonly feed: Feed;
-  /** The descriptor of a bound socket to listen on. @defaultValue one of its own */
-  readonly listeningFd?: number | undefined;
+  /** Descriptors of one bound socket to listen on. @defaultValue a socket of its own */
+  readonly listeningFds?: readonly number[] | undefined;
   readonly drain: Drain;
   /** Shown by `/health`. */
   readonly findWorkers: () => WorkerFigures;
@@ -113,7 +113,7 @@ export async function serveApplication(options: ServingOptions, acquired: AsyncD
     await app.ready();
     drain.watch(app.server);
     signal.throwIfAborted();
-    return { ...(await listen(app, { ...configuration, fd: options.listeningFd })), app, collect };
+    return { ...(await listen(app, { ...configuration, fds: options.listeningFds })), app, collect };
   });
 }
 

@@ -1,7 +1,9 @@
 /** What a supervisor and its workers say to each other, beside the messages of the feed (`kind: 'feed'`). */
+
 import type { ProcessFigures, SeatFigures } from '../telemetry/index.ts';
 import type { Configuration } from './configuration.ts';
 import type { HostFigures } from './health.ts';
+import { LISTENERS } from './listen.ts';
 
 export type ToWorker =
   | { readonly kind: 'worker:start'; readonly assignment: Assignment }
@@ -51,5 +53,5 @@ export interface Assignment {
   readonly databaseUrl: string;
 }
 
-/** The descriptor of the listening socket, which a worker inherits: after the three standard ones and the channel. */
-export const LISTENING_FD = 4;
+/** Descriptors of the listening socket, which a worker inherits: after the three standard ones and the channel. */
+export const LISTENING_FDS: readonly number[] = Array.from({ length: LISTENERS }, (_, n) => 4 + n);

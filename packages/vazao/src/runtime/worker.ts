@@ -25,7 +25,7 @@ import { toRuntimeError } from './host.ts';
 import { loadModule } from './load-application.ts';
 import { RELEASE_TIMEOUT_MS } from './release.ts';
 import { type Serving, serveApplication } from './serving.ts';
-import { type Assignment, BEAT_MS, type FromWorker, LISTENING_FD, type ToWorker } from './worker-messages.ts';
+import { type Assignment, BEAT_MS, type FromWorker, LISTENING_FDS, type ToWorker } from './worker-messages.ts';
 
 /** What may remain to be done after the last request: the pool, and the rest of what the application has opened. */
 const AFTER_DRAIN_MS: number = 4 * RELEASE_TIMEOUT_MS;
@@ -119,7 +119,7 @@ async function serve(
       databaseUrl,
       feed,
       drain,
-      listeningFd: LISTENING_FD,
+      listeningFds: LISTENING_FDS,
       findWorkers: () => ({ pid: process.pid, ...findHost() }),
       findFigures: (own) => figures.find(own),
       signal,

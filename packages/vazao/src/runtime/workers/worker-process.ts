@@ -18,6 +18,7 @@ import {
   BEAT_MS,
   type Beat,
   type FromWorker,
+  LISTENING_FDS,
   type ToWorker,
   type WorkerFailure,
 } from '../worker-messages.ts';
@@ -71,7 +72,7 @@ export class WorkerProcess {
     // The settings of this process (loaders, limits of memory) are the worker's, too.
     this.child = fork(ENTRY, {
       serialization: 'advanced',
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc', socketFd],
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...LISTENING_FDS.map(() => socketFd)],
       execArgv: [...process.execArgv, ...execArgv],
       env,
     });
