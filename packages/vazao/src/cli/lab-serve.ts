@@ -118,12 +118,15 @@ export async function serveArchitecture(architecture: Architecture, tree: ServeT
     }
     const around = beside.map((command) => `PATH=${quote(PATH)} ${POLITE} ${command} >/dev/null 2>&1 &`).join(' ');
     const origin = `http://127.0.0.1:${front}`;
-    const served = await serveByCommand(`${POLITE_SESSION} ${around} exec ${POLITE} ${commandOf(tree, 'start', environment)}`, {
-      origin,
-      probe: tree.probe === true,
-      name: architecture.name,
-      signal: tree.signal,
-    });
+    const served = await serveByCommand(
+      `${POLITE_SESSION} ${around} exec ${POLITE} ${commandOf(tree, 'start', environment)}`,
+      {
+        origin,
+        probe: tree.probe === true,
+        name: architecture.name,
+        signal: tree.signal,
+      },
+    );
     return {
       origin,
       pid: served.pid,

@@ -20,11 +20,7 @@ export type Place = { readonly fd: number } | Pick<net.ListenOptions, 'host' | '
 const others = new WeakMap<net.Server, readonly net.Server[]>();
 
 /** @param places - what else to listen on; connections that come there are the server's, like those of its own */
-export async function acceptMore(
-  server: net.Server,
-  places: readonly Place[],
-  backlog: number,
-): Promise<void> {
+export async function acceptMore(server: net.Server, places: readonly Place[], backlog: number): Promise<void> {
   const listeners = places.map(() => net.createServer({ allowHalfOpen: true, noDelay: true }));
   others.set(server, listeners);
   const close = server.close.bind(server);
