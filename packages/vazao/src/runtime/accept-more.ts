@@ -33,11 +33,11 @@ export async function acceptMore(server: net.Server, places: readonly Place[], b
       adopt(server as CountingServer, listener as CountingServer, socket as ServedSocket),
     );
     await new Promise<void>((resolve, reject) => {
-      listener.once('error', reject);
+      listener.once('error', reject).once('listening', resolve);
       // With a descriptor, Node takes the backlog from the second argument alone.
       listener.listen({ ...places[at], backlog }, backlog as unknown as () => void);
-      listener.once('listening', resolve);
     });
+    listener.removeAllListeners('error').on('error', (error) => server.emit('error', error));
   }
 }
 
