@@ -136,7 +136,7 @@ test('users of a server with a known capacity: the knee is found without a crite
   assert.match(knee.why, /^\d+ users held; at \d+ more users gave no more throughput\.$/);
 });
 
-test('more users than 1,000: each of them has a connection', { timeout: 480_000 }, async () => {
+test('more users than 1,000: each of them has a connection', { timeout: 60_000 }, async () => {
   await using server = await startLabServer((_request, response) => {
     setTimeout(() => response.end(), 300);
   });
@@ -190,29 +190,5 @@ test('a server that serves 80 requests a second, one after the other', async () 
   assert.deepEqual(
     run.criteria.map(({ metric, outcome }) => [metric, outcome]),
     [['p50', 'passed']],
-  );
-});
-
-test('where it is the generator that has too few connections, the knee says so', async () => {
-  await using server = await startLabServer((_request, response) => {
-    setTimeout(() => response.end(), 100);
-  });
-  using scenario = writeScenario(`export default { name: 'one', steps: [{ name: 'get', request: { path: '/' } }] };`);
-  const run = await runPlan({
-    module: scenario.path,
-    target: server.origin,
-    plan: 'stress',
-    rate: 160,
-    connectionsMax: 4,
-    timing: 'even',
-    durationS: 1.2,
-    warmUpS: 0.3,
-  });
-  const { knee } = run.findings;
-  // Four at a time, ten of each in a second.
-  assert.ok(knee && knee.throughput <= 42, JSON.stringify(knee));
-  assert.match(
-    knee.why,
-    /less was served than offered, with all connections of the generator in use \(--connections\)\.$/,
   );
 });

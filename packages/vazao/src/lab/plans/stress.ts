@@ -124,10 +124,8 @@ export const stress: Plan = async ({ session, load, times, criteria, levelMax, s
     // What users asked for and did not get; in the open model also what came too late.
     const good = isOpen ? measured.served : measured.succeeded;
     const saturated = good < SERVED_SHARE_MIN * measured.offered;
-    const why =
+    const broke =
       failed.length > 0 ? `${failed.join(', ')} broke` : saturated ? 'less was served than offered' : undefined;
-    const ranOut = session.seconds.some(({ phase, waiting }) => phase === name && waiting > 0);
-    const broke = why && ranOut ? `${why}, with all connections of the generator in use (--connections)` : why;
     return { level, throughput: measured.served / measured.durationS, broke, saturated };
   };
   const { held, broke, ended } = await searchKnee({
