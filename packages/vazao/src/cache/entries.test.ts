@@ -159,6 +159,23 @@ test('nor does a flood that asks for each of its addresses twice, the second tim
   assert.ok(share > 0.65 * best, `${share}, best ${best}`);
 });
 
+test('one that was popular keeps nobody out for ever: the next candidate stands against another', () => {
+  const { entries } = create(100 * 100);
+  const ask = (key: string): void => {
+    if (entries.get(key)) return;
+    entries.miss(key);
+    entries.set(entry(key, 100));
+  };
+  for (let n = 0; n < 14; n++) entries.miss('/once-popular');
+  for (const key of ['/once-popular', ...Array.from({ length: 98 }, (_, n) => `/other/${n}`)]) ask(key);
+  for (let n = 0; n < 10; n++) {
+    ask('/new');
+    ask(`/passing/${n}`); // takes its place in the window
+  }
+  assert.ok(entries.peek('/new'));
+  assert.ok(entries.peek('/once-popular'));
+});
+
 test('what becomes popular replaces what was', () => {
   const { entries } = create(ROOM * 100);
   const ask = (key: string): boolean => {

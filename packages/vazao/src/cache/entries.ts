@@ -163,7 +163,11 @@ export class Entries<V> {
     const count = this.#sketch.count(candidate.fingerprint);
     let victim = this.#probation.oldest ?? this.#protected.oldest;
     while (victim && missing > 0) {
-      if (this.#sketch.count(victim.fingerprint) >= count) return undefined;
+      if (this.#sketch.count(victim.fingerprint) >= count) {
+        // The next one is to stand against another: one whose counters a hot key shares would keep all of them out.
+        if (victim.segment === this.#probation) this.#probation.refresh(victim);
+        return undefined;
+      }
       victims.push(victim);
       missing -= victim.entry.sizeBytes;
       victim = victim.newer ?? (victim.segment === this.#probation ? this.#protected.oldest : undefined);
