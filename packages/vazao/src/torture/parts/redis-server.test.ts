@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { untilTold } from './bounded.ts';
 import { startRedisCluster, startRedisSentinel } from './redis-groups.ts';
@@ -79,12 +80,15 @@ test('a cluster of three shares the slots', async () => {
   assert.deepEqual([...new Set(owners)].sort(), [0, 1, 2]);
 });
 
-test('a sentinel makes the replica the master when the master is gone', async () => {
+test('a sentinel makes the replica the master when the master is gone', async (context) => {
   await using group = await startRedisSentinel();
   assert.equal(await group.findMasterPort(), group.master.port);
   await group.master.command('set', 'a', '1');
   assert.equal(await group.master.command('wait', '1', '5000'), '1');
   await group.master.kill();
+  // Else the port may become that of another Redis, of another test: the replica would follow it, and be as empty.
+  const nobody = createServer((socket) => socket.destroy()).listen(group.master.port, '127.0.0.1');
+  context.after(() => nobody.close());
   await untilTold(
     'the replica is the master',
     async () => (await group.findMasterPort()) === group.replica.port,
