@@ -35,7 +35,7 @@ export interface Inspection {
 /** Words that PostgreSQL's date and time input takes for the current time, in any position and next to any punctuation. */
 const TIME_WORD = /(?<![a-z])(?:now|today|tomorrow|yesterday)(?![a-z])/i;
 
-/** Whether a text would mean another moment each day if PostgreSQL should read it as a date or time, or as many (`{to\\day}`). */
+/** Whether a text would mean another moment each day if PostgreSQL should read it as a date or time, or as many (`{to\day}`). */
 export function mentionsCurrentTime(text: string): boolean {
   if (TIME_WORD.test(text)) return true;
   // Within arrays and ranges quotes and backslashes are no part of what is meant.

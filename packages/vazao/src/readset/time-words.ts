@@ -1,7 +1,8 @@
 /**
  * Casts of text to a date or time: `'today'::date` is another day tomorrow, and so is a column of text that holds the word.
  * Constants are looked at by `inspect.ts`, parameters when they are bound. Here is asked of every other expression that is
- * made a date or time whether text from a column may be in it, or one that is put together: `date_trunc('day', c.at)::date` has none, `c.note::date` has.
+ * made a date or time whether text from a column may be in it, or one that is put together: `date_trunc('day', c.at)::date` has
+ * none, `c.note::date` has.
  */
 import { asKind, asList, asText, asWords, isTree, splitName, type Tree } from './ast.ts';
 import type { CatalogColumn } from './catalog.ts';

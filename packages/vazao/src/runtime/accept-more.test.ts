@@ -5,8 +5,8 @@ import { createServer, type Server } from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import Fastify from 'fastify';
-import { acceptMore, stopListening } from './accept-more.ts';
-import { LISTENERS, listen } from './listen.ts';
+import { acceptMore, LISTENERS, stopListening } from './accept-more.ts';
+import { listen } from './listen.ts';
 
 const linux = { skip: process.platform !== 'linux' && 'the kernel shares connections out among sockets on Linux only' };
 

@@ -5,6 +5,9 @@
  */
 import net from 'node:net';
 
+/** So many connections are taken in a turn of the loop. */
+export const LISTENERS = 8;
+
 /** What Node keeps of connections and their server; public only in parts. */
 interface CountingServer extends net.Server {
   _connections: number;
@@ -34,8 +37,8 @@ export async function acceptMore(server: net.Server, places: readonly Place[], b
     );
     await new Promise<void>((resolve, reject) => {
       listener.once('error', reject).once('listening', resolve);
-      // With a descriptor, Node takes the backlog from the second argument alone.
-      listener.listen({ ...places[at], backlog }, backlog as unknown as () => void);
+      // With a descriptor, Node takes the backlog from the second argument alone; otherwise from there, too.
+      listener.listen(places[at], backlog as unknown as () => void);
     });
     listener.removeAllListeners('error').on('error', (error) => server.emit('error', error));
   }

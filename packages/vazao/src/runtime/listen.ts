@@ -1,6 +1,6 @@
 import net from 'node:net';
 import type { FastifyInstance } from 'fastify';
-import { acceptMore } from './accept-more.ts';
+import { acceptMore, LISTENERS } from './accept-more.ts';
 import type { Configuration } from './configuration.ts';
 import { describeError, errorCode, RuntimeError } from './errors.ts';
 
@@ -21,8 +21,6 @@ export async function assertPortFree({ host, port }: Address): Promise<void> {
  */
 export const SHARES_PORT: boolean = process.platform === 'linux' && net.BoundSocket !== undefined;
 
-/** So many connections are taken in a turn of the loop. */
-export const LISTENERS = 8;
 /** As many as the system allows (`net.core.somaxconn`): all connections of a host may wait in one queue. */
 const BACKLOG = 4_096;
 

@@ -1,9 +1,8 @@
 /** What a supervisor and its workers say to each other, beside the messages of the feed (`kind: 'feed'`). */
-
 import type { ProcessFigures, SeatFigures } from '../telemetry/index.ts';
+import { LISTENERS } from './accept-more.ts';
 import type { Configuration } from './configuration.ts';
 import type { HostFigures } from './health.ts';
-import { LISTENERS } from './listen.ts';
 
 export type ToWorker =
   | { readonly kind: 'worker:start'; readonly assignment: Assignment }

@@ -57,7 +57,7 @@ const CODES: Readonly<Record<string, RefusalCode>> = {
 type AnsweringSocket = Socket & { _httpMessage?: (ServerResponse & { readonly req: IncomingMessage }) | null };
 
 /** What the parser refuses has no request that could be answered: the last message goes straight to the socket. */
-function answerClientError(error: Error & { code?: string }, socket: AnsweringSocket): void {
+function answerClientError(error: { readonly code?: string }, socket: AnsweringSocket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
   const answering = socket._httpMessage;
   // Of several requests sent at once, those before the bad one get their answers first: in this order the client reads them.
@@ -73,10 +73,7 @@ function answerClientError(error: Error & { code?: string }, socket: AnsweringSo
 
 /** Ends a connection whose request arrives too slowly, as Node's own check of the time does. */
 export function answerSlowRequest(socket: Socket): void {
-  answerClientError(
-    Object.assign(new Error('The request arrives too slowly.'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }),
-    socket,
-  );
+  answerClientError({ code: 'ERR_HTTP_REQUEST_TIMEOUT' }, socket);
 }
 
 export interface ConnectionBounds {
