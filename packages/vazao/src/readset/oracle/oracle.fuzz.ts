@@ -68,7 +68,9 @@ export interface Batch {
 }
 
 const SESSION = `set extra_float_digits = 3; set client_min_messages = notice; set plan_cache_mode = force_generic_plan;
-  set jit = off; set statement_timeout = '5s'; set max_parallel_workers_per_gather = 0; set synchronous_commit = off`;
+  set jit = off; set max_parallel_workers_per_gather = 0; set synchronous_commit = off`;
+/** For what is drawn, and may run for ever; not for what is made before it, which must be there however busy the machine is. */
+const LIMIT_DRAWN = `set local statement_timeout = '5s'`;
 const PUBLICATION = 'vazao_oracle';
 /** Of a statement whose answer was missed: before it counts, rows are moved about and plans changed so often. */
 const SHUFFLES = 12;
@@ -126,7 +128,7 @@ export class Oracle {
     const { client } = this;
     await client.query('begin');
     try {
-      await client.query(`${batch.rows};\n${this.#asReader}; savepoint base`);
+      await client.query(`${batch.rows};\n${this.#asReader}; ${LIMIT_DRAWN}; savepoint base`);
       const prepared: Prepared[] = [];
       for (const [at, statement] of batch.statements.entries()) {
         const ready = await this.#prepare(statement, at, events);
@@ -272,7 +274,7 @@ export class Oracle {
         const moves = turn === 0 ? [] : roots.flatMap((table) => moveRows(table, turn % 2 === 1));
         await this.client.query(sql);
         await this.client.query(
-          `${this.#asWriter}; set local session_replication_role = replica; set local client_min_messages = error; ${moves.join('')}`,
+          `${this.#asWriter}; set local session_replication_role = replica; set local client_min_messages = error; set local statement_timeout = 0; ${moves.join('')}`,
         );
         await this.client.query(
           `set local client_min_messages = notice; set local session_replication_role = origin; ${this.#asReader}; ${session}; ${turn % 4 > 1 ? OTHER_PLAN : ''}`,
