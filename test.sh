@@ -36,13 +36,18 @@ on_database=$(cd packages/vazao/src && grep -rlE --include='*.test.ts' 'createTe
 step "tests on Debian's PostgreSQL" node tests/run.ts --postgres debian --test-timeout=600000 --test-concurrency=2 "$@" \
   $(report_to "$failures.2") \
   $(printf 'packages/vazao/src/%s ' $on_database)
+if command -v valkey-server >/dev/null; then
+  on_redis=$(grep -rlE --include='*.test.ts' 'testing/redis|parts/redis-server|startRedis' packages/vazao/src)
+  step 'tests on Valkey' env VAZAO_TEST_REDIS=valkey-server node tests/run.ts --test-timeout=600000 --test-concurrency=2 "$@" \
+    $(report_to "$failures.3") $on_redis
+fi
 
 # Last, and alone: two hosts with all their parts, under faults.
 step torture node packages/vazao/src/cli/main.ts torture conectades --minutes 1
 # That it can fail: the three broken rules that are noticed soonest, all without faults.
 step 'torture of broken rules' node packages/vazao/src/cli/main.ts torture conectades --mutation forget-user,ignore-old-values,drop-late
 
-cat "$failures".[12]
+cat "$failures".[123]
 rm "$failures"*
 if [ -n "$failed" ]; then
   echo "FAILED: ${failed#, }"

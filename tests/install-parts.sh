@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs the programs that the tests start beside the npm packages: Debian's PostgreSQL, Redis and Nginx, and three generators
-# of load, of which two are small (2 MB) and Locust, with its parts in Python, takes 34 MB. Nothing is done when all are there.
+# Installs the programs that the tests start beside the npm packages: Debian's PostgreSQL, Redis, Valkey and Nginx, and three
+# generators of load, of which two are small (2 MB) and Locust, with its parts in Python, takes 34 MB. Nothing is done when all are
+# there.
 # Only programs are wanted, so no service is started and no database cluster is made.
 set -eu
 
@@ -28,8 +29,12 @@ wished() {
   command -v locust >/dev/null || printf 'python3-locust '
 }
 
+# Debian 12 has it among its backports only.
+has_valkey() { command -v valkey-server >/dev/null; }
+
 needed=$(missing)
 wanted=$needed$(wished)
+[ -n "$wanted" ] || has_valkey || wanted=' '
 [ -n "$wanted" ] || exit 0
 
 if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
@@ -57,7 +62,23 @@ install() {
     { cat "$aside/log" >&2 && fail "apt-get could not install $*; its words are above. Mend that, and start again."; }
 }
 
-echo "Installing $wanted(once) …" >&2
+install_valkey() {
+  if apt-cache show valkey-server >/dev/null 2>&1; then
+    install valkey-server
+    return
+  fi
+  name=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' "Codename: $name" | head -n 1)
+  cat /etc/apt/sources.list >"$aside/sources.list" 2>/dev/null || :
+  echo "deb $mirror $name-backports main" >>"$aside/sources.list"
+  set -- -o "Dir::Etc::sourcelist=$aside/sources.list"
+  apt-get "$@" update -qq >"$aside/log" 2>&1 &&
+    DEBIAN_FRONTEND=noninteractive apt-get "$@" install -qq --no-install-recommends -o DPkg::Lock::Timeout=120 \
+      "valkey-server/$name-backports" "valkey-tools/$name-backports" >"$aside/log" 2>&1 ||
+    echo "install-parts.sh: there is no Valkey for $name here; the tests that want it are skipped." >&2
+}
+
+echo "Installing $wanted$(has_valkey || echo valkey-server) (once) …" >&2
 apt-get update -qq >"$aside/log" 2>&1 ||
   { cat "$aside/log" >&2 && fail 'apt-get update failed; its words are above. Check the connection to the mirror, and start again.'; }
 
@@ -77,7 +98,8 @@ case $wanted in
     ;;
 esac
 # One word is one package.
-install $wanted
+[ -z "${wanted# }" ] || install $wanted
+has_valkey || install_valkey
 case $wanted in
   # Nor shall it start with the machine.
   *redis-server*) [ ! -d /run/systemd/system ] || systemctl --quiet disable redis-server ;;
@@ -85,6 +107,7 @@ esac
 case $wanted in
   *nginx*) [ ! -d /run/systemd/system ] || systemctl --quiet disable nginx ;;
 esac
+! has_valkey || [ ! -d /run/systemd/system ] || systemctl --quiet disable valkey-server
 
 left=$(missing)
 [ -z "$left" ] || fail "apt-get installed $wanted, and yet this is missing: $left. Install it by hand, and start again."

@@ -214,6 +214,13 @@ export const TEST_PG_BIN: Variable<string> = {
   meaning: 'For `vazao torture` and the tests: the folder of the server programs of PostgreSQL.',
   parse: (text) => text,
 };
+export const TEST_REDIS: Variable<string> = {
+  name: 'VAZAO_TEST_REDIS',
+  default: '`redis-server`',
+  allowed: 'a program; its `-cli` is beside it',
+  meaning: 'For `vazao torture` and the tests: which server of Redis they start, `valkey-server` for example.',
+  parse: (text) => text,
+};
 
 /** All variables, in the order in which they are documented. */
 export const VARIABLES: readonly Omit<Variable<unknown>, 'parse'>[] = [
@@ -242,6 +249,7 @@ export const VARIABLES: readonly Omit<Variable<unknown>, 'parse'>[] = [
   DEBUG,
   TEST_SERVER,
   TEST_PG_BIN,
+  TEST_REDIS,
 ];
 
 function parseDatabaseUrl(text: string): string | undefined {

@@ -13,7 +13,7 @@ test('Redis is found, and what would be better is said, with the command', async
   };
   assert.match(
     await check(),
-    /^advice: Redis [7-9]\.\S+ is reachable, and has no bound on its memory.*maxmemory-policy/,
+    /^advice: (Redis|Valkey) [7-9]\.\S+ is reachable, and has no bound on its memory.*maxmemory-policy/,
   );
   await redis.command('config', 'set', 'maxmemory', '100mb');
   assert.match(await check(), /^advice: .*noeviction.*CONFIG SET maxmemory-policy allkeys-lru/);

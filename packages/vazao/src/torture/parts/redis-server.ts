@@ -1,6 +1,6 @@
 /**
- * A real Redis in a temporary folder, on a port of its own that it keeps. It saves nothing by itself: what a restart brings
- * back is what {@link RedisServer.save} wrote last, which may be old.
+ * A real Redis, or Valkey where `VAZAO_TEST_REDIS` says so, in a temporary folder, on a port of its own that it keeps. It saves
+ * nothing by itself: what a restart brings back is what {@link RedisServer.save} wrote last, which may be old.
  */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -15,6 +15,12 @@ const START_TIMEOUT_MS = 10_000;
 const STOP_TIMEOUT_MS = 10_000;
 const COMMAND_TIMEOUT_MS = 10_000;
 const execute = promisify(execFile);
+
+/** The server's program, and that of its command line beside it. */
+function findPrograms(): { server: string; client: string } {
+  const server = process.env.VAZAO_TEST_REDIS?.trim() || 'redis-server';
+  return { server, client: server.replace(/-server$/, '-cli') };
+}
 
 /** What Redis drops when it is full; `noeviction` refuses writes instead. */
 export type EvictionPolicy = 'noeviction' | 'allkeys-lru' | 'allkeys-lfu' | 'allkeys-random' | 'volatile-ttl';
@@ -89,7 +95,7 @@ export class RedisServer implements AsyncDisposable {
     this.#server = await startServerProcess(
       {
         name: `Redis (${this.#mode})`,
-        command: 'redis-server',
+        command: findPrograms().server,
         words: this.#mode === 'sentinel' ? [file, '--sentinel'] : [file],
         account: undefined,
         folder: this.#folder,
@@ -180,21 +186,21 @@ export class RedisServer implements AsyncDisposable {
 
 /** Throws {@link PartError} when Redis refuses the command, or does not answer. */
 export async function runRedisCli(words: readonly string[], password?: string): Promise<string> {
+  const { server, client } = findPrograms();
   const env = { PATH: process.env.PATH, LC_ALL: 'C', ...(password === undefined ? {} : { REDISCLI_AUTH: password }) };
   try {
     // -e: an error is the exit code, and no answer that looks like any other.
-    const { stdout } = await execute('redis-cli', ['-e', ...words], { env, timeout: COMMAND_TIMEOUT_MS });
+    const { stdout } = await execute(client, ['-e', ...words], { env, timeout: COMMAND_TIMEOUT_MS });
     return stdout.trim();
   } catch (cause) {
     const { code, stdout = '', stderr = '' } = cause as { code?: unknown; stdout?: string; stderr?: string };
     if (code === 'ENOENT') {
-      throw new PartError('ERR_PART_MISSING', "There is no redis-cli here. Install Debian's package `redis-server`.", {
-        cause,
-      });
+      const remedy = `Install Debian's package \`${server === 'redis-server' ? 'redis-server' : 'valkey-tools'}\`.`;
+      throw new PartError('ERR_PART_MISSING', `There is no ${client} here. ${remedy}`, { cause });
     }
     throw new PartError(
       'ERR_PART_PROGRAM',
-      `redis-cli ${words.join(' ')}: ${`${stdout}${stderr}`.trim() || 'no answer in time'}`,
+      `${client} ${words.join(' ')}: ${`${stdout}${stderr}`.trim() || 'no answer in time'}`,
       { cause },
     );
   }
