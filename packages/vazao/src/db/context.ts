@@ -14,6 +14,12 @@ export interface WorkContext {
   readonly fill: FillCare | undefined;
   /** Where the log stood after the last write of this work was committed; 0 when it wrote nothing. */
   position: bigint;
+  /** It was asked for, at least. */
+  isPositionAsked?: boolean;
+  /** Reads of this work, outside of fills, that have not come back. */
+  readsUnderway?: number;
+  /** One of them may show what was committed after {@link WorkContext.position}. */
+  hasReadBeyond?: boolean;
   /** Where its time goes; undefined unless somebody measures. */
   readonly stages?: Stages | undefined;
   /** The distributed trace that it is a part of; undefined unless its caller has named one. */
@@ -65,6 +71,11 @@ export async function trackWrites<T>(work: () => PromiseLike<T>): Promise<{ resu
     const result = await runInContext(context, async () => await work());
     return { result, position: context.position };
   } finally {
-    if (outer && context.position > outer.position) outer.position = context.position;
+    if (outer && context.position > outer.position) {
+      outer.position = context.position;
+      // What either has read meanwhile is not told apart.
+      outer.isPositionAsked = true;
+      outer.hasReadBeyond = true;
+    }
   }
 }

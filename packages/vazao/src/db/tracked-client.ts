@@ -77,9 +77,29 @@ export class TrackedClient extends BaseClient {
     // pg calls back in the context of the socket: in that of whoever opened the connection, or in none.
     const bound = args.map((arg) => (typeof arg === 'function' ? AsyncResource.bind(arg as () => void) : arg));
     // What submits itself (COPY by a stream, a cursor) ends as it likes: its position is asked for with the next statement.
-    if (text === undefined || !this.#wrote) return super.query(...bound);
+    if (text === undefined || !this.#wrote) return known ? this.#read(bound, known) : super.query(...bound);
     const statement = readStatement(args);
     return answer(this.#queryAndAskPosition(statement, effect, context), statement.callback);
+  }
+
+  /** What submits itself tells no end, and counts as under way for ever. */
+  #read(args: readonly unknown[], context: WorkContext): unknown {
+    if (context.isPositionAsked) context.hasReadBeyond = true;
+    context.readsUnderway = (context.readsUnderway ?? 0) + 1;
+    const end = (): void => {
+      context.readsUnderway = (context.readsUnderway ?? 0) - 1;
+    };
+    const callback = args.findIndex((arg) => typeof arg === 'function');
+    if (callback >= 0) {
+      const call = args[callback] as (...results: unknown[]) => void;
+      const told = (...results: unknown[]): void => {
+        end();
+        call(...results);
+      };
+      return super.query(...args.with(callback, told));
+    }
+    const result = super.query(...args);
+    return result instanceof Promise ? result.finally(end) : result;
   }
 
   /** Sends without looking at what it does: for statements that were looked at before. */
@@ -141,6 +161,9 @@ export class TrackedClient extends BaseClient {
   async #askPosition(context: WorkContext): Promise<bigint | undefined> {
     const sql = this.#mayBeUnflushed ? INSERTED_POSITION_SQL : COMMITTED_POSITION_SQL;
     this.#forget();
+    // What has come back by now was committed before.
+    context.isPositionAsked = true;
+    context.hasReadBeyond = (context.readsUnderway ?? 0) > 0;
     try {
       const writes = this.#analysis?.writes;
       // A transaction id for nothing: its commit is not waited for, and whoever sees it sees what was committed before.

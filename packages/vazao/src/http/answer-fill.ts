@@ -15,7 +15,13 @@ import { judge } from './judge.ts';
 import { type CacheValue, type Found, growTree, type HttpCache } from './lookup.ts';
 import { Observation } from './observation.ts';
 import type { PluginFeed } from './options.ts';
-import { type CarriedPosition, POSITION_HEADER, type PositionTokens, type Seen } from './position-token.ts';
+import {
+  type CarriedPosition,
+  type OwnFields,
+  POSITION_HEADER,
+  type PositionTokens,
+  type Seen,
+} from './position-token.ts';
 import type { RecentAnswers } from './recent-answers.ts';
 import { currentRepeat, isAlone, repeatRequest, writeRepeated } from './repeat.ts';
 import { STATE } from './request-state.ts';
@@ -75,6 +81,7 @@ export class AnswerFill {
   readonly #bypass: string | undefined;
   readonly #mayLeaveEarly: boolean;
   #isLost = false;
+  #hasWritten = false;
   #ended = false;
 
   constructor(
@@ -159,8 +166,9 @@ export class AnswerFill {
     this.#end();
   }
 
-  #complete(captured: CapturedResponse): void {
+  #complete(response: CapturedResponse): void {
     this.#end();
+    const captured = this.#takeOutPosition(response);
     const repeat = currentRepeat();
     if (this.#session.hasConflict && !(repeat && isAlone(repeat))) {
       void this.#repeat(captured);
@@ -169,6 +177,19 @@ export class AnswerFill {
     judge(captured, this.#fill, this.#observation.requestId);
     if (this.#session.hasLeft) void this.#findPosition().then(() => this.#hold(captured));
     else this.#hold(captured);
+  }
+
+  /**
+   * A handler that writes, or may have, has been given a cookie with the position of that. The answer may show more, so its client
+   * gets one for all of it, and not two that differ.
+   */
+  #takeOutPosition(captured: CapturedResponse): CapturedResponse {
+    const cookies = cookiesOf(captured);
+    const others = cookies.filter((cookie) => !this.#settings.tokens.isCookie(cookie));
+    if (others.length === cookies.length) return captured;
+    this.#hasWritten = true;
+    this.#fill.raise(this.#request[STATE]?.context.position ?? 0n);
+    return { ...captured, headers: { ...captured.headers, 'set-cookie': others.length > 0 ? others : undefined } };
   }
 
   /** What ran after the fill was left may have seen anything that is committed by now. */
@@ -266,7 +287,7 @@ export class AnswerFill {
       statements: this.#fill.statements,
     });
     const stale = captured.status >= 500 ? this.#findStale(previous) : undefined;
-    if (stale) return this.#write(stale.stored, staleStatus(stale.staleMs, 'error'));
+    if (stale) return this.#write(stale.stored, staleStatus(stale.staleMs, 'error'), undefined);
     const why = completed.stored ? undefined : completed.why;
     const status = this.#bypass ?? missStatus(this.#found.path.length > 0, why ? { notStored: why.code } : 'stored');
     // An answer that may not be kept goes out as the application made it, down to its own Cache-Control and cookies.
@@ -276,7 +297,7 @@ export class AnswerFill {
       return undefined;
     }
     writeOwnHeaders(this.#reply.raw, captured.headers, this.#observation.requestId);
-    return this.#write(stored, status);
+    return this.#write(stored, status, this.#own(stored));
   }
 
   /** Leaves the answer in the second tier; without one, lets another compute it at once. */
@@ -296,14 +317,20 @@ export class AnswerFill {
   }
 
   #passThrough(captured: CapturedResponse, status: string, seen: Seen): void {
-    const own = this.#settings.tokens.own(this.#carried, seen);
+    const own = this.#own(seen);
     const token = own?.token ?? seen.token;
-    const cookies = [captured.headers['set-cookie'] ?? []].flat().map(String);
     this.#capture.passThrough(captured, {
       'cache-status': status,
       ...(token !== undefined && { [POSITION_HEADER]: token }),
-      ...(own?.cookie !== undefined && { 'set-cookie': [...cookies, own.cookie] }),
+      ...(own?.cookie !== undefined && { 'set-cookie': [...cookiesOf(captured), own.cookie] }),
     });
+  }
+
+  #own(seen: Seen): OwnFields | undefined {
+    const { tokens } = this.#settings;
+    const own = tokens.own(this.#carried, seen);
+    const token = own?.token ?? seen.token;
+    return this.#hasWritten && token !== undefined ? { token: own?.token, cookie: tokens.cookie(token) } : own;
   }
 
   #findStale(previous: Entry<CacheValue> | undefined): { stored: StoredResponse; staleMs: number } | undefined {
@@ -315,11 +342,10 @@ export class AnswerFill {
   }
 
   /** Until it is written the response stays as the handler left it: ended. */
-  #write(stored: StoredResponse, cacheStatus: string): Promise<void> | undefined {
+  #write(stored: StoredResponse, cacheStatus: string, own: OwnFields | undefined): Promise<void> | undefined {
     const state = this.#request[STATE];
     if (state) state.isHit = isHitStatus(cacheStatus);
-    const { tokens, compression } = this.#settings;
-    const own = tokens.own(this.#carried, stored);
+    const { compression } = this.#settings;
     const { raw: request } = this.#request;
     const { raw: response } = this.#reply;
     return sendStoredResponse(stored, { request, response, cacheStatus, own }, compression, () =>
@@ -359,6 +385,10 @@ export class AnswerFill {
     this.#session.close();
     this.#observation.end();
   }
+}
+
+function cookiesOf({ headers }: CapturedResponse): string[] {
+  return [headers['set-cookie'] ?? []].flat().map(String);
 }
 
 /** Whether a request with these facet values may have the answer. */

@@ -28,7 +28,7 @@ import { resolveQueryForm, Spellings } from './query-form.ts';
 import { RecentAnswers } from './recent-answers.ts';
 import { Refresher } from './refresh/index.ts';
 import { applicationOptions, assertFirst } from './registration.ts';
-import { ROUTE, STATE } from './request-state.ts';
+import { type RequestState, ROUTE, STATE } from './request-state.ts';
 import { resolveRouteCacheOptions } from './route-options.ts';
 import { addCompressionHook } from './sending/compress-uncached.ts';
 import { Compression } from './sending/compression.ts';
@@ -248,6 +248,13 @@ class VazaoPlugin {
       else done();
       return;
     }
+    // Its answer may show what others have committed since.
+    if (!state || !(state.context.hasReadBeyond || state.observation)) this.#tellWrite(state, reply, position, done);
+    else
+      void this.#readPosition().then((seen) => this.#tellWrite(state, reply, seen > position ? seen : position, done));
+  }
+
+  #tellWrite(state: RequestState | null, reply: FastifyReply, position: bigint, done: () => void): void {
     const outer = state?.outer;
     if (outer && outer.position < position) outer.position = position;
     const token = this.#tokens.format(position);
@@ -262,9 +269,13 @@ class VazaoPlugin {
     });
   }
 
+  #readPosition(): Promise<bigint> {
+    return this.#options.db.readPosition().catch(() => UNKNOWN_POSITION);
+  }
+
   /** What a handler saw that is not cached, for a client that carries what it has seen from answer to answer. */
   async #tellPosition(reply: FastifyReply, carried: CarriedPosition): Promise<void> {
-    const position = await this.#options.db.readPosition().catch(() => UNKNOWN_POSITION);
+    const position = await this.#readPosition();
     const token = this.#tokens.format(position);
     const own = this.#tokens.own(carried, { position, token });
     reply.header(POSITION_HEADER, own?.token ?? token);

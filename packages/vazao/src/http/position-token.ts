@@ -82,6 +82,11 @@ export class PositionTokens {
     return carried.byCookie && seen.token ? { token: undefined, cookie: this.cookie(seen.token) } : undefined;
   }
 
+  /** Whether a `Set-Cookie` is one of {@link PositionTokens.cookie}. */
+  isCookie(field: string): boolean {
+    return field.startsWith(`${POSITION_COOKIE}=`);
+  }
+
   cookie(token: string): string {
     return `${POSITION_COOKIE}=${token}; Max-Age=${COOKIE_MAX_AGE_S}; Path=/; HttpOnly; SameSite=Lax`;
   }
