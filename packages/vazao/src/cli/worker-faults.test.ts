@@ -103,6 +103,31 @@ suite('workers in trouble', { timeout: 600_000, skip }, () => {
     assert.equal(await run.ended, 0, run.output.stderr);
   });
 
+  test('a worker that loses the database while it starts is tried again, and not for ever', async () => {
+    await using database = await createTestDatabase();
+    const failing = (name: string, times: number): string => {
+      const count = join(base, `${name}-count`);
+      writeFileSync(count, '');
+      const routes = `
+        const { appendFileSync, readFileSync } = process.getBuiltinModule('node:fs');
+        if (readFileSync(${JSON.stringify(count)}).length < ${times}) {
+          appendFileSync(${JSON.stringify(count)}, 'x');
+          throw new Error('Connection terminated unexpectedly');
+        }
+        app.get('/pid', async () => ({ pid: process.pid }));`;
+      return writeApplication(join(base, name), undefined, undefined, routes);
+    };
+    const run = start(database.url, {}, failing('twice', 2));
+    await findWorkers(await run.url, 2);
+    assert.match(run.output.stderr, /a worker did not start: .*terminated unexpectedly; another starts in \d+ ms/);
+    run.child.kill('SIGTERM');
+    assert.equal(await run.ended, 0, run.output.stderr);
+
+    const never = start(database.url, {}, failing('never', 1_000));
+    assert.equal(await never.ended, 1);
+    assert.match(never.output.stderr, /^vazao: .*terminated unexpectedly\.$/m);
+  });
+
   test('somebody’s SIGKILL is no defect: however often it comes, another worker takes the place', async () => {
     await using database = await createTestDatabase();
     const run = start(database.url);

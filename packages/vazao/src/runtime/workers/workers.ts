@@ -54,6 +54,8 @@ export interface WorkerPlan {
 /** What a worker may take beyond the time for requests in flight before it is cut off. */
 const END_EXTRA_MS = 3_000;
 const TICK_MS = 250;
+/** The host has just reached the database, so a worker that can't reach it in the first start is given a few seconds. */
+const START_DATABASE_DEATHS_MAX = 4;
 
 export class Workers {
   readonly #options: WorkersOptions;
@@ -185,7 +187,7 @@ export class Workers {
           seat.bounds = bounds;
           this.#onReady(seat, worker, url);
         },
-        onFailed: (failure) => this.#onFailed(failure),
+        onFailed: (failure) => this.#onFailed(seat, failure),
         onBeat: (beat) => this.#onBeat(seat, worker, beat),
         onAsked: () => worker.tellFigures(this.#findFigures()),
         onGone: (how) => {
@@ -220,8 +222,8 @@ export class Workers {
     worker.drain(wait, wait + drainMs(configuration) + END_EXTRA_MS);
   }
 
-  #onFailed({ code, message }: WorkerFailure): void {
-    if (this.#hasStarted) return;
+  #onFailed(seat: Seat, { code, message, isDatabaseAway }: WorkerFailure): void {
+    if (this.#hasStarted || (isDatabaseAway && seat.databaseDeaths < START_DATABASE_DEATHS_MAX)) return;
     const isOurs = code?.startsWith('ERR_RUNTIME_') ?? false;
     this.#started.reject(new RuntimeError(isOurs ? (code as RuntimeErrorCode) : 'ERR_RUNTIME_APPLICATION', message));
   }
