@@ -7,8 +7,8 @@ import { createDefinition, createDefinitions, type Definition, type Definitions,
 import { createNames, type Names } from './names.ts';
 import { joinSingleUse } from './outputs.ts';
 import { STATEMENT_BYTES_MAX } from './parse.ts';
-import type { Finding } from './refusal.ts';
-import { worst } from './refusal.ts';
+import { readTables } from './read-tables.ts';
+import { type Finding, worst } from './refusal.ts';
 import { scopeOfTable } from './scope.ts';
 import { createFound, createWalk, type FoundTable, type Walk, type WalkHost } from './select.ts';
 import { shortenRepeats } from './shorten-repeats.ts';
@@ -16,6 +16,7 @@ import {
   createTemplate,
   createTerms,
   createWholeTerm,
+  nothingRead,
   type Template,
   type TemplateParts,
   type TermTemplate,
@@ -47,13 +48,8 @@ export interface Analyzer {
 
 /** Creates an analyzer for one state of the catalog; after a change of the schema, create another. */
 export function createAnalyzer(catalog: Catalog, options: AnalyzerOptions = {}): Analyzer {
-  const names = createNames(catalog, options.declaredFunctions ?? []);
-  const definitions = createDefinitions(names);
-  const functions = new Map<CatalogFunction, TemplateParts>();
-  const equalities = new Set(
-    names.findOperators(undefined, '=').flatMap(({ function: { schema, name } }) => names.findFunctions(schema, name)),
-  );
-  const context: Context = { names, definitions, functions, equalities, findings: undefined };
+  const context = createContext(catalog, options);
+  const { names } = context;
   const templates = new LRUCache<string, Template>({
     max: options.templatesMax ?? TEMPLATES_MAX_DEFAULT,
     maxSize: TEXT_BYTES_MAX,
@@ -66,7 +62,7 @@ export function createAnalyzer(catalog: Catalog, options: AnalyzerOptions = {}):
     template(text) {
       const known = templates.get(text) ?? longTemplates.get(text);
       if (known) return known;
-      context.findings ??= [...findUnusualSettings(catalog), ...findUnsureCasts(catalog.unsureCasts ?? [], context)];
+      context.findings ??= findForAll(catalog, context);
       const template = createTemplate(guard(() => analyzeAny(text, names, context)));
       if (text.length <= STATEMENT_BYTES_MAX) templates.set(text, template);
       else if (text.length <= SHORTENED_LENGTH_MAX) longTemplates.set(text, template);
@@ -75,32 +71,50 @@ export function createAnalyzer(catalog: Catalog, options: AnalyzerOptions = {}):
   };
 }
 
-/** What is too long, or has too many operators, may be neither without what repeats in it. */
+/** What {@link readTables} says of any statement, however short. */
+export function createTableReader(catalog: Catalog, options: AnalyzerOptions = {}): (text: string) => TemplateParts {
+  const context = createContext(catalog, options);
+  context.findings = findForAll(catalog, context);
+  return (text) => guard(() => readTablesOf(text, context));
+}
+
+function createContext(catalog: Catalog, options: AnalyzerOptions): Context {
+  const names = createNames(catalog, options.declaredFunctions ?? []);
+  const definitions = createDefinitions(names);
+  const functions = new Map<CatalogFunction, TemplateParts>();
+  const equalities = new Set(
+    names.findOperators(undefined, '=').flatMap(({ function: { schema, name } }) => names.findFunctions(schema, name)),
+  );
+  return { names, definitions, functions, equalities, findings: undefined };
+}
+
+function findForAll(catalog: Catalog, context: Context): readonly Finding[] {
+  return [...findUnusualSettings(catalog), ...findUnsureCasts(catalog.unsureCasts ?? [], context)];
+}
+
+function readTablesOf(text: string, context: Context): TemplateParts {
+  const { names } = context;
+  const parts = readTables(text, names, {
+    analyze: (text) => analyze(text, names, context, true),
+    analyzeFunction: (called) => analyzeFunction(called, context),
+  });
+  return { ...parts, finding: worst([...(context.findings ?? []), ...(parts.finding ? [parts.finding] : [])]) };
+}
+
+/** What is too long, or has too many operators, goes coarse: without what repeats in it, or else by the tables that it names. */
 function analyzeAny(text: string, names: Names, context: Context): TemplateParts {
   const parts = analyze(text, names, context, true);
   if (parts.finding?.code !== 'too-complex' || text.length > SHORTENED_LENGTH_MAX) return parts;
-  const shortened = shortenRepeats(text);
-  if (!shortened || shortened.text.length === text.length) return parts;
-  return coarsen(analyze(shortened.text, names, context, true), shortened.parameterCount);
+  const shortened = shortenRepeats(text) ?? { text, parameterCount: undefined };
+  const coarse = shortened.text === text ? parts : coarsen(analyze(shortened.text, names, context, true));
+  const found = coarse.finding?.code === 'too-complex' ? readTablesOf(shortened.text, context) : coarse;
+  return { ...found, parameterCount: shortened.parameterCount ?? found.parameterCount };
 }
 
 /** Of a text whose values were left out, and numbers by which it may name columns. */
-function coarsen(parts: TemplateParts, parameterCount: number): TemplateParts {
+function coarsen(parts: TemplateParts): TemplateParts {
   const terms = parts.terms.map(({ table }) => createWholeTerm(table, 'length'));
-  return { ...parts, terms, topN: undefined, topTerm: undefined, timeless: new Set(), parameterCount };
-}
-
-function failed(finding: Finding | undefined): TemplateParts {
-  return {
-    finding,
-    usesTime: false,
-    settings: new Set(),
-    terms: [],
-    parameterCount: 0,
-    topN: undefined,
-    topTerm: undefined,
-    timeless: new Set(),
-  };
+  return { ...parts, terms, topN: undefined, topTerm: undefined, timeless: new Set() };
 }
 
 /** A defect of ours must cost the caching of one statement, not the request. */
@@ -108,7 +122,7 @@ function guard(run: () => TemplateParts): TemplateParts {
   try {
     return run();
   } catch (error) {
-    return failed({
+    return nothingRead({
       code: 'unsupported',
       detail: `The analysis of the statement failed: ${String(error)}`,
       impure: true,
@@ -157,7 +171,7 @@ function findUnsureCasts(casts: readonly CatalogCast[], context: Context): reado
 /** @param isBindable - false for the body of a function, whose parameters are not those of the statement */
 function analyze(text: string, names: Names, context: Context, isBindable: boolean): TemplateParts {
   const { select, inspection } = createDefinition(text, names);
-  if (!select) return failed(worst(inspection.findings));
+  if (!select) return nothingRead(worst(inspection.findings));
 
   const found = createFound();
   const { definitions } = context;
@@ -286,7 +300,7 @@ function analyzeFunction(called: CatalogFunction, context: Context): TemplatePar
     detail: `The function ${label} calls itself; declare it.`,
     impure: true,
   };
-  context.functions.set(called, failed(context.equalities.has(called) ? undefined : callsItself));
+  context.functions.set(called, nothingRead(context.equalities.has(called) ? undefined : callsItself));
   const { names, definitions } = context;
   const analyses: TemplateParts[] = [];
   const declared = names.findDeclared(called.schema, called.name);
@@ -300,7 +314,7 @@ function analyzeFunction(called: CatalogFunction, context: Context): TemplatePar
     analyses.push(analyze(`SELECT ${called.defaults}`, definitions.names, context, false));
   const finding = worst(analyses.flatMap(({ finding }) => finding ?? []));
   const parts: TemplateParts = {
-    ...failed(finding && { ...finding, detail: `In the function ${label}: ${finding.detail}` }),
+    ...nothingRead(finding && { ...finding, detail: `In the function ${label}: ${finding.detail}` }),
     usesTime: analyses.some(({ usesTime }) => usesTime),
     settings: new Set(analyses.flatMap(({ settings }) => [...settings])),
     terms: analyses.flatMap(({ terms }) => terms),

@@ -33,8 +33,8 @@ export function createDefinitions(callerNames: Names): Definitions {
 }
 
 /** Parses and inspects a statement; what is nested too deeply must not be walked, since the walk recurses. */
-export function createDefinition(text: string, names: Names): Definition {
-  const parsed = parseStatement(text);
+export function createDefinition(text: string, names: Names, isLong = false): Definition {
+  const parsed = parseStatement(text, isLong);
   if (!parsed.select) {
     const inspection: Inspection = {
       findings: [parsed.finding],
@@ -46,7 +46,7 @@ export function createDefinition(text: string, names: Names): Definition {
     };
     return { select: undefined, inspection };
   }
-  const inspection = inspect(parsed.select, names);
+  const inspection = inspect(parsed.select, names, isLong);
   const isDeep = inspection.findings.some(({ code }) => code === 'too-complex');
   return { select: isDeep ? undefined : parsed.select, inspection };
 }

@@ -18,6 +18,8 @@ import type { Finding, RefusalCode } from './refusal.ts';
 
 /** Levels of objects, some three for each level of SQL. Bounds the recursion of the second walk too. */
 const DEPTH_MAX = 1_500;
+/** Of one FROM. The second walk looks at each with all before it. */
+const SOURCES_MAX = 500;
 
 export interface Inspection {
   readonly findings: readonly Finding[];
@@ -42,7 +44,8 @@ export function mentionsCurrentTime(text: string): boolean {
   return /["\\]/.test(text) && TIME_WORD.test(text.replaceAll(/["\\]/g, ''));
 }
 
-export function inspect(select: Tree, names: Names): Inspection {
+/** @param isLong - there will be no second walk */
+export function inspect(select: Tree, names: Names, isLong = false): Inspection {
   const findings: Finding[] = [];
   const parameterUses = new Map<number, number>();
   const rangeVars = new Set<Tree>();
@@ -138,6 +141,10 @@ export function inspect(select: Tree, names: Names): Inspection {
 
   const visit = (kind: string, node: Tree): void => {
     switch (kind) {
+      case 'SelectStmt':
+        if (!isLong && asList(node.fromClause).length > SOURCES_MAX)
+          refuse('too-complex', `The statement reads more than ${SOURCES_MAX} tables at once.`, true);
+        break;
       case 'FuncCall':
         checkFunction(asWords(node.funcname) ?? [], asList(node.args));
         break;
@@ -232,7 +239,7 @@ const CATALOG_TYPES: ReadonlySet<string> = new Set(
 const WRITING: ReadonlySet<string> = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt']);
 
 const KNOWN: ReadonlySet<string> = new Set(
-  `SelectStmt ResTarget ColumnRef A_Star String Integer Float Boolean BitString BoolExpr TypeCast CollateClause NullTest
+  `ResTarget ColumnRef A_Star String Integer Float Boolean BitString BoolExpr TypeCast CollateClause NullTest
    BooleanTest CaseExpr CaseWhen CoalesceExpr MinMaxExpr RowExpr A_ArrayExpr A_Indices NamedArgExpr GroupingFunc
    GroupingSet XmlExpr XmlSerialize List WindowDef RangeSubselect RangeFunction JoinExpr RangeTableFunc RangeTableFuncCol
    CommonTableExpr ColumnDef JsonObjectConstructor JsonArrayConstructor JsonArrayQueryConstructor JsonObjectAgg JsonArrayAgg

@@ -93,7 +93,8 @@ export const OBSTACLES: Readonly<Record<ObstacleCode, { readonly because: string
     cure: 'pass long lists as an array parameter',
   },
   length: {
-    because: 'the statement is longer than 64 KiB, or has more than 2,500 operators',
+    because:
+      'the statement is longer than 64 KiB, or has more than 2,500 operators, 500 tables in one FROM or 100 uses of views',
     cure: 'pass long lists as an array parameter',
   },
   'outer-join': {

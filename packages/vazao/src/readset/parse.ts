@@ -5,11 +5,15 @@
 import { loadModule, parseSync } from 'libpg-query';
 import { asKind, asList, isTree, type Tree } from './ast.ts';
 import type { Finding, RefusalCode } from './refusal.ts';
+import { scanTokens } from './scan-tokens.ts';
 
-/** Longer statements are not parsed: it alone would take tens of milliseconds. */
+/** To be understood whole. */
 export const STATEMENT_BYTES_MAX: number = 64 * 1024;
+/** To be asked which tables it names. */
+const LONG_STATEMENT_BYTES_MAX: number = 256 * 1024;
 /** An operator chain of this length is a tree of this depth, and the parser's own recursion would reach its stack's end. */
 const OPERATORS_MAX = 2_500;
+const REMEDY = 'pass long lists as an array parameter, or split the statement.';
 
 let loading: Promise<void> | undefined;
 
@@ -24,18 +28,24 @@ export type Parsed =
   | { readonly select: Tree; readonly finding: undefined }
   | { readonly select: undefined; readonly finding: Finding };
 
-/** Parses one statement. Anything but a single SELECT (VALUES, TABLE) is answered with the reason. */
-export function parseStatement(text: string): Parsed {
-  if (Buffer.byteLength(text) > STATEMENT_BYTES_MAX) {
+/**
+ * Parses one statement. Anything but a single SELECT (VALUES, TABLE) is answered with the reason.
+ *
+ * @param isLong - so long that it is asked for its tables alone, or has so many operators
+ */
+export function parseStatement(text: string, isLong = false): Parsed {
+  const bytesMax = isLong ? LONG_STATEMENT_BYTES_MAX : STATEMENT_BYTES_MAX;
+  if (Buffer.byteLength(text) > bytesMax) {
     return refuse(
       'too-complex',
-      `The statement is longer than ${STATEMENT_BYTES_MAX / 1024} KiB, also without what repeats in it; pass long lists as an array parameter.`,
+      `The statement is longer than ${bytesMax / 1024} KiB, also without what repeats in it; ${REMEDY}`,
     );
   }
-  if (countOperators(text) > OPERATORS_MAX && countOperators(withoutLiterals(text)) > OPERATORS_MAX) {
+  const hasFew = countOperators(text) <= OPERATORS_MAX || countOperators(withoutLiterals(text)) <= OPERATORS_MAX;
+  if (!hasFew && (!isLong || nestOperators(text) > OPERATORS_MAX)) {
     return refuse(
       'too-complex',
-      `The statement has more than ${OPERATORS_MAX} operators, also without what repeats in it; pass long lists as an array parameter.`,
+      `The statement has more than ${OPERATORS_MAX} operators, also without what repeats in it; ${REMEDY}`,
     );
   }
   let result: unknown;
@@ -77,9 +87,53 @@ export function parseTree(text: string): unknown {
   }
 }
 
+/** Of selects and tables: a list within one of them does not end it. */
+const JOINING = /^(?:union|except|intersect|join)$/i;
+
 /** Each character, since `+-+-1` is four operators. */
 function countOperators(text: string): number {
   return text.match(/[-+*/<>=~!@#%^&|`?]|::|\b(?:union|except|intersect|join|collate|is|not|at)\b/gi)?.length ?? 0;
+}
+
+/**
+ * How many operators lie within one another, at most: those of two members of a list do not, nor of two terms of AND, which the
+ * parser makes a list. Infinite where brackets don't match, or can't be seen.
+ */
+function nestOperators(text: string): number {
+  const tokens = scanTokens(text);
+  if (!tokens) return Number.POSITIVE_INFINITY;
+  const kinds = tokens.texts.map((word) => ({
+    operators: word.startsWith('"') ? 0 : countOperators(word),
+    isJoining: JOINING.test(word),
+    opens: /^(?:[([]|case)$/i.test(word),
+    closes: word === ')' || word === ']',
+    isEnd: /^end$/i.test(word),
+    separates: /^(?:,|and|or)$/i.test(word),
+  }));
+  /** Of the brackets around; of each those that end with the member of a list, and those that don't. */
+  const outer: { isCase: boolean; nested: number; member: number }[] = [];
+  let nested = 0;
+  let member = 0;
+  let most = 0;
+  for (const word of tokens.words) {
+    const kind = kinds[word];
+    if (!kind) continue;
+    if (kind.opens) {
+      outer.push({ isCase: /^c/i.test(tokens.texts[word] ?? ''), nested, member });
+      nested += member;
+      member = 0;
+    } else if (kind.closes || (kind.isEnd && outer.at(-1)?.isCase)) {
+      let before = outer.pop();
+      // What is no keyword, though it looks like one, is never ended.
+      while (kind.closes && before?.isCase) before = outer.pop();
+      if (!before) return Number.POSITIVE_INFINITY;
+      ({ nested, member } = before);
+    } else if (kind.separates) member = 0;
+    else if (kind.isJoining) nested++;
+    else member += kind.operators;
+    most = Math.max(most, nested + member);
+  }
+  return most;
 }
 
 /** Only where it is surely known what a literal is: neither comments, nor backslashes, nor other quotes than the plain ones. */

@@ -7,8 +7,9 @@
 export const LITERAL = 0;
 
 export interface Tokens {
-  /** Where each token begins in the text; its end is not kept. */
+  /** Where each token begins in the text, and where it ends. */
   readonly starts: readonly number[];
+  readonly ends: readonly number[];
   /** The same number for the same text, whatever its position; {@link LITERAL} for all literals and parameters. */
   readonly words: readonly number[];
   /** Names (letters as they are written, quotes among them), operators and brackets, by that number. */
@@ -56,6 +57,7 @@ const LITERALS: ReadonlySet<RegExp> = new Set([TEXT, ESCAPED_TEXT, DOLLAR_TEXT, 
 /** Undefined if a quote or comment is not closed, a text goes on in another line, or something is spelt in numbers of characters. */
 export function scanTokens(text: string): Tokens | undefined {
   const starts: number[] = [];
+  const ends: number[] = [];
   const words: number[] = [];
   const texts = [''];
   const known = new Map<string, number>();
@@ -77,11 +79,12 @@ export function scanTokens(text: string): Tokens | undefined {
       }
     }
     starts.push(at);
+    ends.push(end);
     words.push(word);
     before = form;
     at = skipSpace(text, end);
   }
-  return { starts, words, texts, parameterCount };
+  return { starts, ends, words, texts, parameterCount };
 }
 
 function formAt(text: string, at: number): RegExp | undefined {

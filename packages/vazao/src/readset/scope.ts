@@ -258,7 +258,7 @@ export function readEverything(scope: Scope): void {
   }
 }
 
-const SYSTEM_COLUMNS: ReadonlySet<string> = new Set(['ctid', 'xmin', 'xmax', 'cmin', 'cmax']);
+export const SYSTEM_COLUMNS: ReadonlySet<string> = new Set(['ctid', 'xmin', 'xmax', 'cmin', 'cmax']);
 
 /** Whether the name is that of a system column. Those change by VACUUM, row locks and updates that change nothing else. */
 function noteSystemColumn(resolver: Resolver, name: string): boolean {

@@ -57,11 +57,14 @@ const SHORTENED: readonly (readonly [text: string, shortened: string | undefined
   // A quote, a name, or a comment may hold what looks like a list.
   ['select \'(1, 2, 3, 4, 5)\', "(1, 2, 3, 4, 5)" from a', 'select \'(1, 2, 3, 4, 5)\', "(1, 2, 3, 4, 5)" from a'],
   ["select ''', (', f(1, 2, 3, 4, 5), ') , '''", "select ''', (', f(1, 2, 4, 5), ') , '''"],
-  ['-- (\n(1, 2, /* ) /* , */ */ 3, 4, 5)', '(1, 2, /* ) /* , */ */ 4, 5)'],
+  ['-- (\n(1, 2, /* ) /* , */ */ 3, 4, 5) -- (', '(1, 2, 4, 5)'],
   ["(e'\\'', 2, 3, 4)", "(e'\\'', 2, 3, 4)"],
   ["(typee'\\', 2, 3, 4)", "(typee'\\', 2, 3, 4)"],
   ["($a$ ' $b$ , $a$, 2, 3, 4, 5)", "($a$ ' $b$ , $a$, 2, 4, 5)"],
   ['(1, 2, \u00a03, 4, 5)', '(1, 2, \u00a03, 4, 5)'],
+  // What a long text says is gone, unless it may mean the current time.
+  [`f('${'x'.repeat(65)}', n'${'y'.repeat(65)}', $a$${'z'.repeat(65)}$a$)`, "f('a', 'a', 'a')"],
+  [`f('${'x '.repeat(40)}today', x'${'0'.repeat(70)}')`, `f('${'x '.repeat(40)}today', x'${'0'.repeat(70)}')`],
   // Unsure.
   ["('a', 'b', 'c", undefined],
   ['(1, 2, 3, 4, 5 /* ', undefined],
@@ -229,7 +232,6 @@ test('a parameter of such a statement that may be a time is looked at, wherever 
 
 test('nothing is lost that would be seen in the whole text', () => {
   const analyzer = createAnalyzer(EXAMPLE_CATALOG);
-  const padding = `/*${'x'.repeat(66_000)}*/ `;
   const nulls = list(9, ', ', () => 'null');
   const texts = [
     `select c10::date from (select ${list(10, ', ', (n) => `'x' as c${n + 1}`)} union all select ${nulls}, t from a) s`,
@@ -238,17 +240,72 @@ test('nothing is lost that would be seen in the whole text', () => {
     `select id from a where k in (1, 2, 3, 4, 5, 6) for update`,
     list(9, ' union all ', (n) => `select id from ${n === 4 ? 'b' : 'a'} where k = ${n}`),
   ];
+  const paddings: readonly ((text: string) => string)[] = [
+    (text) => `/*${'x'.repeat(66_000)}*/ ${text}`,
+    (text) => `${text} ${' '.repeat(66_000)} --${'x'.repeat(66_000)}`,
+    (text) => `${text} -- today\n${' '.repeat(66_000)}`,
+    // It does not repeat itself, so the tables that it names must do.
+    (text) =>
+      `with ${list(2_000, ', ', (n) => `w${n} as (select ${n} as x${n}, lower('y') as y${n})`)}${afterWith(text)}`,
+  ];
   for (const text of texts) {
-    const [whole, long] = [text, padding + text].map((one) => analyzer.template(one)) as [Template, Template];
-    const tables = ({ terms }: Template) => [...new Set(terms.map(({ table }) => table.name))].sort();
-    assert.deepEqual([long.refusal?.code, long.pure], [whole.refusal?.code, whole.pure], text);
-    assert.deepEqual([long.usesTime, tables(long)], [whole.usesTime, tables(whole)], text);
-    assert.equal(long.parameterCount, whole.parameterCount);
+    for (const [at, pad] of paddings.entries()) {
+      const [whole, long] = [text, pad(text)].map((one) => analyzer.template(one)) as [Template, Template];
+      const tables = ({ terms }: Template) => [...new Set(terms.map(({ table }) => table.name))].sort();
+      const label = `${text} (${at})`;
+      assert.deepEqual([long.refusal?.code, long.pure], [whole.refusal?.code, whole.pure], label);
+      assert.deepEqual([long.usesTime, tables(long)], [whole.usesTime, tables(whole)], label);
+      assert.equal(long.parameterCount, whole.parameterCount);
+      assert.ok(long.terms.every(({ columns }) => columns === 'all'));
+    }
   }
 });
 
-test('what does not repeat itself, and is too long, is refused', () => {
-  const text = `select ${list(9_000, ', ', (n) => `id as c${n}`)} from a`;
+/** To be put after other members of a WITH. */
+function afterWith(text: string): string {
+  return text.startsWith('with ') ? `, ${text.slice(5)}` : ` ${text}`;
+}
+
+test('one that does not repeat itself depends on all tables that it names', () => {
+  const analyzer = createAnalyzer(EXAMPLE_CATALOG);
+  const texts: readonly (readonly [text: string, tables: readonly string[]])[] = [
+    [`select ${list(9_000, ', ', (n) => `id + ${n % 3} as c${n}`)} from a`, ['a']],
+    [`select 1 from ${list(5_000, ', ', (n) => `a t${n}`)}, b`, ['a', 'b']],
+    [
+      `select ${list(3_000, ', ', (n) => `(select max(y${n}.k) from b y${n}, v where y${n}.k = a.k) as s${n}`)} from a`,
+      ['a', 'b'],
+    ],
+    [
+      `select 1 from a where ${list(3_500, ' and ', (n) => `(id = ${n} or a.k = ${n}) is not true and b_${n} is null`)}`,
+      ['a'],
+    ],
+  ];
+  for (const [text, tables] of texts) {
+    const template = analyzer.template(text);
+    assert.equal(template.refusal, undefined, `${template.refusal?.detail}: ${text.slice(0, 100)}`);
+    const found = template.terms.map(({ table, columns, grain }) => [table.name, columns, grain]);
+    assert.deepEqual(
+      found.toSorted(),
+      tables.map((table) => [table, 'all', 'table']),
+      text.slice(0, 100),
+    );
+  }
+});
+
+test('a chain too deep for the parser is refused, however it is written, and a long list of short ones is not', () => {
+  const analyzer = createAnalyzer(EXAMPLE_CATALOG);
+  const refused = (text: string): boolean => analyzer.template(text).refusal?.code === 'too-complex';
+  const chain = (length: number, name: string): string => list(length, ' + ', (n) => `${name}${n}`);
+  assert.ok(refused(`select ${chain(3_000, 'c')} from a`));
+  assert.ok(
+    refused(`select (1, 2, ${chain(1_300, 'c')} + case when ${chain(1_300, 'd')} > 1 and 1 = 2 then 1 end) from a`),
+  );
+  assert.ok(refused(`select 1, 2 ${list(2_600, '', (n) => ` union select c${n}, d${n} from a`)}`));
+  assert.ok(!refused(`select ${list(20, ', ', (n) => chain(200, `c${n}_`))} from a`));
+});
+
+test('what is longer than 256 KiB without its repetitions is refused', () => {
+  const text = `select ${list(30_000, ', ', (n) => `id as c${n}`)} from a`;
   assert.equal(createAnalyzer(EXAMPLE_CATALOG).template(text).refusal?.code, 'too-complex');
 });
 

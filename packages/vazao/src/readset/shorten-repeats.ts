@@ -5,7 +5,8 @@
  * before and after, so that an analysis of the rest says which tables the text reads, and whether its answer may be kept. It does not
  * say which rows and columns: values are gone, and numbers that count columns.
  *
- * It takes a few passes over the text, where parsing all of it would take ten times as long.
+ * Comments go, too, and what long texts say. It takes a few passes over the text, where parsing all of it would take ten times as
+ * long.
  */
 import { mentionsCurrentTime } from './inspect.ts';
 import { LITERAL, scanTokens, type Tokens } from './scan-tokens.ts';
@@ -21,6 +22,8 @@ const KEPT = 3;
 /** Tokens of one repetition; of short ones first, since those within others are then of one length. */
 const PERIODS: readonly number[] = [2, 16, 128, 4_096];
 const SHAPES_MAX = 1_000_000;
+/** Of a text in quotes; a longer one is as good as any other. */
+const LITERAL_LENGTH_MAX = 64;
 
 /** Undefined where it isn't surely known what is a literal, or where one that would be gone may change what is read. */
 export function shortenRepeats(text: string): Shortened | undefined {
@@ -31,8 +34,8 @@ export function shortenRepeats(text: string): Shortened | undefined {
   if (!layout || layout.levels * layout.words > SHAPES_MAX) return undefined;
   const { pieces, starts, shapes } = piecesOf(text, tokens, layout);
   const isLiteral = (piece: number): boolean => (shapes[piece] ?? 0) < layout.levels;
-  const endOf = (piece: number): number => tokens.starts[piece + 1] ?? text.length;
-  const mustStay = (piece: number): boolean => isLiteral(piece) && isTelling(text.slice(starts[piece], endOf(piece)));
+  const textOf = (piece: number): string => text.slice(starts[piece], tokens.ends[piece]);
+  const mustStay = (piece: number): boolean => isLiteral(piece) && isTelling(textOf(piece));
   const last = new Int32Array(layout.levels * layout.words);
   let kept: readonly number[] | undefined = pieces;
   for (const periodMax of PERIODS)
@@ -41,10 +44,11 @@ export function shortenRepeats(text: string): Shortened | undefined {
   let shortened = '';
   let copiedTo = 0;
   for (const piece of kept) {
-    // At a seam two tokens meet that did not.
-    const space = starts[piece] === copiedTo || copiedTo === 0 ? '' : ' ';
-    shortened += space + text.slice(starts[piece], endOf(piece));
-    copiedTo = endOf(piece);
+    // Where something was left out two tokens meet that did not.
+    if (starts[piece] !== copiedTo && copiedTo !== 0) shortened += ' ';
+    const found = textOf(piece);
+    shortened += found.length > LITERAL_LENGTH_MAX && /^[nN$']/.test(found) && !isTelling(found) ? "'a'" : found;
+    copiedTo = tokens.ends[piece] ?? text.length;
   }
   return { text: shortened, parameterCount: tokens.parameterCount };
 }
@@ -97,7 +101,7 @@ function layOut({ words, texts }: Tokens): Layout | undefined {
   return { meant, depths, words: texts.length + columnsMax, levels };
 }
 
-/** A piece is a token, with what follows it up to the next one; it goes by the token's number. */
+/** A piece is a token, or a number with its sign; it goes by the token's number. */
 interface Pieces {
   readonly pieces: readonly number[];
   readonly starts: Int32Array;

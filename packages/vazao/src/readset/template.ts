@@ -159,6 +159,20 @@ export interface TemplateParts {
   readonly timeless: ReadonlySet<number>;
 }
 
+/** Of a statement that reads no table, or may not be walked. */
+export function nothingRead(finding: Finding | undefined): TemplateParts {
+  return {
+    finding,
+    usesTime: false,
+    settings: new Set(),
+    terms: [],
+    parameterCount: 0,
+    topN: undefined,
+    topTerm: undefined,
+    timeless: new Set(),
+  };
+}
+
 export function createTemplate(parts: TemplateParts): Template {
   const { finding, usesTime, terms, topN, topTerm } = parts;
   // Terms without parameters are bound once.

@@ -11,11 +11,11 @@ import type pg from 'pg';
 import { TermIndex } from '../../cache/term-index.ts';
 import { loadCatalog } from '../../db/load-catalog.ts';
 import { QUICK_SETTINGS_SQL } from '../../db/session-settings.ts';
-import { type Analyzer, createAnalyzer } from '../analyzer.ts';
+import { type Analyzer, createAnalyzer, createTableReader } from '../analyzer.ts';
 import type { Catalog } from '../catalog.ts';
 import type { Change } from '../change.ts';
 import type { Term } from '../read-set.ts';
-import type { Template } from '../template.ts';
+import type { Template, TemplateParts } from '../template.ts';
 import { touches } from '../touches.ts';
 import { literal } from './kinds.fuzz.ts';
 import { createRecorder, type Degrade, installRecorder, RAW, type Recorder } from './recorder.fuzz.ts';
@@ -92,6 +92,7 @@ export class Oracle {
   readonly client: pg.Client;
   readonly catalog: Catalog;
   readonly analyzer: Analyzer;
+  readonly #readTables: (text: string) => TemplateParts;
   readonly #recorder: Recorder;
   readonly #lineage: ReadonlyMap<number, readonly number[]>;
   readonly #asReader: string;
@@ -103,6 +104,7 @@ export class Oracle {
     this.#asWriter = asWriter(session);
     this.catalog = catalog;
     this.analyzer = createAnalyzer(catalog, { templatesMax: 200 });
+    this.#readTables = createTableReader(catalog);
     this.#recorder = createRecorder(client, catalog);
     this.#lineage = new Map(catalog.tables.map((table) => [table.oid, [table.oid, ...table.ancestors]]));
   }
@@ -147,6 +149,7 @@ export class Oracle {
 
   async #prepare(statement: OracleStatement, at: number, events: OracleEvents): Promise<Prepared | undefined> {
     const template = this.analyzer.template(statement.sql);
+    assertNamed(statement, template, this.#readTables(statement.sql));
     if (template.refusal) {
       events.onRefused(statement, template.refusal.code);
       return undefined;
@@ -305,6 +308,19 @@ export class Oracle {
     });
     return rows;
   }
+}
+
+/** What would be said of the statement if it were too long: all that is said of it, at least. */
+function assertNamed({ sql }: OracleStatement, template: Template, named: TemplateParts): void {
+  if (named.finding) return;
+  const tables = new Set(named.terms.map(({ table }) => table));
+  const lost = [
+    ...(template.refusal ? [`the refusal ${template.refusal.code}`] : []),
+    ...template.terms.filter(({ table }) => !tables.has(table)).map(({ table }) => `the table ${table.name}`),
+    ...template.settings.filter((name) => !named.settings.has(name)).map((name) => `the setting ${name}`),
+    ...(template.usesTime && !named.usesTime ? ['the time'] : []),
+  ];
+  if (lost.length > 0) throw new Error(`By the tables that it names, ${lost.join(', ')} is lost of ${sql}`);
 }
 
 function toLines(rows: readonly (readonly unknown[])[]): string[] {
