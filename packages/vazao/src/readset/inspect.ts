@@ -13,13 +13,15 @@ import {
   SAME_IN_ALL_SESSIONS,
   SAME_SETTINGS,
 } from './functions.ts';
-import type { Names } from './names.ts';
+import { type Names, SYSTEM_COLUMNS, systemColumn } from './names.ts';
 import type { Finding, RefusalCode } from './refusal.ts';
 
 /** Levels of objects, some three for each level of SQL. Bounds the recursion of the second walk too. */
 const DEPTH_MAX = 1_500;
 /** Of one FROM. The second walk looks at each with all before it. */
 const SOURCES_MAX = 500;
+/** Columns times sources of a statement: the second walk may look for each column in each source. */
+const LOOKS_MAX = 2_000_000;
 
 export interface Inspection {
   readonly findings: readonly Finding[];
@@ -37,6 +39,9 @@ export interface Inspection {
 /** Words that PostgreSQL's date and time input takes for the current time, in any position and next to any punctuation. */
 const TIME_WORD = /(?<![a-z])(?:now|today|tomorrow|yesterday)(?![a-z])/i;
 
+/** What a word may be made of, also after `normalize()`. */
+export const LETTERS: RegExp = /[a-z\u0080-\uffff]/i;
+
 /** Whether a text would mean another moment each day if PostgreSQL should read it as a date or time, or as many (`{to\day}`). */
 export function mentionsCurrentTime(text: string): boolean {
   if (TIME_WORD.test(text)) return true;
@@ -52,6 +57,8 @@ export function inspect(select: Tree, names: Names, isLong = false): Inspection 
   const functions = new Set<CatalogFunction>();
   const settings = new Set<string>();
   let usesTime = false;
+  let sources = 0;
+  let columns = 0;
 
   const refuse = (code: RefusalCode, detail: string, impure: boolean): void => {
     findings.push({ code, detail, impure });
@@ -141,9 +148,18 @@ export function inspect(select: Tree, names: Names, isLong = false): Inspection 
 
   const visit = (kind: string, node: Tree): void => {
     switch (kind) {
-      case 'SelectStmt':
-        if (!isLong && asList(node.fromClause).length > SOURCES_MAX)
+      case 'SelectStmt': {
+        const { length } = asList(node.fromClause);
+        sources += length;
+        if (!isLong && length > SOURCES_MAX)
           refuse('too-complex', `The statement reads more than ${SOURCES_MAX} tables at once.`, true);
+        break;
+      }
+      case 'JoinExpr':
+        sources++;
+        break;
+      case 'ColumnRef':
+        columns++;
         break;
       case 'FuncCall':
         checkFunction(asWords(node.funcname) ?? [], asList(node.args));
@@ -190,6 +206,7 @@ export function inspect(select: Tree, names: Names, isLong = false): Inspection 
         // `(row).name` may be a function call in disguise.
         for (const step of asList(node.indirection)) {
           const name = asText(asKind(step, 'String')?.sval);
+          if (SYSTEM_COLUMNS.has(name)) refuse('system-column', systemColumn(name), false);
           if (name !== '' && names.findFunctions(undefined, name).some(mustBeLookedAt))
             checkFunction([name], [undefined]);
         }
@@ -223,6 +240,8 @@ export function inspect(select: Tree, names: Names, isLong = false): Inspection 
       }
     }
   }
+  if (!isLong && sources * columns > LOOKS_MAX)
+    refuse('too-complex', 'The statement has too many columns of too many tables.', true);
   return { findings, usesTime, parameterUses, rangeVars, functions, settings };
 }
 
@@ -239,9 +258,9 @@ const CATALOG_TYPES: ReadonlySet<string> = new Set(
 const WRITING: ReadonlySet<string> = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt']);
 
 const KNOWN: ReadonlySet<string> = new Set(
-  `ResTarget ColumnRef A_Star String Integer Float Boolean BitString BoolExpr TypeCast CollateClause NullTest
+  `ResTarget A_Star String Integer Float Boolean BitString BoolExpr TypeCast CollateClause NullTest
    BooleanTest CaseExpr CaseWhen CoalesceExpr MinMaxExpr RowExpr A_ArrayExpr A_Indices NamedArgExpr GroupingFunc
-   GroupingSet XmlExpr XmlSerialize List WindowDef RangeSubselect RangeFunction JoinExpr RangeTableFunc RangeTableFuncCol
+   GroupingSet XmlExpr XmlSerialize List WindowDef RangeSubselect RangeFunction RangeTableFunc RangeTableFuncCol
    CommonTableExpr ColumnDef JsonObjectConstructor JsonArrayConstructor JsonArrayQueryConstructor JsonObjectAgg JsonArrayAgg
    JsonAggConstructor JsonKeyValue JsonParseExpr JsonScalarExpr JsonSerializeExpr JsonIsPredicate JsonFuncExpr JsonArgument
    JsonBehavior JsonTable JsonTableColumn JsonTablePathSpec JsonValueExpr JsonOutput JsonReturning JsonFormat`.split(

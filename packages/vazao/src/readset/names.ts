@@ -31,6 +31,13 @@ export interface Names {
   withSearchPath(searchPath: readonly string[]): Names;
 }
 
+/** Those that change while the row does not: by VACUUM, and by locks. */
+export const SYSTEM_COLUMNS: ReadonlySet<string> = new Set(['ctid', 'xmin', 'xmax', 'cmin', 'cmax']);
+
+export function systemColumn(name: string): string {
+  return `${name} changes without any change of the row; read a column of your own instead.`;
+}
+
 const SYSTEM_SCHEMAS: ReadonlySet<string> = new Set(['pg_catalog', 'information_schema', 'pg_toast']);
 
 export function createNames(catalog: Catalog, declaredFunctions: readonly DeclaredFunction[]): Names {

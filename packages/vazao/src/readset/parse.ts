@@ -11,11 +11,15 @@ import { scanTokens } from './scan-tokens.ts';
 export const STATEMENT_BYTES_MAX: number = 64 * 1024;
 /** To be asked which tables it names. */
 const LONG_STATEMENT_BYTES_MAX: number = 256 * 1024;
-/** An operator chain of this length is a tree of this depth, and the parser's own recursion would reach its stack's end. */
+/** To be understood whole. */
 const OPERATORS_MAX = 2_500;
+/** Deeper trees bring the parser's own recursion to its stack's end. It allows some 2,400 brackets, and chains of 3,000. */
+const NESTED_MAX = 1_500;
 const REMEDY = 'pass long lists as an array parameter, or split the statement.';
 
 let loading: Promise<void> | undefined;
+/** It ended by itself, and its memory is as it was then: what it says after that is worth nothing. */
+let isBroken = false;
 
 /** Loads the parser; once per process. It must have been awaited before the first statement is analysed. */
 export function loadParser(): Promise<void> {
@@ -42,16 +46,15 @@ export function parseStatement(text: string, isLong = false): Parsed {
     );
   }
   const hasFew = countOperators(text) <= OPERATORS_MAX || countOperators(withoutLiterals(text)) <= OPERATORS_MAX;
-  if (!hasFew && (!isLong || nestOperators(text) > OPERATORS_MAX)) {
-    return refuse(
-      'too-complex',
-      `The statement has more than ${OPERATORS_MAX} operators, also without what repeats in it; ${REMEDY}`,
-    );
-  }
+  if (!hasFew && !isLong)
+    return refuse('too-complex', `The statement has more than ${OPERATORS_MAX} operators; ${REMEDY}`);
+  if (isDeep(text)) return refuse('too-complex', 'The statement is nested too deeply.');
   let result: unknown;
   try {
-    result = parseSync(text);
+    result = parse(text);
   } catch (error) {
+    if (isBroken)
+      return refuse('unsupported', 'The parser ended by itself at a statement before this; start the process again.');
     const message = error instanceof Error ? error.message : String(error);
     if (/memory exhausted|stack/.test(message)) return refuse('too-complex', 'The statement is nested too deeply.');
     return refuse('syntax', `PostgreSQL's parser says: ${message.replace(/\.$/, '')}.`);
@@ -78,12 +81,23 @@ export function parseStatement(text: string, isLong = false): Parsed {
 
 /** The tree of the one statement that the text holds; undefined for several, or none that can be parsed. */
 export function parseTree(text: string): unknown {
+  if (isDeep(text)) return undefined;
   try {
-    const result: unknown = parseSync(text);
+    const result = parse(text);
     const [first, ...others] = isTree(result) ? asList(result.stmts) : [];
     return isTree(first) && others.length === 0 ? first.stmt : undefined;
   } catch {
     return undefined;
+  }
+}
+
+function parse(text: string): unknown {
+  if (isBroken) throw new Error('The parser is broken.');
+  try {
+    return parseSync(text);
+  } catch (error) {
+    isBroken = error instanceof RangeError || (error instanceof Error && error.name === 'RuntimeError');
+    throw error;
   }
 }
 
@@ -95,23 +109,29 @@ function countOperators(text: string): number {
   return text.match(/[-+*/<>=~!@#%^&|`?]|::|\b(?:union|except|intersect|join|collate|is|not|at)\b/gi)?.length ?? 0;
 }
 
+function isDeep(text: string): boolean {
+  const brackets = text.match(/[([]|\bcase\b/gi)?.length ?? 0;
+  return 2 * brackets + countOperators(text) > NESTED_MAX && findDepth(text) > NESTED_MAX;
+}
+
 /**
- * How many operators lie within one another, at most: those of two members of a list do not, nor of two terms of AND, which the
- * parser makes a list. Infinite where brackets don't match, or can't be seen.
+ * How many operators and brackets, which count twice, lie within one another at most: those of two members of a list do not, nor of two
+ * terms of AND, which the parser makes a list. Infinite where brackets don't match, or can't be seen.
  */
-function nestOperators(text: string): number {
+function findDepth(text: string): number {
   const tokens = scanTokens(text);
   if (!tokens) return Number.POSITIVE_INFINITY;
+  // CASE is a bracket, too, but its END can't be told from a name; so terms within it are not told from those around it.
+  const hasCase = tokens.texts.some((word) => /^case$/i.test(word));
   const kinds = tokens.texts.map((word) => ({
-    operators: word.startsWith('"') ? 0 : countOperators(word),
+    operators: word.startsWith('"') ? 0 : /^case$/i.test(word) ? 2 : countOperators(word),
     isJoining: JOINING.test(word),
-    opens: /^(?:[([]|case)$/i.test(word),
+    opens: word === '(' || word === '[',
     closes: word === ')' || word === ']',
-    isEnd: /^end$/i.test(word),
-    separates: /^(?:,|and|or)$/i.test(word),
+    separates: word === ',' || (!hasCase && /^(?:and|or)$/i.test(word)),
   }));
   /** Of the brackets around; of each those that end with the member of a list, and those that don't. */
-  const outer: { isCase: boolean; nested: number; member: number }[] = [];
+  const outer: { nested: number; member: number }[] = [];
   let nested = 0;
   let member = 0;
   let most = 0;
@@ -119,13 +139,11 @@ function nestOperators(text: string): number {
     const kind = kinds[word];
     if (!kind) continue;
     if (kind.opens) {
-      outer.push({ isCase: /^c/i.test(tokens.texts[word] ?? ''), nested, member });
-      nested += member;
+      outer.push({ nested, member });
+      nested += member + 2;
       member = 0;
-    } else if (kind.closes || (kind.isEnd && outer.at(-1)?.isCase)) {
-      let before = outer.pop();
-      // What is no keyword, though it looks like one, is never ended.
-      while (kind.closes && before?.isCase) before = outer.pop();
+    } else if (kind.closes) {
+      const before = outer.pop();
       if (!before) return Number.POSITIVE_INFINITY;
       ({ nested, member } = before);
     } else if (kind.separates) member = 0;

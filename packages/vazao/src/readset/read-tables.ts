@@ -8,11 +8,13 @@
 import { asKind, asList, asText, isTree, type Tree } from './ast.ts';
 import { type CatalogFunction, mustBeLookedAt } from './catalog.ts';
 import { createDefinition } from './definitions.ts';
-import type { Names } from './names.ts';
+import { type Names, SYSTEM_COLUMNS, systemColumn } from './names.ts';
 import { type Finding, worst } from './refusal.ts';
-import { SYSTEM_COLUMNS } from './scope.ts';
 import { createWholeTerm, nothingRead, type TemplateParts } from './template.ts';
 import { createTimeWords } from './time-words.ts';
+
+/** Each is analysed for itself. */
+const TABLES_MAX = 500;
 
 export interface TableAnalysis {
   /** Of a statement that is short. */
@@ -27,13 +29,19 @@ export function readTables(text: string, names: Names, { analyze, analyzeFunctio
   const sources = new Set<string>();
   for (const { schemaname, relname } of inspection.rangeVars) {
     const [schema, name] = [asText(schemaname), asText(relname)];
-    if (schema === '' && ctes.has(name) && names.findTable(undefined, name) === undefined) continue;
-    sources.add(
-      [schema, name]
-        .filter((word) => word !== '')
-        .map(quoteName)
-        .join('.'),
-    );
+    const table = names.findTable(schema === '' ? undefined : schema, name);
+    if (table === undefined && schema === '' && ctes.has(name)) continue;
+    const source = [schema, name]
+      .filter((word) => word !== '')
+      .map(quoteName)
+      .join('.');
+    // It is refused, and why is the same for others.
+    if (table === undefined || table === 'system') return analyze(`SELECT * FROM ${source}`);
+    sources.add(source);
+  }
+  if (sources.size > TABLES_MAX) {
+    const detail = `The statement reads more than ${TABLES_MAX} different tables.`;
+    return nothingRead({ code: 'too-complex', detail, impure: true });
   }
   const parts = [
     ...[...sources].map((source) => analyze(`SELECT * FROM ${source}`)),
@@ -85,7 +93,7 @@ function lookThrough(select: Tree, names: Names): Looks {
 
 function findingsOf(column: string, names: Names): readonly Finding[] {
   if (SYSTEM_COLUMNS.has(column)) {
-    return [{ code: 'system-column', detail: `${column} changes without any change of the row.`, impure: false }];
+    return [{ code: 'system-column', detail: systemColumn(column), impure: false }];
   }
   if (!names.findFunctions(undefined, column).some(mustBeLookedAt)) return [];
   const detail = `${column} may be a call of ${column}(): the statement is too long for that to be told apart.`;

@@ -5,7 +5,7 @@
 import type { Alternative } from './alternatives.ts';
 import { asKind, asList, asText, asWords, type Tree } from './ast.ts';
 import { type CatalogColumn, type CatalogTable, mustBeLookedAt } from './catalog.ts';
-import type { Names } from './names.ts';
+import { type Names, SYSTEM_COLUMNS, systemColumn } from './names.ts';
 import type { Obstacle } from './obstacle.ts';
 import type { PredicateTemplate } from './predicate-template.ts';
 import type { Finding } from './refusal.ts';
@@ -258,14 +258,12 @@ export function readEverything(scope: Scope): void {
   }
 }
 
-export const SYSTEM_COLUMNS: ReadonlySet<string> = new Set(['ctid', 'xmin', 'xmax', 'cmin', 'cmax']);
-
 /** Whether the name is that of a system column. Those change by VACUUM, row locks and updates that change nothing else. */
 function noteSystemColumn(resolver: Resolver, name: string): boolean {
   if (SYSTEM_COLUMNS.has(name)) {
     resolver.findings.push({
       code: 'system-column',
-      detail: `${name} changes without any change of the row; read a column of your own instead.`,
+      detail: systemColumn(name),
       impure: false,
     });
     return true;

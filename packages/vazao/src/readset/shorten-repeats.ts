@@ -8,7 +8,7 @@
  * Comments go, too, and what long texts say. It takes a few passes over the text, where parsing all of it would take ten times as
  * long.
  */
-import { mentionsCurrentTime } from './inspect.ts';
+import { LETTERS, mentionsCurrentTime } from './inspect.ts';
 import { LITERAL, scanTokens, type Tokens } from './scan-tokens.ts';
 
 export interface Shortened {
@@ -22,6 +22,7 @@ const KEPT = 3;
 /** Tokens of one repetition; of short ones first, since those within others are then of one length. */
 const PERIODS: readonly number[] = [2, 16, 128, 4_096];
 const SHAPES_MAX = 1_000_000;
+
 /** Of a text in quotes; a longer one is as good as any other. */
 const LITERAL_LENGTH_MAX = 64;
 
@@ -36,10 +37,15 @@ export function shortenRepeats(text: string): Shortened | undefined {
   const isLiteral = (piece: number): boolean => (shapes[piece] ?? 0) < layout.levels;
   const textOf = (piece: number): string => text.slice(starts[piece], tokens.ends[piece]);
   const mustStay = (piece: number): boolean => isLiteral(piece) && isTelling(textOf(piece));
+  /** Kept ones that stand for one with letters, of which functions may make a word. */
+  const lettered = new Set<number>();
+  const noteLeftOut = (piece: number, kept: number): void => {
+    if (lettered.has(piece) || (isLiteral(piece) && LETTERS.test(textOf(piece)))) lettered.add(kept);
+  };
   const last = new Int32Array(layout.levels * layout.words);
   let kept: readonly number[] | undefined = pieces;
   for (const periodMax of PERIODS)
-    kept = kept && withoutRepeats(kept, { shapes, periodMax, last: last.fill(-1), isLiteral, mustStay });
+    kept = kept && withoutRepeats(kept, { shapes, periodMax, last: last.fill(-1), isLiteral, mustStay, noteLeftOut });
   if (!kept) return undefined;
   let shortened = '';
   let copiedTo = 0;
@@ -47,7 +53,10 @@ export function shortenRepeats(text: string): Shortened | undefined {
     // Where something was left out two tokens meet that did not.
     if (starts[piece] !== copiedTo && copiedTo !== 0) shortened += ' ';
     const found = textOf(piece);
-    shortened += found.length > LITERAL_LENGTH_MAX && /^[nN$']/.test(found) && !isTelling(found) ? "'a'" : found;
+    const isLong = found.length > LITERAL_LENGTH_MAX && /^[nN$']/.test(found);
+    // A space, since what stands before a quote may be a part of it.
+    if ((isLong || lettered.has(piece)) && isLiteral(piece) && !isTelling(found)) shortened += " 'a'";
+    else shortened += found;
     copiedTo = tokens.ends[piece] ?? text.length;
   }
   return { text: shortened, parameterCount: tokens.parameterCount };
@@ -138,6 +147,8 @@ interface Cutting {
   readonly last: Int32Array;
   readonly isLiteral: (piece: number) => boolean;
   readonly mustStay: (piece: number) => boolean;
+  /** Told of each piece that is left out, and of the one that is kept in its place. */
+  readonly noteLeftOut: (piece: number, kept: number) => void;
 }
 
 /**
@@ -146,7 +157,7 @@ interface Cutting {
  */
 function withoutRepeats(
   pieces: readonly number[],
-  { shapes, periodMax, last, isLiteral, mustStay }: Cutting,
+  { shapes, periodMax, last, isLiteral, mustStay, noteLeftOut }: Cutting,
 ): readonly number[] | undefined {
   const kept: number[] = [];
   let copiedTo = 0;
@@ -162,8 +173,10 @@ function withoutRepeats(
       if (copies > KEPT && pieces.slice(start, start + period).some(isLiteral)) {
         const end = start + (copies - 1) * period;
         keep(start + (KEPT - 1) * period);
-        for (let left = start + (KEPT - 1) * period; left < end; left++)
+        for (let left = start + (KEPT - 1) * period; left < end; left++) {
           if (mustStay(pieces[left] ?? 0)) return undefined;
+          noteLeftOut(pieces[left] ?? 0, pieces[start + ((left - start) % period)] ?? 0);
+        }
         copiedTo = end;
       }
       const distance = at - (last[shape] ?? -1);

@@ -6,6 +6,7 @@
  */
 import { asKind, asList, asText, asWords, isTree, splitName, type Tree } from './ast.ts';
 import type { CatalogColumn } from './catalog.ts';
+import { LETTERS } from './inspect.ts';
 import type { Names } from './names.ts';
 import type { ColumnNode, Scope } from './scope.ts';
 
@@ -35,11 +36,19 @@ const GIVES_DATE: ReadonlySet<string> = new Set(
 /** So does AT TIME ZONE in this respect. */
 const KEEPS_TYPE: ReadonlySet<string> = new Set(['max', 'min', 'timezone']);
 
-/** These put texts together, or take them apart: `('to' || 'day')::date`. */
-const SPELLING: ReadonlySet<string> = new Set(
-  `|| btrim chr concat concat_ws convert_from decode format left lpad ltrim overlay regexp_replace repeat replace reverse right rpad
-   rtrim split_part string_agg substr substring translate array_to_string`.split(/\s+/),
+/**
+ * What puts texts together, or takes them apart (`('to' || 'day')::date`), are all functions and operators but these, which give no
+ * text, or none that was in what they are asked.
+ */
+const SPELLS_NOTHING: ReadonlySet<string> = new Set(
+  `age abs avg ceil ceiling char_length clock_timestamp count date_add date_bin date_diff date_part date_subtract date_trunc dense_rank extract
+   floor generate_series isfinite justify_days justify_hours justify_interval length make_date make_interval make_time make_timestamp
+   make_timestamptz mod now ntile octet_length position rank round row_number sign statement_timestamp strpos sum timezone to_char to_date
+   to_number to_timestamp transaction_timestamp trunc
+   = <> != < <= > >= + - * / % ^ & | # ~ ~* !~ !~* ~~ ~~* !~~ !~~* @> <@ && -|- << >> &< &> <-> ? @@`.split(/\s+/),
 );
+/** Of syntax that gives text, beside functions. */
+const SPELLING_KINDS = /^(?:Xml|Json)/;
 
 /** Letters in what these are asked are none of what they answer. */
 const FORMATTING: ReadonlySet<string> = new Set(['date_part', 'date_trunc', 'extract', 'to_char']);
@@ -71,6 +80,7 @@ export function createTimeWords(
       if (key === 'ParamRef' && isTree(inner)) onParameter(Number(inner.number ?? 0));
       else if (key === 'FuncCall' && isTree(inner) && isOfApplication(inner)) found = true;
       else if ((key === 'FuncCall' || key === 'A_Expr') && isTree(inner) && spells(inner)) found = true;
+      else if (SPELLING_KINDS.test(key) && hasLetters(inner)) found = true;
       else if (key === 'ColumnRef' && isTree(inner)) {
         if (!isTimelessType(columns.get(inner)?.column)) found = true;
       } else if (mayHold(inner)) found = true;
@@ -80,7 +90,7 @@ export function createTimeWords(
   /** Letters that it puts together may be a word which neither of them is. */
   const spells = (node: Tree): boolean => {
     const name = asWords(node.funcname ?? node.name)?.at(-1) ?? '';
-    return SPELLING.has(name) && (name === 'chr' || hasLetters([node.args, node.lexpr, node.rexpr]));
+    return name === 'chr' || (!SPELLS_NOTHING.has(name) && hasLetters([node.args, node.lexpr, node.rexpr]));
   };
   /** A function of the application may read text that no argument shows. */
   const isOfApplication = (call: Tree): boolean => {
@@ -158,7 +168,7 @@ function hasLetters(value: unknown): boolean {
   if (!isTree(value)) return false;
   if (FORMATTING.has(asWords(asKind(value, 'FuncCall')?.funcname)?.at(-1) ?? '')) return false;
   const constant = asKind(value, 'A_Const');
-  if (constant) return isTree(constant.sval) && /[a-z]/i.test(asText(constant.sval.sval));
+  if (constant) return isTree(constant.sval) && LETTERS.test(asText(constant.sval.sval));
   return asKind(value, 'ParamRef') !== undefined || Object.values(value).some(hasLetters);
 }
 

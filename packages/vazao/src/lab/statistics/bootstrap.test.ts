@@ -100,6 +100,17 @@ test('verdicts are sentences: who beats whom, by how much, and how sure', () => 
     OF_A_AND_B,
   );
   assert.equal(same.verdict, 'no difference shown');
+  for (const better of ['more', 'less'] as const) {
+    const rounds = [1, 2, 3, 4, 5, 6].map((b) => ({ a: 1_003 + b / 10, b: 1_000 + b / 10 }));
+    const close = compareRuns(rounds, { ...OF_A_AND_B, better });
+    assert.equal(close.verdict, 'no difference shown');
+    assert.equal(close.sentence, 'no difference of 1 % or more between A and B');
+    const far = compareRuns(
+      rounds.map(({ a, b }) => ({ a: a * 1.02, b })),
+      { ...OF_A_AND_B, better },
+    );
+    assert.equal(far.verdict, better === 'more' ? 'a is better' : 'b is better');
+  }
 });
 
 test('four rounds give no verdict, however different they are; rounds that failed do not count', () => {

@@ -37,6 +37,8 @@ export interface Comparison {
  * (1 − 2 · 0.5⁴), that of five in 93.75 %.
  */
 export const ROUNDS_MIN = 5;
+/** A difference that is surely smaller is none: what was asked for at a rate is answered at that rate, give or take a request. */
+const DIFFERENCE_MIN = 1.01;
 
 /**
  * Compares two candidates over interleaved rounds: a percentile bootstrap of the ratio of medians that draws whole rounds, so that
@@ -122,6 +124,10 @@ function conclude(ratio: number, interval: Interval, rounds: number, options: Co
     const won = aWins
       ? { ratio, interval }
       : { ratio: 1 / ratio, interval: { low: 1 / interval.high, high: 1 / interval.low } };
+    if (won.interval.high < DIFFERENCE_MIN) {
+      const sentence = `no difference of 1 % or more between ${nameA} and ${nameB}`;
+      return { ...told, verdict: 'no difference shown', ratio, interval, sentence };
+    }
     const sentence = `${aWins ? nameA : nameB} beats ${aWins ? nameB : nameA} by ${times(won.ratio)}× (${percent}: ${times(won.interval.low)}–${times(won.interval.high)})`;
     return { ...told, verdict: aWins ? 'a is better' : 'b is better', ...won, sentence };
   }
