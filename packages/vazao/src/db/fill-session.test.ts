@@ -6,7 +6,7 @@ import { integer, pgTable } from 'drizzle-orm/pg-core';
 import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import { Cache } from '../cache/index.ts';
-import { createFeed, type Feed, setReplicaIdentityFull } from '../feed/index.ts';
+import { createFeed, type Feed, FLUSHED_POSITION_SQL, parsePosition, setReplicaIdentityFull } from '../feed/index.ts';
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts';
 import { untilUnsuspected } from '../testing/unsuspected.ts';
 import { currentContext, runInContext, trackWrites, type WorkContext } from './context.ts';
@@ -52,6 +52,12 @@ describe('a fill', () => {
     await feed.close();
     await database[Symbol.asyncDispose]();
   });
+
+  /** The feed has told what others have committed. */
+  const told = async (): Promise<void> => {
+    const { rows } = await database.pool.query(`select ${FLUSHED_POSITION_SQL} as position`);
+    assert.ok(await feed.waitFor(parsePosition(rows[0].position), 5_000));
+  };
 
   const settled = async (): Promise<void> => {
     const { position } = await trackWrites(() => db.query("select pg_logical_emit_message(false, 'x', 'x')"));
@@ -109,6 +115,7 @@ describe('a fill', () => {
     const { value, outcome } = await fill('/all', async () => {
       const first = await readOne(db, 1);
       await database.pool.query('update t set v = v + 1 where id in (1, 2, 3)');
+      await told();
       return [first, ...(await Promise.all([1, 2, 3].map((id) => readOne(db, id))))];
     });
     assert.deepEqual(value, [10, 10, 20, 30]);

@@ -6,7 +6,7 @@ import { launchRedis, type RedisOptions, type RedisServer, runRedisCli, startRed
 const MASTERS = 3;
 const JOINED_TIMEOUT_MS = 20_000;
 /** A master that is silent for so long is replaced. Less, and a busy machine has failovers that nobody asked for. */
-const DOWN_AFTER_MS = 1_000;
+const DOWN_AFTER_MS = 3_000;
 
 export interface RedisCluster extends AsyncDisposable {
   /** Each has a third of the slots. Any of them names the others to a client. */
@@ -52,7 +52,7 @@ export interface RedisSentinel extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** Starts a master with a replica, and one sentinel that replaces the master when it is silent for a second. */
+/** Starts a master with a replica, and one sentinel that replaces the master when it is silent for three seconds. */
 export async function startRedisSentinel(options: RedisOptions = {}): Promise<RedisSentinel> {
   const group = createGroup();
   const masterName = 'vazao';
