@@ -41,7 +41,7 @@ const KEEPS_TYPE: ReadonlySet<string> = new Set(['max', 'min', 'timezone']);
  * text, or none that was in what they are asked.
  */
 const SPELLS_NOTHING: ReadonlySet<string> = new Set(
-  `age abs avg ceil ceiling char_length clock_timestamp count date_add date_bin date_diff date_part date_subtract date_trunc dense_rank extract
+  `age abs avg ceil ceiling char_length clock_timestamp count current_setting date_add date_bin date_diff date_part date_subtract date_trunc dense_rank extract
    floor generate_series isfinite justify_days justify_hours justify_interval length make_date make_interval make_time make_timestamp
    make_timestamptz mod now ntile octet_length position rank round row_number sign statement_timestamp strpos sum timezone to_char to_date
    to_number to_timestamp transaction_timestamp trunc
