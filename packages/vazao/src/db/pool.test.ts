@@ -114,6 +114,18 @@ describe('a pool', () => {
     assert.ok(db instanceof pg.Pool);
   });
 
+  test('a connection that breaks while it is held is told by the next statement, and ends no process', async () => {
+    const client = await db.connect();
+    const { rows } = await client.query('select pg_backend_pid() as pid');
+    const ended = new Promise((resolve) => client.once('end', resolve));
+    await database.pool.query('select pg_terminate_backend($1)', [rows[0].pid]);
+    await ended;
+    await assert.rejects(client.query('select 1'), /not queryable|closed/);
+    client.release();
+    const { rows: others } = await db.query('select 1 as one');
+    assert.equal(others[0].one, 1);
+  });
+
   test('what submits itself runs on a connection of its own and ends the care', async () => {
     const fill = await inFill(async () => {
       const client = await db.connect();

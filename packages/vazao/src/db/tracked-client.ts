@@ -55,6 +55,9 @@ export class TrackedClient extends BaseClient {
 
   constructor(config: TrackedClientConfig) {
     super(config);
+    // A connection that breaks while somebody holds it is told by the statement that runs, or by the next. pg emits it besides, and
+    // where nobody listens Node ends the process, with all that is in flight: for one transaction in a database that restarts.
+    this.on('error', () => {});
     this.#config = config;
     this.#analysis = config.analysis;
   }
