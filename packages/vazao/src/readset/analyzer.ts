@@ -49,7 +49,6 @@ export interface Analyzer {
 /** Creates an analyzer for one state of the catalog; after a change of the schema, create another. */
 export function createAnalyzer(catalog: Catalog, options: AnalyzerOptions = {}): Analyzer {
   const context = createContext(catalog, options);
-  const { names } = context;
   const templates = new LRUCache<string, Template>({
     max: options.templatesMax ?? TEMPLATES_MAX_DEFAULT,
     maxSize: TEXT_BYTES_MAX,
@@ -63,7 +62,7 @@ export function createAnalyzer(catalog: Catalog, options: AnalyzerOptions = {}):
       const known = templates.get(text) ?? longTemplates.get(text);
       if (known) return known;
       context.findings ??= findForAll(catalog, context);
-      const template = createTemplate(guard(() => analyzeAny(text, names, context)));
+      const template = createTemplate(guard(() => analyzeAny(text, context)));
       if (text.length <= STATEMENT_BYTES_MAX) templates.set(text, template);
       else if (text.length <= SHORTENED_LENGTH_MAX) longTemplates.set(text, template);
       return template;
@@ -102,7 +101,8 @@ function readTablesOf(text: string, context: Context): TemplateParts {
 }
 
 /** What is too long, or has too many operators, goes coarse: without what repeats in it, or else by the tables that it names. */
-function analyzeAny(text: string, names: Names, context: Context): TemplateParts {
+function analyzeAny(text: string, context: Context): TemplateParts {
+  const { names } = context;
   const parts = analyze(text, names, context, true);
   if (parts.finding?.code !== 'too-complex' || text.length > SHORTENED_LENGTH_MAX) return parts;
   const shortened = shortenRepeats(text) ?? { text, parameterCount: undefined };

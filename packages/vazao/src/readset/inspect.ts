@@ -146,15 +146,15 @@ export function inspect(select: Tree, names: Names, isLong = false): Inspection 
     }
   };
 
+  /** By its field, as with INTO: the selects of a UNION are nodes without a kind. */
+  const countSources = (length: number): void => {
+    sources += length;
+    if (!isLong && length > SOURCES_MAX)
+      refuse('too-complex', `The statement reads more than ${SOURCES_MAX} tables at once.`, true);
+  };
+
   const visit = (kind: string, node: Tree): void => {
     switch (kind) {
-      case 'SelectStmt': {
-        const { length } = asList(node.fromClause);
-        sources += length;
-        if (!isLong && length > SOURCES_MAX)
-          refuse('too-complex', `The statement reads more than ${SOURCES_MAX} tables at once.`, true);
-        break;
-      }
       case 'JoinExpr':
         sources++;
         break;
@@ -234,6 +234,7 @@ export function inspect(select: Tree, names: Names, isLong = false): Inspection 
         if (typeof inner !== 'object') continue;
         if (/^[A-Z]/.test(key)) visit(key, isTree(inner) ? inner : {});
         else if (key === 'typeName' && isTree(inner)) checkType(inner);
+        else if (key === 'fromClause') countSources(asList(inner).length);
         else if (key === 'intoClause')
           refuse('write', 'SELECT INTO creates a table; write outside of cached reads.', true);
         stack.push({ value: inner, depth: depth + 1 });
@@ -258,7 +259,7 @@ const CATALOG_TYPES: ReadonlySet<string> = new Set(
 const WRITING: ReadonlySet<string> = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt']);
 
 const KNOWN: ReadonlySet<string> = new Set(
-  `ResTarget A_Star String Integer Float Boolean BitString BoolExpr TypeCast CollateClause NullTest
+  `SelectStmt ResTarget A_Star String Integer Float Boolean BitString BoolExpr TypeCast CollateClause NullTest
    BooleanTest CaseExpr CaseWhen CoalesceExpr MinMaxExpr RowExpr A_ArrayExpr A_Indices NamedArgExpr GroupingFunc
    GroupingSet XmlExpr XmlSerialize List WindowDef RangeSubselect RangeFunction RangeTableFunc RangeTableFuncCol
    CommonTableExpr ColumnDef JsonObjectConstructor JsonArrayConstructor JsonArrayQueryConstructor JsonObjectAgg JsonArrayAgg

@@ -333,6 +333,13 @@ test('what is too deep for the parser never reaches it, however it is written; a
   assert.equal(analyzer.template(flat).refusal, undefined);
 });
 
+test('a long FROM counts in each select of a UNION', () => {
+  const from = list(600, ', ', (n) => `a t${n}`);
+  const analyzer = createAnalyzer(EXAMPLE_CATALOG);
+  for (const sql of [`select 1 from ${from}`, `select 2 union select 1 from ${from}`])
+    assert.deepEqual(analyzer.template(sql).bind([]).terms.map(describeTerm), ['a (*)'], sql.slice(0, 40));
+});
+
 test('many columns of many tables are not looked for in each of them', () => {
   let sql = `select ${list(18_000, ',', () => 'z')}`;
   for (let level = 0; level < 10; level++) sql = `select (${sql} from ${list(490, ',', () => 'a')})`;
