@@ -1,6 +1,6 @@
 /**
  * A connection held for some statements of our own. When it breaks, pg tells the statement that runs and then emits
- * `error`, which ends the process where nobody listens: a pool listens only while a connection is idle.
+ * `error`: whoever holds it may want to know before the next statement, and a pool listens only while a connection is idle.
  */
 import type { PooledClient } from './tracked-client.ts';
 

@@ -68,6 +68,28 @@ function copyConfig(first: unknown): QueryConfig {
   return config as unknown as QueryConfig;
 }
 
+/**
+ * Sends a statement, and runs `end` when it has been answered, in whichever way its caller asked for. What submits itself ends as it
+ * likes, and is not noticed.
+ */
+export function sendNoticed(
+  args: readonly unknown[],
+  send: (args: readonly unknown[]) => unknown,
+  end: () => void,
+): unknown {
+  const at = args.findLastIndex((arg) => typeof arg === 'function');
+  if (at < 0) {
+    const result = send(args);
+    return result instanceof Promise ? result.finally(end) : result;
+  }
+  const callback = args[at] as (...results: unknown[]) => void;
+  const told = (...results: unknown[]): void => {
+    end();
+    callback(...results);
+  };
+  return send(args.with(at, told));
+}
+
 /** Answers the way the caller asked to be answered. A callback that throws is a bug of the caller's, and surfaces as one. */
 export function answer<T>(promise: Promise<T>, callback: QueryCallback | undefined): Promise<T> | undefined {
   if (!callback) return promise;

@@ -1,5 +1,5 @@
 import { nameStatement, type Stages } from './stages.ts';
-import { isSubmittable, readText } from './statement.ts';
+import { isSubmittable, readText, sendNoticed } from './statement.ts';
 
 /** Times a statement, in whichever way its caller is answered. What submits itself ends as it likes, and is not timed. */
 export function timeStatement(
@@ -12,20 +12,8 @@ export function timeStatement(
   if (text === undefined || isSubmittable(first)) return send(args);
   const startedAtMs = performance.now();
   const given = (first as { name?: unknown }).name;
-  const end = (): void => {
+  return sendNoticed(args, send, () => {
     const name = nameStatement(text, typeof given === 'string' ? given : undefined);
     stages.addStatement(name, performance.now() - startedAtMs);
-  };
-  const at = args.findLastIndex((arg) => typeof arg === 'function');
-  if (at >= 0) {
-    const callback = args[at] as (...results: unknown[]) => void;
-    const timed = (...results: unknown[]): void => {
-      end();
-      callback(...results);
-    };
-    return send(args.with(at, timed));
-  }
-  const result = send(args);
-  if (result instanceof Promise) result.then(end, end);
-  return result;
+  });
 }

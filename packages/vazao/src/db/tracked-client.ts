@@ -16,7 +16,7 @@ import type { Analysis, Effect } from './analysis.ts';
 import { COMMITTED_POSITION_SQL, INSERTED_POSITION_SQL } from './committed-position.ts';
 import { currentContext, runWithoutContext, type WorkContext } from './context.ts';
 import { isSqlState } from './sql-state.ts';
-import { answer, readStatement, readText, type Statement } from './statement.ts';
+import { answer, readStatement, readText, type Statement, sendNoticed } from './statement.ts';
 import { timeStatement } from './time-statement.ts';
 
 type Result = pg.QueryResult & { position?: bigint };
@@ -89,20 +89,13 @@ export class TrackedClient extends BaseClient {
   #read(args: readonly unknown[], context: WorkContext): unknown {
     if (context.isPositionAsked) context.hasReadBeyond = true;
     context.readsUnderway = (context.readsUnderway ?? 0) + 1;
-    const end = (): void => {
-      context.readsUnderway = (context.readsUnderway ?? 0) - 1;
-    };
-    const callback = args.findIndex((arg) => typeof arg === 'function');
-    if (callback >= 0) {
-      const call = args[callback] as (...results: unknown[]) => void;
-      const told = (...results: unknown[]): void => {
-        end();
-        call(...results);
-      };
-      return super.query(...args.with(callback, told));
-    }
-    const result = super.query(...args);
-    return result instanceof Promise ? result.finally(end) : result;
+    return sendNoticed(
+      args,
+      (noticed) => super.query(...noticed),
+      () => {
+        context.readsUnderway = (context.readsUnderway ?? 0) - 1;
+      },
+    );
   }
 
   /** Sends without looking at what it does: for statements that were looked at before. */
