@@ -5,7 +5,7 @@ import { relative } from 'node:path';
 import type { TestEvent } from 'node:test/reporters';
 
 /** Of one failure. */
-const LINES_MAX = 30;
+const LINES_MAX = 14;
 
 export default async function* reportFailures(events: AsyncIterable<TestEvent>): AsyncGenerator<string> {
   for await (const event of events) {

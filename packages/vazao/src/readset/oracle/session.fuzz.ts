@@ -23,6 +23,12 @@ export const CREATE_ROLES: readonly string[] = [
   `grant ${TEAM} to ${READER}`,
 ].map((command) => `do $$ begin ${command}; exception when others then null; end $$`);
 
+/**
+ * What a session may set later: first nothing, which is what it says again after a transaction that set it. That it says NULL
+ * before the first such transaction is no case: a statement that reads what nobody set is not answered from the cache.
+ */
+export const SETTINGS: readonly string[] = [`set app.tenant = ''`];
+
 /** Values are read and printed in other formats than the feed's. */
 export function asReader(session: OracleSession | undefined): string {
   const formats = `set local timezone = 'America/Sao_Paulo'; set local datestyle = 'ISO, DMY'; set local intervalstyle = sql_standard; set local bytea_output = escape`;

@@ -115,6 +115,9 @@ export function printMiss(
     JSON.stringify(value, (_, part) => (part instanceof Set ? [...part] : part)) ?? '';
   const comment = (text: string): string => `-- ${text.replaceAll('\n', ' ')}`;
   return [
+    // What is most telling comes first: of a long report often only a part is shown.
+    comment(`${statement.sql} ${shown(statement.parameters)}`),
+    comment(`${change.session ?? ''} ${change.sql}`),
     'begin;',
     ...(session ? CREATE_ROLES : []).map((line) => `${line};`),
     ...ddl.map((line) => `${line};`),
