@@ -167,8 +167,9 @@ export class FanOut {
   #onFreshness(freshUntilMs: number): void {
     // The clock that is read first is the earlier one, so the time that is left comes out shorter, never longer.
     const hostMs = hostClockMs();
-    this.#freshUntilMs = hostMs + (freshUntilMs - this.#clock.monotonicMs());
-    this.#tell({ kind: 'freshness', freshUntilMs: this.#freshUntilMs });
+    const leftMs = freshUntilMs - this.#clock.monotonicMs();
+    this.#freshUntilMs = hostMs + leftMs;
+    this.#tell({ kind: 'freshness', freshUntilMs: this.#freshUntilMs, leftMs });
   }
 
   #onSnapshot(snapshot: Snapshot): void {
@@ -244,7 +245,10 @@ export class FanOut {
       count++;
     }
     unacknowledged.splice(0, count);
-    if (wantsHello !== undefined) {
+    if (wantsHello === 'newcomer') {
+      // Unless a hello for all is to come anyway.
+      if (follower.state === 'following') this.#greet(follower, { continues: true });
+    } else if (wantsHello !== undefined) {
       // What it is sent until then would be thrown away.
       if (follower.state === 'following') follower.state = 'silent';
       follower.wantsHello = true;
@@ -254,7 +258,7 @@ export class FanOut {
   }
 
   /** Sends a hello as soon as there is one to send, and the worker has taken what was sent before. */
-  #greet(follower: Follower): void {
+  #greet(follower: Follower, how: { readonly continues?: true } = {}): void {
     if (follower.state === 'behind' && follower.unacknowledged.length > 0) return;
     // Tried again at the next beat.
     if (this.#source.epoch === 0 || this.#unseenLostUpTo !== undefined) return;
@@ -262,7 +266,7 @@ export class FanOut {
     this.#flush();
     follower.wantsHello = false;
     follower.state = 'following';
-    this.#send(follower, serialize([{ kind: 'hello', standing: this.#standing() } satisfies Told]));
+    this.#send(follower, serialize([{ kind: 'hello', standing: this.#standing(), ...how } satisfies Told]));
   }
 
   /** The feed looks for a position that its stream has not reached, by a heartbeat of its own. */
