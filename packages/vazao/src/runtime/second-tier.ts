@@ -14,6 +14,8 @@ import { RELEASE_TIMEOUT_MS, within } from './release.ts';
 import { readVersion } from './version.ts';
 
 const REPORT_PAUSE_MS = 60_000;
+/** All hosts may be starting, and the one that writes the stream is no faster. */
+const STREAM_TIMEOUT_MS = 60_000;
 
 interface SecondTierParts {
   readonly configuration: Configuration;
@@ -138,7 +140,7 @@ export async function openStreamedFeed(
     createStreamReader({ url, namespace, secret, onProblem: createReporter('does not tell of changes') }),
   );
   acquired.defer(() => within(RELEASE_TIMEOUT_MS, channel.close()));
-  return createStreamedFeed({ connection: databaseUrl, systemId, channel });
+  return createStreamedFeed({ connection: databaseUrl, systemId, channel, startTimeoutMs: STREAM_TIMEOUT_MS });
 }
 
 /** Whoever has no second tier does not load it. */
