@@ -42,6 +42,11 @@ interface Row {
 
 /** Answers that nothing has passed yet. More come only where the stream stands still for seconds: the oldest are of no use then. */
 const ANSWERS_MAX = 32;
+/**
+ * So many answers that nothing has passed call for something to be written. An outbox is told as far as the log is flushed, less a
+ * byte while a transaction runs: where nobody writes, that never reaches the answer.
+ */
+const UNPASSED_MAX = 2;
 const TIMELINE_BITS = 64n;
 /** Nobody reads it: that it is in the log, and flushed, is what brings the stream past what was written before. */
 const NUDGE_PREFIX = 'vazao.nudge';
@@ -126,7 +131,7 @@ export class PositionProbe implements FreshnessProof {
     const deadline = setTimeout(() => destroyClient(client), timeoutMs);
     try {
       for (;;) {
-        const wantsNudge = this.#wantsNudge;
+        const isNudged = this.#wantsNudge;
         this.#wantsNudge = false;
         const askedAtMs = clock.monotonicMs();
         const { rows } = await client.query<Row>({ name: 'vazao-probe', text: ASK_SQL });
@@ -137,7 +142,8 @@ export class PositionProbe implements FreshnessProof {
         }
         this.#answers.push({ position: parsePosition(row.position), askedAtMs });
         if (this.#answers.length > ANSWERS_MAX) this.#answers.shift();
-        if (wantsNudge) await client.query(emitHeartbeatSql(row.version), [NUDGE_PREFIX, '']);
+        if (isNudged || this.#answers.length >= UNPASSED_MAX)
+          await client.query(emitHeartbeatSql(row.version), [NUDGE_PREFIX, '']);
         if (!this.#wantsNudge) return;
       }
     } finally {

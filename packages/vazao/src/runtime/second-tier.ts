@@ -59,7 +59,7 @@ interface RelayParts {
 }
 
 /**
- * Of a host with a feed of its own and `REDIS_URL`: the relay, and what writes the stream for hosts without a feed of their own.
+ * Of a host with `REDIS_URL` and a feed of its own that sees all writers: the relay, and what writes the stream for hosts without a feed of their own.
  * Keeps two connections to the database. Throws {@link RuntimeError}.
  */
 export async function openRelay(
@@ -67,7 +67,8 @@ export async function openRelay(
   acquired: AsyncDisposableStack,
 ): Promise<void> {
   const { redisUrl: url } = configuration;
-  if (url === undefined || feed.status().source === 'stream') return;
+  // A feed that sees its own server alone has nothing for others; whoever holds the lock should.
+  if (url === undefined || ['app', 'stream'].includes(feed.status().source)) return;
   // Reads the schema, and again when it changes; nothing is cached here.
   const schema = new Pool({
     connectionString: databaseUrl,
@@ -93,7 +94,6 @@ export async function openRelay(
     }),
   );
   acquired.defer(() => within(RELEASE_TIMEOUT_MS * 2, relay.close()));
-  if (feed.status().source === 'app') return; // it sees nothing that another host could not see by itself
   const writer = await createStreamWriter({
     url,
     namespace,

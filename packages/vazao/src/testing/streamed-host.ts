@@ -23,6 +23,8 @@ export interface StreamSetting extends AsyncDisposable {
 
 export interface WritingOptions extends Partial<Pick<StreamWriterOptions, 'entriesMax' | 'bytesMax'>> {
   readonly term?: string;
+  /** @defaultValue wal */
+  readonly source?: 'wal' | 'outbox';
   readonly redisUrl?: string;
 }
 
@@ -55,8 +57,8 @@ export async function createStreamSetting(database: TestDatabase, redisUrl: stri
   const namespace = `{${randomBytes(6).toString('hex')}}`;
   await using acquired = new AsyncDisposableStack();
   const write = async (options: WritingOptions = {}): Promise<WritingHost> => {
-    const { term, redisUrl: url = redisUrl, ...limits } = options;
-    const feed = createFeed({ connection: database.url, source: 'wal' });
+    const { term, source = 'wal', redisUrl: url = redisUrl, ...limits } = options;
+    const feed = createFeed({ connection: database.url, source });
     stack.defer(() => feed.close());
     const told = listen(feed);
     const fanOut = stack.adopt(new FanOut({ source: feed }), (it) => it.close());

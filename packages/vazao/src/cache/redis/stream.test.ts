@@ -280,6 +280,26 @@ test('without an answer of the database nothing is proven, whatever the stream t
   assert.equal(epochsOf(heard).length, 1);
 });
 
+test('the other host reads an outbox: fresh also while nobody writes and a transaction is open', async () => {
+  await using setting = await createSetting();
+  const host = await setting.write({ term: termOf(1), source: 'outbox' });
+  const { feed, heard } = await setting.read();
+  await until('it is fresh', () => feed.isFresh());
+  assert.deepEqual([feed.status().source, feed.status().origin], ['stream', 'outbox']);
+  await setting.insert(1, 2);
+  await untilPassed(feed, setting.database.pool);
+  assert.deepEqual(commitsOf(heard), commitsOf(host.told).slice(-commitsOf(heard).length));
+  assert.ok(commitsOf(heard).length > 0);
+  const writer = await setting.database.client();
+  await writer.query(`begin; insert into t values (3, 'open')`);
+  const freshness = heard.filter(({ name }) => name === 'freshness').length;
+  await until('it goes on being fresh', () => {
+    assert.ok(feed.isFresh());
+    return heard.filter(({ name, args }) => name === 'freshness' && Number(args[0]) > 0).length >= freshness + 25;
+  });
+  await writer.query('commit');
+});
+
 test('entries that were written with another secret count as a hole', async () => {
   await using setting = await createSetting();
   await setting.write({ term: termOf(1) });
