@@ -21,6 +21,7 @@
  *    host's clock: a worker that was stopped, or is behind, finds it over without anybody's help. Conversions between
  *    clocks err towards "over". It is taken back by the same way, before the commit that is the reason. Between this
  *    event here and there a worker may be fresh by a proof that is less than a lease old: that is what a lease promises.
+ *    A follower on another host shares no clock: it proves freshness by positions instead (`position-probe.ts`).
  * 3. *Suspects are read before a snapshot is taken.* A worker's set is never smaller than the feed's was when it was told:
  *    it is added to by `hello`, `epoch` and `schema`, and cleared by the snapshots of the heartbeats alone. A worker hears
  *    of such a snapshot later than the supervisor, and a snapshot that is taken after that sees no less.
@@ -35,6 +36,9 @@
  *    are kept here by name: a snapshot's list of running transactions leaves out those at and above its `xmax`.)
  * 7. *`waitFor` speaks of the worker's own position*, so what was waited for is gone from the worker's own cache. Other
  *    workers of the host may be some microseconds behind; the client's position token is what carries it to them.
+ *
+ * A follower may be a way to many readers (the stream in Redis). One who joins there needs a hello, and those who follow must
+ * not begin anew for it: that hello `continues`, and says nothing to whoever has the message before it.
  *
  * Epochs and sequences are counted by each process on its own; nobody compares them between processes.
  */

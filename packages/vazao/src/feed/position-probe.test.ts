@@ -30,9 +30,9 @@ test('fresh for a lease from the question on, when what is told has passed its a
   const probe = await createProbe(database);
   const position = async (): Promise<bigint> => {
     const { rows } = await database.pool.query(`select ${INSERTED_POSITION_SQL} as position`);
-    return parsePosition(rows[0].position);
+    return parsePosition(rows[0].position) + 1n;
   };
-  const before = await position();
+  const before = (await position()) - 1n;
   await database.pool.query('create table t (n int)');
   const startedAtMs = performance.now();
   assert.equal(

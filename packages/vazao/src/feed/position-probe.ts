@@ -4,7 +4,8 @@
  *   asked, at a moment of the own clock ──► the log stands at P ──► what is told passes P, and is fresh ──► proven
  *
  * Everything that committed before the question lies before P. When all up to P has been delivered, and whoever reads the log
- * says after it that it is fresh, then nothing is missing that committed before the question: fresh for a lease from there.
+ * says, by something written later still, that it is fresh, then nothing is missing that committed before the question: fresh
+ * for a lease from there.
  * What is told takes as long as it likes; only its order counts. Without an answer of the database, without a word of the
  * stream, or with another server or timeline on one of the two ways, nothing is proven.
  */
@@ -80,10 +81,11 @@ export class PositionProbe implements FreshnessProof {
   findFreshUntilMs({ leftMs = Number.NEGATIVE_INFINITY }: ToldFreshness, position: bigint): number {
     this.#pass(position);
     const proven = this.#proven;
-    if (!proven || proven.position > position || !isSameTimeline(proven.position, position)) {
+    if (!proven || proven.position >= position || !isSameTimeline(proven.position, position)) {
       return Number.NEGATIVE_INFINITY;
     }
-    // What was left over there was left after the question, so counted from there it comes out shorter, never longer.
+    // Something after the answer was written after the question, and was told later still. So what was left over there then,
+    // counted from the question on, comes out shorter, never longer.
     return proven.askedAtMs + Math.min(leftMs, this.#options.leaseMs);
   }
 
@@ -104,7 +106,7 @@ export class PositionProbe implements FreshnessProof {
   }
 
   #pass(position: bigint): void {
-    const isPassed = (answer: Answer): boolean => answer.position <= position;
+    const isPassed = (answer: Answer): boolean => answer.position < position;
     const last = this.#answers.findLast(isPassed);
     if (!last) return;
     this.#answers = this.#answers.filter((answer) => !isPassed(answer));
