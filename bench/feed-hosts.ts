@@ -68,9 +68,12 @@ async function measure(name: string, roles: readonly Role[]): Promise<void> {
     const spent = [sum(pids), sum(hosts), cpuMs(redis.pid)].map(
       (after, index) => ((after - (before[index] as number)) * 1_000) / commits,
     );
+    const last = children.at(-1) as ChildProcess;
+    last.send('delay');
+    const [delayMs] = (await once(last, 'message')) as [number];
     const [sending, following, relaying] = spent.map((ms) => `${ms.toFixed(0)} ms`);
     process.stdout.write(
-      `${name}: per 1,000 commits (${Math.round(commits / SECONDS)}/s) ${pids.length} walsenders ${sending}, ${hosts.length} hosts ${following}, Redis ${relaying}\n`,
+      `${name}: per 1,000 commits (${Math.round(commits / SECONDS)}/s) ${pids.length} walsenders ${sending}, ${hosts.length} hosts ${following}, Redis ${relaying}; half of all commits were in the last host within ${delayMs.toFixed(2)} ms of the feed that read the log\n`,
     );
   } finally {
     for (const child of children) child.kill('SIGKILL');
@@ -113,7 +116,15 @@ async function follow(): Promise<void> {
       ? createStreamedFeed({ connection: databaseUrl, systemId, channel: await createStreamReader(shared) })
       : createFeed({ connection: databaseUrl, source: 'wal' });
   const fanOut = new FanOut({ source: feed });
-  feed.on('commit', () => {});
+  // The hosts are on one machine here, so their clocks can be compared.
+  const delaysMs: number[] = [];
+  feed.on('commit', ({ receivedAtMs }) => {
+    delaysMs.push(performance.timeOrigin + performance.now() - receivedAtMs);
+  });
+  process.on('message', () => {
+    delaysMs.sort((one, other) => one - other);
+    process.send?.(delaysMs[Math.floor(delaysMs.length * 0.5)] ?? 0);
+  });
   await feed.start();
   if (role === 'leader') await createStreamWriter({ ...shared, fanOut, findTerm: () => '0'.repeat(24) });
   process.send?.('ready');
