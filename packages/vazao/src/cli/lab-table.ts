@@ -33,7 +33,7 @@ export function formatRun(run: RunResult): string {
     `generator  ${generator.threads} thread${generator.threads > 1 ? 's' : ''}, ${generator.connections} connections, ${late}, seed ${run.seed}`,
   );
   for (const reason of generator.void ?? []) lines.push(`VOID       ${reason}`);
-  const ended = { complete: '', criteria: '', saturated: '', interrupted: ', interrupted' }[run.ended];
+  const ended = { complete: '', criteria: '', saturated: '', generator: '', interrupted: ', interrupted' }[run.ended];
   lines.push(`verdict    ${run.verdict === 'none' ? 'none: there are no criteria' : run.verdict}${ended}`);
   return `${lines.join('\n')}\n`;
 }

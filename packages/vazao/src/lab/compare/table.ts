@@ -78,6 +78,8 @@ export function scenarioSentences(result: ComparisonResult): string[] {
       return `${kind.title} ${showFigure(kind, value)} (${showBounds(kind, criterion)}${outcome === 'passed' ? '' : `, ${outcome.toUpperCase()}`})`;
     });
     const meets = judged.every(({ outcome }) => outcome === 'passed');
+    if (!meets && result.judged !== undefined && candidate.name !== result.judged)
+      words.push(`which is asked of ${result.judged} alone`);
     lines.push(`${candidate.name} ${meets ? 'meets all criteria' : 'does not meet all criteria'}: ${words.join(', ')}`);
   }
   return [...lines, ...result.skipped.map(({ name, why }) => `${name} was left out: ${why}`)];
