@@ -2,6 +2,7 @@
 import { FIGURES, type FigureKind } from '../figures.ts';
 import { findingsOf } from '../report/findings.ts';
 import { showBytes, showMs, showNumber, showShare } from '../report/numbers.ts';
+import { explainLatency } from '../report/why-slow.ts';
 import type { Criterion } from '../run-result.ts';
 import {
   type CandidateResult,
@@ -82,6 +83,10 @@ export function scenarioSentences(result: ComparisonResult): string[] {
       words.push(`which is asked of ${result.judged} alone`);
     lines.push(`${candidate.name} ${meets ? 'meets all criteria' : 'does not meet all criteria'}: ${words.join(', ')}`);
   }
+  const judged = result.candidates.find(({ name }) => name === result.judged);
+  const why = judged && explainLatency(countingRuns(judged).flatMap(({ samples }) => samples)).at(-1);
+  if (judged && why && judged.runs.some(({ samples }) => samples.some(({ stages }) => stages)))
+    lines.push(`${judged.name}: ${why.sentence}`);
   return [...lines, ...result.skipped.map(({ name, why }) => `${name} was left out: ${why}`)];
 }
 
