@@ -10,6 +10,7 @@ test('words of vazao torture', () => {
     faults: undefined,
     mutations: undefined,
     json: undefined,
+    secondFeed: undefined,
     goals: false,
   });
   const words = ['conectades', '--minutes', '0.5', '--seed=7', '--faults', 'failover, host-killed', '--json', 'a.json'];
@@ -20,10 +21,12 @@ test('words of vazao torture', () => {
     faults: ['failover', 'host-killed'],
     mutations: undefined,
     json: 'a.json',
+    secondFeed: undefined,
     goals: false,
   });
   assert.equal(parseTortureWords(['--minutes', '10']).application, undefined);
   assert.equal(parseTortureWords(['--goals']).goals, true);
+  assert.equal(parseTortureWords(['--second-feed', 'stream']).secondFeed, 'stream');
   assert.deepEqual(parseTortureWords(['x', '--no-faults', '--mutations']).faults, []);
   assert.equal(parseTortureWords(['x', '--mutations']).mutations, 'all');
   assert.equal(parseTortureWords(['x', '--mutation', 'skip-epoch']).mutations, 'skip-epoch');
@@ -34,6 +37,7 @@ const REFUSED: readonly [words: string[], message: RegExp][] = [
   [['a', '--minuts', '1'], /^`vazao torture` has no option --minuts\. Did you mean --minutes\?$/],
   [['a', '--minutes', '0'], /^--minutes is "0"; allowed is a number from 0\.2 to 1440\.$/],
   [['a', '--seed', '1.5'], /^--seed is "1\.5"; allowed is a whole number/],
+  [['a', '--second-feed', 'app'], /^--second-feed is "app"; allowed is wal, outbox, stream\.$/],
   [['a', '--seed', ''], /^--seed is ""/],
   [['a', '--no-faults', '--faults', 'failover'], /exclude each other/],
   [['a', '--mutation', 'x', '--mutations'], /exclude each other/],

@@ -3,6 +3,11 @@ import { parseArgs } from 'node:util';
 import { didYouMean } from '../runtime/nearest.ts';
 import { UsageError } from './usage-error.ts';
 
+export type SecondFeed = (typeof SECOND_FEEDS)[number];
+
+/** A source by which several workers see what all write. */
+const SECOND_FEEDS = ['wal', 'outbox', 'stream'] as const;
+
 export interface TortureWords {
   /** A word for `vazao start`. @defaultValue the only application here that has a profile */
   readonly application: string | undefined;
@@ -16,12 +21,14 @@ export interface TortureWords {
   readonly mutations: 'all' | string | undefined;
   /** File for the report as JSON. */
   readonly json: string | undefined;
+  /** The source of the feed of the second host. @defaultValue that of the first */
+  readonly secondFeed: SecondFeed | undefined;
   /** A goal that is not met counts as a violation does. @defaultValue false */
   readonly goals: boolean;
 }
 
 export const TORTURE_USAGE =
-  'vazao torture [app] [--minutes N] [--seed S] [--faults a,b | --no-faults] [--mutation a,b | --mutations] [--goals] [--json FILE]';
+  'vazao torture [app] [--minutes N] [--seed S] [--faults a,b | --no-faults] [--mutation a,b | --mutations] [--second-feed SOURCE] [--goals] [--json FILE]';
 
 const MINUTES_DEFAULT = 10;
 const MINUTES_MIN = 0.2;
@@ -33,6 +40,7 @@ const OPTIONS = {
   'no-faults': { type: 'boolean' },
   mutation: { type: 'string' },
   mutations: { type: 'boolean' },
+  'second-feed': { type: 'string' },
   goals: { type: 'boolean' },
   json: { type: 'string' },
 } as const;
@@ -55,6 +63,7 @@ export function parseTortureWords(words: readonly string[]): TortureWords {
     faults: values['no-faults'] ? [] : values.faults?.split(',').map((name) => name.trim()),
     mutations: values.mutations ? 'all' : values.mutation,
     json: values.json,
+    secondFeed: readSecondFeed(values['second-feed']),
     goals: values.goals ?? false,
   };
 }
@@ -68,6 +77,13 @@ function parse(words: readonly string[]) {
     const known = Object.keys(OPTIONS).map((name) => `--${name}`);
     throw new UsageError(`\`vazao torture\` has no option ${unknown}${didYouMean(unknown, known)}`);
   }
+}
+
+function readSecondFeed(text: string | undefined): SecondFeed | undefined {
+  if (text === undefined) return undefined;
+  const found = SECOND_FEEDS.find((source) => source === text);
+  if (found) return found;
+  throw new UsageError(`--second-feed is ${JSON.stringify(text)}; allowed is ${SECOND_FEEDS.join(', ')}.`);
 }
 
 function readNumber(name: string, text: string | undefined, min: number, max: number): number | undefined {

@@ -35,7 +35,7 @@ export async function torture(words: TortureWords): Promise<number> {
   const progress = createProgressLine(process.stderr);
   const stopping = stopBySignals();
   try {
-    await using stage = await openTheStage(word, application, profile, cwd, progress.update);
+    await using stage = await openTheStage(word, application, profile, cwd, words, progress.update);
     process.stdout.write(
       `torture of ${application.name}, seed ${seed} (--seed ${seed} repeats it)\n${await describeParts(stage)}`,
     );
@@ -108,11 +108,12 @@ function openTheStage(
   application: Application,
   profile: Profile,
   cwd: string,
+  { secondFeed }: TortureWords,
   onProgress: (label: string) => void,
 ): Promise<Stage> {
   // This module's neighbour: TypeScript in the sources, JavaScript in the package.
   const main = fileURLToPath(new URL(`./main${extname(import.meta.filename)}`, import.meta.url));
-  return openStage({ application, profile, word, cwd, main, onProgress });
+  return openStage({ application, profile, word, cwd, main, secondFeed, onProgress });
 }
 
 async function describeParts({ cluster, redis, hosts }: Stage): Promise<string> {

@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Cache } from '../cache/index.ts';
-import { type Feed, parsePosition, parseSnapshot, sees } from '../feed/index.ts';
+import { type Feed, originOf, parsePosition, parseSnapshot, sees } from '../feed/index.ts';
 import {
   type Analyzer,
   assertDeclared,
@@ -190,10 +190,11 @@ export class Analysis {
           ${SESSION_SETTINGS.map((name) => `current_setting('${name}') as ${name}`).join(', ')},
           current_setting('default_transaction_isolation') as isolation`,
       );
+      const status = this.#feed.status?.();
       const catalog = await loadCatalog(client as never, {
         publication: this.#publication,
         // Another set comes with an event after which the catalog is read again.
-        published: (this.#feed.status?.().source ?? 'wal') === 'wal' ? undefined : this.#feed.published,
+        published: !status || (originOf(status) ?? 'wal') === 'wal' ? undefined : this.#feed.published,
       });
       const { rows: after } = await client.send(`select ${COMMITTED_POSITION_SQL} as position`);
       if (this.#version !== version) throw new OutdatedCatalog();

@@ -10,7 +10,7 @@
  * with pauses that double while it is left alone.
  */
 import pg from 'pg';
-import type { FeedStatus } from '../feed/index.ts';
+import type { DatabaseSource } from '../feed/index.ts';
 import { runWithoutContext } from './context.ts';
 import { probeReplica, type ReplicaFacts } from './replica-probe.ts';
 import { type PooledClient, TrackedClient } from './tracked-client.ts';
@@ -55,7 +55,8 @@ export interface ReplicaFigures {
 
 /** What a replica is compared with. */
 export interface ReplicaStandard {
-  readonly source: FeedStatus['source'];
+  /** What reads the changes from the database. */
+  readonly source: DatabaseSource | undefined;
   /** The server whose history the feed tells; undefined while it does not know. */
   readonly systemId: string | undefined;
   readonly timeline: number | undefined;

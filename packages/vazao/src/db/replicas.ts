@@ -19,7 +19,7 @@
  * the primary is seen to be slow at it, no fill goes to a replica.
  */
 import type pg from 'pg';
-import { type Feed, sees } from '../feed/index.ts';
+import { type Feed, originOf, sees } from '../feed/index.ts';
 import type { Analysis } from './analysis.ts';
 import { Replica, type ReplicaFigures, type ReplicaStandard } from './replica.ts';
 
@@ -112,6 +112,6 @@ export class Replicas {
 }
 
 function pickServer(feed: ReplicaFeed): Pick<ReplicaStandard, 'source' | 'systemId' | 'timeline'> {
-  const { source, systemId, timeline } = feed.status();
-  return { source, systemId, timeline };
+  const status = feed.status();
+  return { source: originOf(status), systemId: status.systemId, timeline: status.timeline };
 }

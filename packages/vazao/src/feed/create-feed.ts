@@ -6,7 +6,7 @@ import type { Feed } from './feed.ts';
 import { LogicalFeed } from './logical-feed.ts';
 import { type FeedOptions, type ResolvedFeedOptions, resolveFeedOptions } from './options.ts';
 import { OutboxFeed } from './outbox/outbox-feed.ts';
-import type { FeedSource, FeedStatus, PassedOver } from './status.ts';
+import type { DatabaseSource, FeedStatus, PassedOver } from './status.ts';
 import type { WriteSink } from './write-sink.ts';
 
 /** Creates a feed; `start()` it, and close it with `close()` or `await using`. Throws {@link FeedError}. */
@@ -20,23 +20,23 @@ export function createFeed(options: FeedOptions): Feed {
 }
 
 /** The strongest first. */
-const SOURCES: readonly FeedSource[] = ['wal', 'outbox', 'app'];
+const SOURCES: readonly DatabaseSource[] = ['wal', 'outbox', 'app'];
 
-const CREATE: Readonly<Record<FeedSource, (options: ResolvedFeedOptions) => Feed>> = {
+const CREATE: Readonly<Record<DatabaseSource, (options: ResolvedFeedOptions) => Feed>> = {
   wal: (options) => new LogicalFeed(options),
   outbox: (options) => new OutboxFeed(options),
   app: (options) => new AppFeed(options),
 };
 
 /** What says that the database does not offer a source. Everything else may pass, and is no reason to take a weaker one. */
-const NOT_OFFERED: Readonly<Record<FeedSource, ReadonlySet<FeedErrorCode>>> = {
+const NOT_OFFERED: Readonly<Record<DatabaseSource, ReadonlySet<FeedErrorCode>>> = {
   wal: new Set(['ERR_FEED_WAL_LEVEL', 'ERR_FEED_PRIVILEGE', 'ERR_FEED_REPLICATION_OFF', 'ERR_FEED_POOLER']),
   outbox: new Set(['ERR_FEED_PRIVILEGE']),
   app: new Set(),
 };
 
 /** Whether an error says that the database does not offer a source. */
-export function isNotOffered(source: FeedSource, code: FeedErrorCode): boolean {
+export function isNotOffered(source: DatabaseSource, code: FeedErrorCode): boolean {
   return NOT_OFFERED[source].has(code);
 }
 

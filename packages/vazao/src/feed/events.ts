@@ -11,7 +11,7 @@ export interface Commit {
   readonly xid: bigint;
   /** By the server's clock, since 1970, fractional. */
   readonly committedAtMs: number;
-  /** By this host's clock, since 1970, fractional. */
+  /** By the clock of the host that read it from the database, since 1970, fractional. */
   readonly receivedAtMs: number;
   readonly changes: readonly Change[];
   /** The transaction changed the schema. {@link FeedEvents.schema} follows when the publication is in step with it. */

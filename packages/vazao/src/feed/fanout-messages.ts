@@ -22,21 +22,24 @@ export interface FanOutReply {
   readonly taken: number;
   /**
    * The worker does not follow, or no longer: it asks for a hello. With `silence` it has waited for messages and none came,
-   * so whatever it has not taken will never arrive.
+   * so whatever it has not taken will never arrive. With `newcomer` it does follow, and somebody has joined who reads the same
+   * messages: the hello goes on from the message before it, for those who have that.
    */
-  readonly wantsHello?: 'lost' | 'silence' | undefined;
+  readonly wantsHello?: 'lost' | 'silence' | 'newcomer' | undefined;
   /** Somebody waits for this position. */
   readonly nudge?: bigint | undefined;
 }
 
 /** What happened in one turn of the supervisor's feed, in order. */
 export type Told =
-  | { readonly kind: 'hello'; readonly standing: Standing }
+  /** With `continues` whoever has the message before this one goes on as if there were none. */
+  | { readonly kind: 'hello'; readonly standing: Standing; readonly continues?: true }
   | { readonly kind: 'epoch'; readonly reason: EpochReason; readonly standing: Standing }
   | { readonly kind: 'schema'; readonly standing: Standing }
   | { readonly kind: 'commit'; readonly commit: Commit }
   | { readonly kind: 'advance'; readonly position: bigint }
-  | { readonly kind: 'freshness'; readonly freshUntilMs: number }
+  /** `leftMs` is what was left of it when it was told: a length, for those who do not share the clock. */
+  | { readonly kind: 'freshness'; readonly freshUntilMs: number; readonly leftMs: number }
   | { readonly kind: 'snapshot'; readonly snapshot: Snapshot }
   | { readonly kind: 'problem'; readonly code: string; readonly message: string }
   | ({ readonly kind: 'beat' } & Pick<FeedStatus, 'state' | 'lastError' | 'lagMs'>);

@@ -21,6 +21,7 @@
  *    host's clock: a worker that was stopped, or is behind, finds it over without anybody's help. Conversions between
  *    clocks err towards "over". It is taken back by the same way, before the commit that is the reason. Between this
  *    event here and there a worker may be fresh by a proof that is less than a lease old: that is what a lease promises.
+ *    A follower on another host shares no clock: it proves freshness by positions instead (`position-probe.ts`).
  * 3. *Suspects are read before a snapshot is taken.* A worker's set is never smaller than the feed's was when it was told:
  *    it is added to by `hello`, `epoch` and `schema`, and cleared by the snapshots of the heartbeats alone. A worker hears
  *    of such a snapshot later than the supervisor, and a snapshot that is taken after that sees no less.
@@ -35,6 +36,9 @@
  *    are kept here by name: a snapshot's list of running transactions leaves out those at and above its `xmax`.)
  * 7. *`waitFor` speaks of the worker's own position*, so what was waited for is gone from the worker's own cache. Other
  *    workers of the host may be some microseconds behind; the client's position token is what carries it to them.
+ *
+ * A follower may be a way to many readers (the stream in Redis). One who joins there needs a hello, and those who follow must
+ * not begin anew for it: that hello `continues`, and says nothing to whoever has the message before it.
  *
  * Epochs and sequences are counted by each process on its own; nobody compares them between processes.
  */
@@ -167,8 +171,9 @@ export class FanOut {
   #onFreshness(freshUntilMs: number): void {
     // The clock that is read first is the earlier one, so the time that is left comes out shorter, never longer.
     const hostMs = hostClockMs();
-    this.#freshUntilMs = hostMs + (freshUntilMs - this.#clock.monotonicMs());
-    this.#tell({ kind: 'freshness', freshUntilMs: this.#freshUntilMs });
+    const leftMs = freshUntilMs - this.#clock.monotonicMs();
+    this.#freshUntilMs = hostMs + leftMs;
+    this.#tell({ kind: 'freshness', freshUntilMs: this.#freshUntilMs, leftMs });
   }
 
   #onSnapshot(snapshot: Snapshot): void {
@@ -244,7 +249,10 @@ export class FanOut {
       count++;
     }
     unacknowledged.splice(0, count);
-    if (wantsHello !== undefined) {
+    if (wantsHello === 'newcomer') {
+      // Unless a hello for all is to come anyway.
+      if (follower.state === 'following') this.#greet(follower, { continues: true });
+    } else if (wantsHello !== undefined) {
       // What it is sent until then would be thrown away.
       if (follower.state === 'following') follower.state = 'silent';
       follower.wantsHello = true;
@@ -254,7 +262,7 @@ export class FanOut {
   }
 
   /** Sends a hello as soon as there is one to send, and the worker has taken what was sent before. */
-  #greet(follower: Follower): void {
+  #greet(follower: Follower, how: { readonly continues?: true } = {}): void {
     if (follower.state === 'behind' && follower.unacknowledged.length > 0) return;
     // Tried again at the next beat.
     if (this.#source.epoch === 0 || this.#unseenLostUpTo !== undefined) return;
@@ -262,7 +270,7 @@ export class FanOut {
     this.#flush();
     follower.wantsHello = false;
     follower.state = 'following';
-    this.#send(follower, serialize([{ kind: 'hello', standing: this.#standing() } satisfies Told]));
+    this.#send(follower, serialize([{ kind: 'hello', standing: this.#standing(), ...how } satisfies Told]));
   }
 
   /** The feed looks for a position that its stream has not reached, by a heartbeat of its own. */

@@ -6,9 +6,10 @@ export type { SchemaWatch } from './event-triggers.ts';
 export type { Commit, EpochReason, FeedEvents } from './events.ts';
 export { FanOut, type FanOutOptions } from './fanout.ts';
 export { createIpcChannel, type FeedChannel } from './fanout-channel.ts';
+export type { FanOutMessage, FanOutReply } from './fanout-messages.ts';
 export type { Feed } from './feed.ts';
 export { parseLsn } from './lsn.ts';
-export type { Clock, FeedOptions } from './options.ts';
+export { type Clock, type FeedOptions, PUBLICATION_DEFAULT } from './options.ts';
 export {
   FLUSHED_POSITION_SQL,
   formatPosition,
@@ -30,6 +31,14 @@ export {
   seesCommit,
   seesTransaction,
 } from './snapshot.ts';
-export type { FeedSource, FeedState, FeedStatus, PassedOver } from './status.ts';
+export {
+  type DatabaseSource,
+  type FeedSource,
+  type FeedState,
+  type FeedStatus,
+  originOf,
+  type PassedOver,
+} from './status.ts';
+export { createStreamedFeed, type StreamedFeedOptions } from './streamed-feed.ts';
 export { untilToldOrSilent } from './told-or-silent.ts';
 export type { WriteSink } from './write-sink.ts';

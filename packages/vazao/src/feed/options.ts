@@ -1,6 +1,6 @@
 import type { ClientConfig } from 'pg';
 import { FeedError } from './errors.ts';
-import type { FeedSource } from './status.ts';
+import type { DatabaseSource } from './status.ts';
 
 /** Source of time; tests pass a fake. */
 export interface Clock {
@@ -15,7 +15,7 @@ export interface FeedOptions {
    * Where changes come from. `auto` takes the strongest that the database allows, and falls back only when it does not allow
    * one, never on a failure that may pass. @defaultValue `auto`
    */
-  readonly source?: FeedSource | 'auto' | undefined;
+  readonly source?: DatabaseSource | 'auto' | undefined;
   /** Of the source `outbox`. */
   readonly outbox?: OutboxOptions | undefined;
   /** How to reach the primary itself (no pooler between): a connection string, or what `pg.Client` takes. */

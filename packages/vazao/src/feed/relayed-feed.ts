@@ -17,8 +17,9 @@ import { FeedError, type FeedErrorCode } from './errors.ts';
 import type { EpochReason, FeedEvents } from './events.ts';
 import { BEAT_MS } from './fanout.ts';
 import type { FeedChannel } from './fanout-channel.ts';
-import { type FanOutMessage, type FanOutReply, hostClockMs, type Standing, type Told } from './fanout-messages.ts';
+import type { FanOutMessage, FanOutReply, Standing, Told } from './fanout-messages.ts';
 import type { Feed } from './feed.ts';
+import { type FreshnessProof, HostClockProof, type ToldFreshness } from './freshness-proof.ts';
 import { type Clock, systemClock, WAITERS_MAX_DEFAULT } from './options.ts';
 import { formatPosition, UNKNOWN_POSITION } from './position.ts';
 import { RelationMemory } from './relation-memory.ts';
@@ -34,6 +35,12 @@ export interface RelayedFeedOptions {
   readonly waitersMax?: number | undefined;
   /** @defaultValue the system's clocks */
   readonly clock?: Clock | undefined;
+  /** @defaultValue by the clock of the host, which whoever tells has, too */
+  readonly proof?: FreshnessProof | undefined;
+  /** Makes the status of the feed that is told of that of this one. @defaultValue as it is */
+  readonly describe?: ((told: FeedStatus) => FeedStatus) | undefined;
+  /** Who tells, for messages. @defaultValue `The supervisor` */
+  readonly teller?: string | undefined;
 }
 
 export const START_TIMEOUT_MS_DEFAULT = 20_000;
@@ -56,6 +63,9 @@ class RelayedFeed implements Feed {
   readonly #channel: FeedChannel;
   readonly #clock: Clock;
   readonly #startTimeoutMs: number;
+  readonly #proof: FreshnessProof;
+  readonly #describe: (told: FeedStatus) => FeedStatus;
+  readonly #teller: string;
   readonly #events: Announcer;
   readonly #relations = new RelationMemory();
   readonly #suspects = new Suspects();
@@ -80,11 +90,15 @@ class RelayedFeed implements Feed {
   #freshUntilMs = Number.NEGATIVE_INFINITY;
   #published: ReadonlySet<number> = new Set();
   /** As the supervisor told it last. */
-  #status: FeedStatus = UNKNOWN_STATUS;
+  #status: FeedStatus;
 
   constructor(options: RelayedFeedOptions) {
     this.#channel = options.channel;
     this.#clock = options.clock ?? systemClock;
+    this.#proof = options.proof ?? new HostClockProof(this.#clock);
+    this.#describe = options.describe ?? ((told) => told);
+    this.#teller = options.teller ?? 'The supervisor';
+    this.#status = this.#describe(UNKNOWN_STATUS);
     this.#events = new Announcer(this.#clock);
     this.#startTimeoutMs = options.startTimeoutMs ?? START_TIMEOUT_MS_DEFAULT;
     this.#waiters = new PositionWaiters(options.waitersMax ?? WAITERS_MAX_DEFAULT);
@@ -131,15 +145,21 @@ class RelayedFeed implements Feed {
     const ticker = setInterval(() => this.#onBeat(), BEAT_MS);
     ticker.unref();
     const late = setTimeout(() => {
-      const text = `The supervisor told of no fresh feed within ${this.#startTimeoutMs} ms. ${this.#events.lastError?.message ?? ''}`;
+      // Without Redis every answer is computed: better than none.
+      if (this.#state === 'streaming' && this.#status.source === 'stream') {
+        this.#started.resolve();
+        return;
+      }
+      const text = `${this.#teller} told of no fresh feed within ${this.#startTimeoutMs} ms. ${this.#events.lastError?.message ?? ''}`;
       this.#started.reject(new FeedError('ERR_FEED_HEARTBEAT', text.trimEnd()));
     }, this.#startTimeoutMs);
     this.#releases.push(
       () => clearInterval(ticker),
       () => clearTimeout(late),
       this.#channel.onMessage((message) => this.#onMessage(message as FanOutMessage)),
-      this.#channel.onClose(() => this.#end('The supervisor is gone.')),
+      this.#channel.onClose(() => this.#end(`${this.#teller} is gone.`)),
     );
+    this.#proof.start?.((error) => this.#events.problem(error));
     this.#ask('lost');
     try {
       await this.#started.promise;
@@ -151,9 +171,9 @@ class RelayedFeed implements Feed {
     }
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.#end('The feed was closed.');
-    return Promise.resolve();
+    await this.#proof.close?.();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -193,10 +213,11 @@ class RelayedFeed implements Feed {
     this.#acknowledge();
     try {
       const turn = deserialize(body) as readonly Told[];
-      if (turn[0]?.kind !== 'hello') {
+      const [first] = turn;
+      if (first?.kind !== 'hello') {
         if (this.#state !== 'streaming') return;
-        if (!isNext) throw new FeedError('ERR_FEED_STREAM', 'A message of the supervisor was lost on its way.');
-      }
+        if (!isNext) throw new FeedError('ERR_FEED_STREAM', 'A message was lost on its way.');
+      } else if (first.continues && isNext && this.#state === 'streaming') return;
       this.#relations.beginMessage();
       for (const told of turn) this.#take(told);
     } catch (error) {
@@ -206,13 +227,15 @@ class RelayedFeed implements Feed {
 
   #take(told: Told): void {
     switch (told.kind) {
-      case 'hello':
+      case 'hello': {
+        const isSameTimeline = told.standing.timeline === this.#timeline;
         this.#replaceSuspects(told.standing);
         this.#stand(told.standing);
         this.#state = 'streaming';
-        this.#beginEpoch(this.#epoch === 0 ? 'start' : 'stream lost');
-        this.#setFreshUntil(told.standing.freshUntilMs);
+        this.#beginEpoch(this.#epoch === 0 ? 'start' : isSameTimeline ? 'stream lost' : 'new timeline');
+        this.#setFreshUntil(told.standing);
         return;
+      }
       case 'epoch':
         if (told.reason === 'new timeline') this.#replaceSuspects(told.standing);
         else this.#addSuspects(told.standing);
@@ -235,7 +258,7 @@ class RelayedFeed implements Feed {
         this.#events.announce('advance', told.position);
         return;
       case 'freshness':
-        this.#setFreshUntil(told.freshUntilMs);
+        this.#setFreshUntil(told);
         return;
       case 'snapshot':
         this.#suspects.clear(told.snapshot);
@@ -264,7 +287,7 @@ class RelayedFeed implements Feed {
     this.#position = position;
     this.#timeline = timeline;
     this.#published = published;
-    this.#status = status;
+    this.#status = this.#describe(status);
   }
 
   #beginEpoch(reason: EpochReason): void {
@@ -274,11 +297,8 @@ class RelayedFeed implements Feed {
     this.#events.announce('epoch', this.#epoch, reason);
   }
 
-  /** @param hostMs - by the clock of the host */
-  #setFreshUntil(hostMs: number): void {
-    // The own clock is read first, so that what is left comes out shorter, never longer.
-    const nowMs = this.#clock.monotonicMs();
-    this.#freshUntilMs = nowMs + (hostMs - hostClockMs());
+  #setFreshUntil(told: ToldFreshness): void {
+    this.#freshUntilMs = this.#proof.findFreshUntilMs(told, this.#position);
     this.#events.announce('freshness', this.#freshUntilMs);
     if (this.isFresh()) this.#started.resolve();
   }

@@ -8,14 +8,17 @@ import type { LeftOutTable } from './publication-plan.ts';
 export type FeedState = 'stopped' | 'connecting' | 'streaming' | 'waiting' | 'closed';
 
 /**
- * Where changes come from, the strongest first: `wal` (logical replication: every writer), `outbox` (triggers: every writer,
- * polled), `app` (only what this process writes).
+ * What reads the changes from the database, the strongest first: `wal` (logical replication: every writer), `outbox` (triggers:
+ * every writer, polled), `app` (only what this process writes).
  */
-export type FeedSource = 'wal' | 'outbox' | 'app';
+export type DatabaseSource = 'wal' | 'outbox' | 'app';
+
+/** Where changes come from. `stream`: from another host, by way of Redis; {@link FeedStatus.origin} says what that one reads. */
+export type FeedSource = DatabaseSource | 'stream';
 
 /** A source that would be stronger than the one in use, and why it is not. */
 export interface PassedOver {
-  readonly source: FeedSource;
+  readonly source: DatabaseSource;
   readonly code: FeedErrorCode;
   readonly message: string;
 }
@@ -24,6 +27,8 @@ export interface PassedOver {
 export interface FeedStatus {
   readonly state: FeedState;
   readonly source: FeedSource;
+  /** Of the source `stream`: the source of the host that writes the stream. */
+  readonly origin?: DatabaseSource | undefined;
   /** Present when the feed chose its source by itself. */
   readonly passedOver?: readonly PassedOver[] | undefined;
   readonly fresh: boolean;
@@ -47,4 +52,9 @@ export interface FeedStatus {
   readonly suspects: number;
   readonly waiters: number;
   readonly lastError: { readonly code: string; readonly message: string; readonly at: string } | undefined;
+}
+
+/** What reads the changes from the database, be it on this host or another: it decides what they can be trusted for. */
+export function originOf({ source, origin }: Pick<FeedStatus, 'source' | 'origin'>): DatabaseSource | undefined {
+  return source === 'stream' ? origin : source;
 }

@@ -107,7 +107,7 @@ export function readConfiguration(
     databaseUrl: read(known.DATABASE_URL),
     databaseReplicaUrls: readReplicaUrls(),
     databasePoolMax: read(known.DATABASE_POOL) ?? 10,
-    feedSource: read(known.FEED) ?? 'auto',
+    feedSource: readFeedSource(read(known.FEED), read(known.REDIS_URL)),
     feedNotify: read(known.FEED_NOTIFY) ?? false,
     workers,
     workerRequestsMax: read(known.WORKER_REQUESTS_MAX) ?? 0,
@@ -126,6 +126,13 @@ export function readConfiguration(
     logLevel: read(known.LOG_LEVEL) ?? (environment === 'production' ? 'info' : 'warn'),
     debug: read(known.DEBUG) ?? false,
   };
+}
+
+function readFeedSource(source: FeedSource | 'auto' = 'auto', redisUrl: string | undefined): FeedSource | 'auto' {
+  if (source !== 'stream' || redisUrl !== undefined) return source;
+  throw invalid(
+    'VAZAO_FEED is stream, which is read from Redis, and REDIS_URL is not set. Set it to the Redis of the other servers, or VAZAO_FEED to another source.',
+  );
 }
 
 function tooLittle(limit: number, workers: number, cacheSize: number | undefined): RuntimeError {

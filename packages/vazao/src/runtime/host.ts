@@ -5,7 +5,7 @@
  *
  * Each step registers its release with the stack; the caller disposes of it at the end, and also when a later step fails.
  */
-import { createFeed, type Feed, FeedError, setReplicaIdentityFull } from '../feed/index.ts';
+import { createFeed, FanOut, type Feed, FeedError, setReplicaIdentityFull } from '../feed/index.ts';
 import { createSecurityTables } from '../http/security/index.ts';
 import type { Application } from './application.ts';
 import type { Configuration } from './configuration.ts';
@@ -15,7 +15,7 @@ import { RuntimeError } from './errors.ts';
 import { migrate } from './migrate.ts';
 import { assertApplicationAgrees, assertNoDefaults } from './refusals.ts';
 import { RELEASE_TIMEOUT_MS, within } from './release.ts';
-import { openRelay } from './second-tier.ts';
+import { openRelay, openStreamedFeed } from './second-tier.ts';
 import { resolveSecret } from './secret.ts';
 import { seedOnce } from './seed.ts';
 import { listPlainTables } from './tables.ts';
@@ -37,6 +37,8 @@ export interface Host {
   readonly secret: string;
   readonly database: Database;
   readonly feed: Feed;
+  /** Tells what the feed tells to other processes. */
+  readonly fanOut: FanOut;
   /** Applies migrations that have come meanwhile. Throws {@link RuntimeError}. */
   readonly migrate: () => Promise<void>;
 }
@@ -50,15 +52,8 @@ export function resolveStartOptions(options: StartOptions): ResolvedStartOptions
   };
 }
 
-/**
- * Throws {@link RuntimeError}, or the reason of the signal.
- * @param attach - called before the feed starts, for what must miss nothing that it tells
- */
-export async function openHost<T>(
-  options: ResolvedStartOptions,
-  acquired: AsyncDisposableStack,
-  attach: (feed: Feed) => T,
-): Promise<Host & { readonly attached: T }> {
+/** Throws {@link RuntimeError}, or the reason of the signal. */
+export async function openHost(options: ResolvedStartOptions, acquired: AsyncDisposableStack): Promise<Host> {
   const { application, configuration, onProgress, onCrash, signal } = options;
   assertNoDefaults(application, configuration);
   const secret = await resolveSecret(configuration);
@@ -68,9 +63,9 @@ export async function openHost<T>(
   await prepareSchema(database, options);
   signal.throwIfAborted();
   onProgress('following the changes of the database');
-  const { feed, attached } = await startFeed(database, options, acquired, attach);
-  await openRelay({ configuration, feed, databaseUrl: database.url }, acquired);
-  return { secret, database, feed, attached, migrate: () => prepareSchema(database, options) };
+  const { feed, fanOut } = await startFeed(database, secret, options, acquired);
+  await openRelay({ configuration, feed, fanOut, secret, databaseUrl: database.url }, acquired);
+  return { secret, database, feed, fanOut, migrate: () => prepareSchema(database, options) };
 }
 
 /** Migrates, and in development fills, the database over one connection of its own. */
@@ -99,22 +94,23 @@ async function prepareSchema(
   }
 }
 
-async function startFeed<T>(
+async function startFeed(
   database: Database,
+  secret: string,
   { configuration }: ResolvedStartOptions,
   acquired: AsyncDisposableStack,
-  attach: (feed: Feed) => T,
-): Promise<{ feed: Feed; attached: T }> {
-  const feed = createFeed({
-    connection: database.url,
-    source: configuration.feedSource,
-    outbox: { notify: configuration.feedNotify },
-  });
+): Promise<Pick<Host, 'feed' | 'fanOut'>> {
+  const { feedSource: source, feedNotify: notify } = configuration;
+  const feed =
+    source === 'stream'
+      ? await openStreamedFeed({ configuration, secret, databaseUrl: database.url }, acquired)
+      : createFeed({ connection: database.url, source, outbox: { notify } });
   acquired.defer(() => within(RELEASE_TIMEOUT_MS, feed.close()));
-  const attached = attach(feed);
+  // Before the feed starts: it must miss nothing.
+  const fanOut = acquired.adopt(new FanOut({ source: feed }), (opened) => opened.close());
   try {
     await feed.start();
-    return { feed, attached };
+    return { feed, fanOut };
   } catch (cause) {
     throw toRuntimeError(cause);
   }

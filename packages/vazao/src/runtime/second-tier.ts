@@ -1,17 +1,21 @@
 /** The second tier of a server: each process that serves has a client of it, and each host a relay. */
-import type { Relay, SecondTier } from '../cache/redis/index.ts';
+import type { SecondTier } from '../cache/redis/index.ts';
 import { Pool, PostgresLeaderLock } from '../db/index.ts';
-import type { Feed } from '../feed/index.ts';
+import { createStreamedFeed, type FanOut, type Feed, PUBLICATION_DEFAULT } from '../feed/index.ts';
 import { type CacheValue, valueCodec } from '../http/index.ts';
 import { PeerError } from '../peer/index.ts';
 import type { Application } from './application.ts';
 import { findCodeVersion } from './code-version.ts';
 import type { Configuration } from './configuration.ts';
+import { connectDatabase } from './database.ts';
+import { toDatabaseError } from './database-errors.ts';
 import { RuntimeError } from './errors.ts';
 import { RELEASE_TIMEOUT_MS, within } from './release.ts';
 import { readVersion } from './version.ts';
 
 const REPORT_PAUSE_MS = 60_000;
+/** All hosts may be starting, and the one that writes the stream is no faster. */
+const STREAM_TIMEOUT_MS = 60_000;
 
 interface SecondTierParts {
   readonly configuration: Configuration;
@@ -48,17 +52,23 @@ export async function openSecondTier(
 interface RelayParts {
   readonly configuration: Configuration;
   readonly feed: Feed;
+  readonly fanOut: FanOut;
+  readonly secret: string;
   /** Of the primary itself. */
   readonly databaseUrl: string;
 }
 
-/** Of a host; undefined without `REDIS_URL`. Keeps two connections to the database. Throws {@link RuntimeError}. */
+/**
+ * Of a host with `REDIS_URL` and a feed of its own that sees all writers: the relay, and what writes the stream for hosts without a feed of their own.
+ * Keeps two connections to the database. Throws {@link RuntimeError}.
+ */
 export async function openRelay(
-  { configuration, feed, databaseUrl }: RelayParts,
+  { configuration, feed, fanOut, secret, databaseUrl }: RelayParts,
   acquired: AsyncDisposableStack,
-): Promise<Relay | undefined> {
+): Promise<void> {
   const { redisUrl: url } = configuration;
-  if (url === undefined) return undefined;
+  // A feed that sees its own server alone has nothing for others; whoever holds the lock should.
+  if (url === undefined || ['app', 'stream'].includes(feed.status().source)) return;
   // Reads the schema, and again when it changes; nothing is cached here.
   const schema = new Pool({
     connectionString: databaseUrl,
@@ -70,7 +80,7 @@ export async function openRelay(
   schema.on('error', () => {}); // an idle connection was lost: the pool opens another when it needs one
   acquired.defer(() => within(RELEASE_TIMEOUT_MS, schema.end()));
   await schema.prepare();
-  const { createRelay, namespaceOf } = await load();
+  const { createRelay, createStreamWriter, namespaceOf } = await load();
   const namespace = namespaceOf(await identify(schema, feed));
   const relay = await explained(() =>
     createRelay({
@@ -84,7 +94,53 @@ export async function openRelay(
     }),
   );
   acquired.defer(() => within(RELEASE_TIMEOUT_MS * 2, relay.close()));
-  return relay;
+  const writer = await createStreamWriter({
+    url,
+    namespace,
+    secret,
+    fanOut,
+    findTerm: () => relay.status.term,
+    onProblem: createReporter('takes nothing for hosts that read the feed from it'),
+  });
+  acquired.defer(() => within(RELEASE_TIMEOUT_MS, writer.close()));
+}
+
+interface StreamParts {
+  readonly configuration: Configuration;
+  readonly secret: string;
+  /** Of the primary itself. */
+  readonly databaseUrl: string;
+}
+
+/** The feed of a host that reads another's by way of Redis; it is not started. Throws {@link RuntimeError}. */
+export async function openStreamedFeed(
+  { configuration, secret, databaseUrl }: StreamParts,
+  acquired: AsyncDisposableStack,
+): Promise<Feed> {
+  const url = configuration.redisUrl as string;
+  const { createStreamReader, namespaceOf } = await load();
+  const client = await connectDatabase(databaseUrl).catch((error) => {
+    throw toDatabaseError(error, databaseUrl);
+  });
+  let systemId: string;
+  let namespace: string;
+  try {
+    const { rows } = await client.query<{ systemId: string; oid: string }>(`
+      select system_identifier::text as "systemId",
+        (select oid::int8::text from pg_database where datname = current_database()) as oid
+      from pg_control_system()`);
+    const row = rows[0] as (typeof rows)[number];
+    systemId = row.systemId;
+    const [databaseOid, publication, version] = [Number(row.oid), PUBLICATION_DEFAULT, readVersion()];
+    namespace = namespaceOf({ systemId, databaseOid, publication, version });
+  } finally {
+    await within(RELEASE_TIMEOUT_MS, client.end());
+  }
+  const channel = await explained(() =>
+    createStreamReader({ url, namespace, secret, onProblem: createReporter('does not tell of changes') }),
+  );
+  acquired.defer(() => within(RELEASE_TIMEOUT_MS, channel.close()));
+  return createStreamedFeed({ connection: databaseUrl, systemId, channel, startTimeoutMs: STREAM_TIMEOUT_MS });
 }
 
 /** Whoever has no second tier does not load it. */

@@ -21,7 +21,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer 
   const { application, configuration, onProgress, signal } = resolved;
   await using acquired = new AsyncDisposableStack();
   await assertPortFree(configuration);
-  const { secret, database, feed } = await openHost(resolved, acquired, () => {});
+  const { secret, database, feed } = await openHost(resolved, acquired);
   onProgress('starting the application');
   const { url, app } = await serveApplication(
     {

@@ -4,7 +4,6 @@
  *
  * Workers end by themselves when the supervisor is gone, so none outlives it (`worker.ts`).
  */
-import { FanOut } from '../feed/index.ts';
 import type { Configuration } from './configuration.ts';
 import { RuntimeError } from './errors.ts';
 import { type Host, openHost, resolveStartOptions, type StartOptions } from './host.ts';
@@ -50,14 +49,12 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Runni
   acquired.defer(() => {
     for (const spare of spares) spare.kill(); // those that became workers are gone by then
   });
-  const host = await openHost(resolved, acquired, (source) =>
-    acquired.adopt(new FanOut({ source }), (fanOut) => fanOut.close()),
-  );
+  const host = await openHost(resolved, acquired);
   assertSeenByAll(host);
 
   onProgress(isDevelopment ? 'starting the application' : `starting ${configuration.workers} workers`);
   const workers = new Workers({
-    fanOut: host.attached,
+    fanOut: host.fanOut,
     host,
     file: options.file,
     socket,

@@ -8,7 +8,7 @@ import { parseSize } from './size.ts';
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
-const FEEDS = ['auto', 'wal', 'outbox', 'app'] as const;
+const FEEDS = ['auto', 'wal', 'outbox', 'app', 'stream'] as const;
 const SECRET_LENGTH_MIN = 32;
 
 export interface Variable<T> {
@@ -83,9 +83,9 @@ export const SECRET: Variable<string> = {
 export const FEED: Variable<FeedSource | 'auto'> = {
   name: 'VAZAO_FEED',
   default: 'auto',
-  allowed: FEEDS.map((feed) => `\`${feed}\``).join(', '),
+  allowed: `${FEEDS.map((feed) => `\`${feed}\``).join(', ')} (which needs \`REDIS_URL\`)`,
   meaning:
-    'How changes of the database become known: by its log, by triggers, or only those of this server. `auto` takes the strongest that the database allows.',
+    'How changes of the database become known: by its log, by triggers, only those of this server, or from another server by way of Redis. `auto` takes the strongest that the database allows.',
   parse: (text) => FEEDS.find((feed) => feed === text),
 };
 export const FEED_NOTIFY: Variable<boolean> = {

@@ -12,7 +12,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { setReplicaIdentityFull } from '../feed/index.ts';
+import { type FeedSource, setReplicaIdentityFull } from '../feed/index.ts';
 import type { Application } from '../runtime/application.ts';
 import { migrate } from '../runtime/migrate.ts';
 import { listPlainTables } from '../runtime/tables.ts';
@@ -38,6 +38,8 @@ export interface StageOptions {
   readonly cwd: string;
   /** The module of the command line. */
   readonly main: string;
+  /** The source of the feed of the second host. @defaultValue that of the first */
+  readonly secondFeed?: FeedSource | undefined;
   readonly onProgress: (label: string) => void;
 }
 
@@ -103,14 +105,15 @@ export async function openStage(options: StageOptions): Promise<Stage> {
     ...profile.environment,
   };
   const hosts: Host[] = [];
-  for (const name of HOST_NAMES) {
+  for (const [index, name] of HOST_NAMES.entries()) {
+    const feed = index > 0 && options.secondFeed !== undefined ? { VAZAO_FEED: options.secondFeed } : {};
     const host = new Host({
       name,
       port: await findFreePort(),
       command: [options.main],
       application: options.word,
       cwd: options.cwd,
-      environment: { ...environment, VAZAO_DATA: join(folder, name.replace(' ', '-')) },
+      environment: { ...environment, ...feed, VAZAO_DATA: join(folder, name.replace(' ', '-')) },
       logFile: join(folder, `${name.replace(' ', '-')}.log`),
     });
     acquired.defer(() => host.destroy());

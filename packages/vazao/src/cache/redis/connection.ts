@@ -39,6 +39,12 @@ interface Library {
   readonly Cluster: new (nodes: readonly object[], options: object) => Client;
 }
 
+export interface StreamEntry {
+  readonly id: string;
+  /** Names and values by turns. */
+  readonly fields: readonly Buffer[];
+}
+
 export type Argument = string | Buffer | number;
 
 const RECONNECT_MIN_MS = 50;
@@ -79,6 +85,18 @@ export class Connection {
     }
     await this.#load();
     return this.#send(name, keys, args);
+  }
+
+  /** What stands in a stream after an entry, oldest first; waits for some, and resolves to none if there is none by then. */
+  async readStream(
+    key: string,
+    { after, countMax, waitMs }: { readonly after: string; readonly countMax: number; readonly waitMs: number },
+  ): Promise<readonly StreamEntry[]> {
+    const words = ['COUNT', countMax, 'BLOCK', waitMs, 'STREAMS', key, after];
+    const reply = (await this.#client.callBuffer('XREAD', ...words)) as readonly unknown[] | null;
+    // A list of pairs by the older protocol of Redis, one list of keys and values by turns by the newer.
+    const [, entries = []] = (Array.isArray(reply?.[0]) ? reply[0] : (reply ?? [])) as [Buffer?, [Buffer, Buffer[]][]?];
+    return entries.map(([id, fields]) => ({ id: id.toString(), fields }));
   }
 
   /** Sections of `INFO`, of any node of a cluster. */

@@ -6,6 +6,9 @@
  *   meta    hash    term of the leader; epoch, its timeline and where it started; position of the relay; last commit relayed
  *   t:…     string  a tag: position of the last commit that touched it, as far as the relay has come
  *   e:…     hash    an answer: epoch, position, tags, value; or a note of the tree of keys: value alone
+ *   stream  stream  what the feed of the leader tells, for hosts without a feed of their own: incarnation, number, signature, bytes
+ *   told    hash    of the stream: the incarnation that may append, and its last number
+ *   wanted  string  somebody reads the stream; newcomer: one of them needs a hello
  *   l:…     string  a lease: who computes the answer; or `open`: what was computed could not be stored, so whoever asks computes
  *
  * What must stay true, in each state that Redis can be in, also after losing the last of its writes:
@@ -158,6 +161,42 @@ local function relay(keys, args)
   if last ~= '' then redis.call('HSET', keys[1], 'last', last) end
   return 'ok'
 end
+
+local function wanted(keys)
+  return redis.call('EXISTS', keys[1])
+end
+
+local function tell(keys, args)
+  local meta, stream, told, wanted, newcomer = unpack(keys)
+  local term, incarnation, first, length_max, keep_ms = unpack(args, 1, 5)
+  if is_fenced(meta, term) then return {'fenced'} end
+  local number = tonumber(first)
+  if number == 1 then
+    redis.call('HSET', meta, 'term', term)
+    if redis.call('EXISTS', stream) == 1 then redis.call('XTRIM', stream, 'MAXLEN', 0) end
+  else
+    local known = redis.call('HMGET', told, 'incarnation', 'number')
+    if known[1] ~= incarnation or tonumber(known[2]) ~= number - 1 then return {'lost'} end
+  end
+  for at = 6, #args, 2 do
+    redis.call('XADD', stream, '*', 'incarnation', incarnation, 'number', string.format('%.0f', number),
+      'signature', args[at], 'body', args[at + 1])
+    number = number + 1
+  end
+  redis.call('XTRIM', stream, 'MAXLEN', length_max)
+  redis.call('PEXPIRE', stream, keep_ms)
+  redis.call('HSET', told, 'incarnation', incarnation, 'number', string.format('%.0f', number - 1))
+  redis.call('PEXPIRE', told, keep_ms)
+  return {'ok', redis.call('EXISTS', wanted), redis.call('DEL', newcomer)}
+end
+
+local function follow(keys, args)
+  local stream, wanted, newcomer = unpack(keys)
+  redis.call('SET', wanted, '1', 'PX', args[1])
+  if args[2] == 'newcomer' then redis.call('SET', newcomer, '1', 'PX', args[1]) end
+  local last = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)
+  return last[1] and last[1][1] or '0-0'
+end
 `;
 
 const FLAGS = {
@@ -171,6 +210,9 @@ const FLAGS = {
   open: 'allow-oom',
   close: 'allow-oom',
   relay: 'allow-oom',
+  wanted: 'no-writes',
+  tell: 'allow-oom',
+  follow: 'allow-oom',
 } as const;
 
 export type FunctionName = keyof typeof FLAGS;

@@ -15,4 +15,6 @@ export {
   type Storing,
   type Ticket,
 } from './second-tier.ts';
+export { createStreamReader, type StreamReader, type StreamReaderOptions } from './stream-reader.ts';
+export { createStreamWriter, type StreamWriter, type StreamWriterOptions } from './stream-writer.ts';
 export type { FindTable } from './tags.ts';

@@ -1,4 +1,4 @@
-import type { Feed } from '../../feed/index.ts';
+import { type Feed, originOf } from '../../feed/index.ts';
 
 export interface SecondTierOptions<V> {
   /** Where Redis is: see {@link ConnectionOptions.url}. */
@@ -34,8 +34,8 @@ export type SecondTierFeed = Pick<Feed, 'timeline' | 'on' | 'status'>;
  * them. Without event triggers a change of the schema is noticed at another moment by each process.
  */
 export function isShareable(feed: Pick<Feed, 'status'>): boolean {
-  const { source, schemaWatch } = feed.status();
-  return source === 'wal' && schemaWatch === 'event triggers';
+  const status = feed.status();
+  return originOf(status) === 'wal' && status.schemaWatch === 'event triggers';
 }
 
 /** Turns values to bytes and back. */

@@ -45,6 +45,21 @@ suite('a diagnosis', { timeout: 480_000 }, () => {
     assert.equal(found?.remedy[0], 'DROP PUBLICATION vazao;');
   });
 
+  test('a feed from the stream needs no slot, and servers that write it', async () => {
+    await using database = await createTestDatabase();
+    const find = async (): Promise<string> => {
+      const findings = await diagnose({ url: database.url, databasePoolMax: 10, feedSource: 'stream' });
+      assert.deepEqual(pick(findings, 'max_replication_slots'), []);
+      const [found] = pick(findings, 'feed source');
+      return `${found?.level}: ${found?.detail}`;
+    };
+    assert.match(await find(), /^failure: .* \(stream\), and no server is there/);
+    for (const expected of [/^advice: .*only one server/, /^ok: .*; 2 servers can write it$/]) {
+      await (await database.client()).query(`set application_name = 'vazao leader'`);
+      assert.match(await find(), expected);
+    }
+  });
+
   test('names what a poor role lacks', async () => {
     await using database = await createTestDatabase();
     const role = `${database.name}_poor`;

@@ -1,5 +1,6 @@
 /** Looks at a database through the eyes of the feed; changes nothing. For `vazao doctor`. */
 import type pg from 'pg';
+import type { FeedSource } from '../../feed/index.ts';
 import { connectDatabase } from '../database.ts';
 import { toDatabaseError } from '../database-errors.ts';
 import { describeError } from '../errors.ts';
@@ -20,6 +21,8 @@ export interface DiagnosisOptions {
   readonly databasePoolMax: number;
   readonly databaseReplicaUrls?: readonly string[] | undefined;
   readonly redisUrl?: string | undefined;
+  /** @defaultValue `auto` */
+  readonly feedSource?: FeedSource | 'auto' | undefined;
 }
 
 type Check = (client: pg.Client, options: DiagnosisOptions) => Promise<readonly Finding[]>;
