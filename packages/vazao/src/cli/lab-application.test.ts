@@ -28,10 +28,11 @@ suite('an application of ours', { timeout: 900_000 }, () => {
       await query('with gone as (delete from a) insert into a select generate_series(1, 7 * $1::int)', [factor]);
     };`;
   writeFileSync(join(dirname(application), 'lab.ts'), scenario);
-  const run = async (...words: string[]): Promise<RunResult> => {
+  const run = (...words: string[]): Promise<RunResult> => runOf('./little', ...words);
+  const runOf = async (word: string, ...words: string[]): Promise<RunResult> => {
     const json = join(base, 'run.json');
     const { ended, output } = runCommand(
-      ['lab', 'run', './little', '--workers', '2', '--json', json, ...words],
+      ['lab', 'run', word, '--workers', '2', '--json', json, ...words],
       { HOME: base },
       base,
     );
@@ -73,8 +74,30 @@ suite('an application of ours', { timeout: 900_000 }, () => {
       '--criteria',
       'errorRate<=0%',
     ];
-    const result = await run(...words, '--timing', 'even');
+    // By the path of its module: what it exports tells that it is no scenario.
+    const result = await runOf('little/app.ts', ...words, '--timing', 'even');
     assert.deepEqual([result.architecture, result.total.cacheHits, result.total.offered], ['single', 0, 40]);
+  });
+
+  test('a module that is neither, one that fails, and a scenario where an application is needed, are told apart', async () => {
+    const said = async (...words: string[]): Promise<string> => {
+      const { ended, output } = runCommand(['lab', ...words], { HOME: base }, base);
+      assert.equal(await ended, 1, output.stderr);
+      return output.stderr;
+    };
+    writeFileSync(join(base, 'neither.ts'), 'export const name = 1;');
+    assert.match(
+      await said('run', 'neither.ts'),
+      /^vazao: neither\.ts exports neither a scenario \(.*\) nor an application/,
+    );
+    writeFileSync(join(base, 'broken.ts'), `throw new Error('no file of people');`);
+    assert.match(await said('run', 'broken.ts'), /^vazao: broken\.ts failed while it was loaded: no file of people$/m);
+    const lone = writeApplication(join(base, 'lone'));
+    assert.match(await said('run', lone), /^vazao: There is no lone\/lab\.ts, which says what users of/);
+    assert.match(
+      await said('compare', 'little/lab.ts'),
+      /^vazao: little\/lab\.ts is a scenario, and an application is what is started/,
+    );
   });
 
   test('volume: the module makes the data larger, apart from those of other runs', async () => {

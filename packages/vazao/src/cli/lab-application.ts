@@ -1,9 +1,12 @@
 /** What `vazao lab run` and `vazao lab compare` need of an application that they start themselves. */
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { dirname, extname, join, relative, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { createTimingToken } from '../http/index.ts';
 import { LabError } from '../lab/errors.ts';
+import type { Scenario } from '../lab/scenario/scenario.ts';
+import type { Application } from '../runtime/index.ts';
 import { findModule, findRoot, loadModule } from '../runtime/load-application.ts';
 
 const MS_PER_DAY = 24 * 60 * 60 * 1_000;
@@ -28,13 +31,55 @@ export interface FoundScenario {
   readonly application: string | undefined;
 }
 
-/** A path of a scenario, or an application, whose scenario is the module `lab` beside its own. Throws {@link LabError}. */
-export function findScenario(word: string): FoundScenario {
+/**
+ * A scenario by the path of its module, or an application by its name, folder or module; its scenario is the module `lab` beside its
+ * own. What a module is, its default export tells. Rejects with {@link LabError}.
+ */
+export async function findScenario(word: string): Promise<FoundScenario> {
   const cwd = process.cwd();
   const path = resolve(cwd, word);
-  if (extname(path) !== '' && existsSync(path)) return { module: path, application: undefined };
+  if (isFile(path)) {
+    const kind = await findKind(path);
+    if (kind === 'scenario') return { module: path, application: undefined };
+    if (kind === undefined)
+      throw new LabError(
+        'ERR_LAB_SCENARIO',
+        `${word} exports neither a scenario (\`export default scenario({ name, steps: [ … ] })\`, docs/lab.md) nor an application (\`export default defineApplication({ … })\`), by default.`,
+      );
+  }
   const application = findModule(word, { root: findRoot(cwd), cwd });
   return { module: findScenarioBeside(application, word), application };
+}
+
+/** The module of an application. Rejects with {@link LabError} where it is that of a scenario: nobody knows what to start for it. */
+export async function findApplication(word: string): Promise<string> {
+  const cwd = process.cwd();
+  const path = findModule(word, { root: findRoot(cwd), cwd });
+  if ((await findKind(path)) !== 'scenario') return path;
+  throw new LabError(
+    'ERR_LAB_SCENARIO',
+    `${word} is a scenario, and an application is what is started under each architecture: name that one. Its scenario is the module lab${extname(path)} beside it.`,
+  );
+}
+
+function isFile(path: string): boolean {
+  return existsSync(path) && statSync(path).isFile();
+}
+
+/** By its shape: its name may be any, and so may its folder. Undefined: neither. */
+async function findKind(path: string): Promise<'scenario' | 'application' | undefined> {
+  let module: { readonly default?: Partial<Scenario & Application> | null };
+  try {
+    module = await import(pathToFileURL(path).href);
+  } catch (cause) {
+    const shown = relative(process.cwd(), path);
+    throw new LabError('ERR_LAB_SCENARIO', `${shown} failed while it was loaded: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+  const { steps, register } = module.default ?? {};
+  if (steps !== undefined) return 'scenario';
+  return register === undefined ? undefined : 'application';
 }
 
 /** The module `lab` beside an application's own. Throws {@link LabError}. */

@@ -20,6 +20,8 @@ export interface LabCompareWords {
   readonly addsFull: boolean;
   /** A revision of git that the working tree is compared with. */
   readonly against: string | undefined;
+  /** The architecture that must meet the criteria. @defaultValue see `chooseJudged` */
+  readonly judged: string | undefined;
   /** How much worse than it is not worse, as a share. */
   readonly tolerance: number;
   readonly minutes: number;
@@ -42,6 +44,7 @@ const OPTIONS = {
   architectures: { type: 'string' },
   architecture: { type: 'string', multiple: true },
   against: { type: 'string' },
+  judged: { type: 'string' },
   tolerance: { type: 'string' },
   minutes: { type: 'string' },
   users: { type: 'string' },
@@ -68,10 +71,13 @@ export function parseLabCompareWords(words: readonly string[]): LabCompareWords 
   // Revisions are compared under one architecture, if nobody names more.
   const names =
     chosen ?? (own.length > 0 ? [] : values.against === undefined ? ARCHITECTURES_DEFAULT : ['workers+cache' as const]);
+  const architectures = [...names.map((name) => describeArchitecture(name, workers)), ...own];
+  const addsFull = chosen === undefined && own.length === 0 && values.against === undefined;
   return {
     application,
-    architectures: [...names.map((name) => describeArchitecture(name, workers)), ...own],
-    addsFull: chosen === undefined && own.length === 0 && values.against === undefined,
+    architectures,
+    addsFull,
+    judged: readJudged(values, [...architectures.map(({ name }) => name), ...(addsFull ? ['full'] : [])]),
     against: values.against,
     tolerance: (readNumber('tolerance', values.tolerance, 0, 1_000) ?? TOLERANCE_DEFAULT * 100) / 100,
     minutes: readNumber('minutes', values.minutes, 0.5, 24 * 60) ?? 10,
@@ -86,6 +92,17 @@ export function parseLabCompareWords(words: readonly string[]): LabCompareWords 
     json: values.json,
     markdown: values.markdown,
   };
+}
+
+function readJudged(
+  { judged, against }: { readonly judged?: string; readonly against?: string },
+  names: readonly string[],
+): string | undefined {
+  if (judged === undefined) return undefined;
+  if (against !== undefined)
+    throw new UsageError('--judged and --against exclude each other: there the revision is what decides.');
+  if (names.includes(judged)) return judged;
+  throw new UsageError(`--judged is ${judged}; compared are ${names.join(', ')}.`);
 }
 
 function parse(words: readonly string[]) {

@@ -63,6 +63,15 @@ test('starts the application under each architecture, measures it, writes the re
     );
     assert.match(run.output.stdout, /\nworkers\+cache \(2 workers with the cache\) +0 % /);
     const result = JSON.parse(readFileSync(files.json, 'utf8')) as ComparisonResult;
+    assert.equal(result.judged, 'workers+cache');
+    const junit = join(base, 'out/c.xml');
+    const report = runCommand(['lab', 'report', files.json, '--junit', junit], { HOME: base }, base);
+    assert.equal(await report.ended, code === 99 ? 99 : 0, 'the same is asked of it');
+    assert.match(readFileSync(junit, 'utf8'), /compare, single"[^>]* failures="0" errors="0" skipped="1"/);
+    assert.match(
+      readFileSync(junit, 'utf8'),
+      /name="its server starts" time="0"><error message="The server \(broken\) ended/,
+    );
     const [single, cached] = result.candidates.map(({ runs }) => runs[0]);
     assert.ok((single?.total.succeeded ?? 0) > 10 && (cached?.total.succeeded ?? 0) > 10);
     assert.equal(single?.total.errors.status, 0);
@@ -112,6 +121,8 @@ test('architectures of one’s own are variables, and words that are wrong say w
     [['x', '--architecture', 'workers=4'], /write a name and variables/],
     [['x', '--users', '0'], /--users is "0"; allowed is a number from 1 to/],
     [['x', '--think', 'long'], /allowed is a time/],
+    [['x', '--judged', 'singel'], /--judged is singel; compared are single, workers, cache, workers\+cache, full\./],
+    [['x', '--judged', 'workers+cache', '--against', 'main'], /exclude each other/],
     [['x', '--minute', '1'], /no option --minute\. Did you mean --minutes/],
   ] as const) {
     assert.throws(() => parseLabCompareWords(words), { message });

@@ -3,7 +3,13 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Architecture, describeArchitecture } from '../lab/compare/architectures.ts';
-import { COMPARISON_FORMAT, type ComparisonResult, judgeCandidate } from '../lab/compare/comparison.ts';
+import {
+  COMPARISON_FORMAT,
+  type ComparisonResult,
+  chooseJudged,
+  passes,
+  type RevisionVerdict,
+} from '../lab/compare/comparison.ts';
 import { judgeRevisions } from '../lab/compare/regression.ts';
 import { runComparison } from '../lab/compare/run-comparison.ts';
 import { formatTable, scenarioSentences, scenarioTable } from '../lab/compare/table.ts';
@@ -13,8 +19,8 @@ import { runPlan } from '../lab/plans/run-plan.ts';
 import { renderComparisonMarkdown } from '../lab/report/markdown.ts';
 import type { RunResult } from '../lab/run-result.ts';
 import { loadScenario } from '../lab/scenario/load-scenario.ts';
-import { findModule, findRoot } from '../runtime/load-application.ts';
-import { findScenarioBeside, openLabApplication } from './lab-application.ts';
+import { findRoot } from '../runtime/load-application.ts';
+import { findApplication, findScenarioBeside, openLabApplication } from './lab-application.ts';
 import { type LabCompareWords, parseLabCompareWords } from './lab-compare-words.ts';
 import { writeHtmlReport } from './lab-report.ts';
 import { checkOutRevision } from './lab-revision.ts';
@@ -51,7 +57,7 @@ export async function compareLab(words: readonly string[]): Promise<number> {
   const line = parseLabCompareWords(words);
   const cwd = process.cwd();
   const root = findRoot(cwd);
-  const application = findModule(line.application, { root, cwd });
+  const application = await findApplication(line.application);
   const module = findScenarioBeside(application, line.application);
   const scenario = await loadScenario(pathToFileURL(module).href);
   const seed = line.seed ?? Math.floor(Math.random() * 2 ** 31);
@@ -117,7 +123,7 @@ export async function compareLab(words: readonly string[]): Promise<number> {
     process.stderr.write('Stopped before anything was measured.\n');
     return FAILED;
   }
-  const result: ComparisonResult = {
+  const compared: ComparisonResult = {
     format: COMPARISON_FORMAT,
     application: line.application,
     scenario: scenario.name,
@@ -129,14 +135,17 @@ export async function compareLab(words: readonly string[]): Promise<number> {
     candidates,
     skipped,
     criteria: scenario.criteria ?? [],
+    judged: line.against === undefined ? (line.judged ?? chooseJudged(candidates.map(({ name }) => name))) : undefined,
   };
-  process.stdout.write(`\n${formatTable(scenarioTable(result))}\n${scenarioSentences(result).join('\n')}\n`);
+  const result = line.against === undefined ? compared : { ...compared, revisions: judgeAgainst(compared, line) };
+  process.stdout.write(
+    `\n${formatTable(scenarioTable(result))}\n${[...scenarioSentences(result), ...(result.revisions ?? []).map(({ sentence }) => sentence)].join('\n')}\n`,
+  );
   if (line.markdown !== undefined) await writeTo(line.markdown, renderComparisonMarkdown(result));
   if (line.json !== undefined) await writeTo(line.json, `${JSON.stringify(result)}\n`);
   if (line.html !== undefined)
     await writeHtmlReport(line.html, { title: `${line.application}: architectures compared`, comparison: result });
-  const holds = line.against === undefined ? meetsCriteria(result) : isNoWorse(result, line);
-  if (!holds) return CRITERIA_FAILED;
+  if (!passes(result)) return CRITERIA_FAILED;
   return candidates.some(({ failed }) => failed !== undefined) ? FAILED : 0;
 }
 
@@ -183,21 +192,20 @@ async function serve(
   }
 }
 
-/** The architecture that is meant to hold, or else the last. */
-function meetsCriteria({ candidates, criteria }: ComparisonResult): boolean {
-  const judged = candidates.find(({ name }) => name === 'workers+cache') ?? candidates.at(-1);
-  return judged !== undefined && judgeCandidate(judged, criteria).every(({ outcome }) => outcome === 'passed');
-}
-
 /** The criteria are those of an application; whether a change may be merged is another question. */
-function isNoWorse(result: ComparisonResult, { architectures, against, tolerance }: LabCompareWords): boolean {
+function judgeAgainst(
+  result: ComparisonResult,
+  { architectures, against, tolerance }: LabCompareWords,
+): readonly RevisionVerdict[] {
   const left = result.skipped.map(({ name }) => name);
   const pairs = architectures
     .filter(({ name }) => !left.includes(name))
     .map((architecture) => ({ here: nameAt(architecture, 'here'), there: nameAt(architecture, against as string) }));
-  const verdicts = judgeRevisions(result, pairs, tolerance);
-  process.stdout.write(`${verdicts.map(({ sentence }) => sentence).join('\n')}\n`);
-  return verdicts.every(({ outcome }) => outcome === 'not worse');
+  return judgeRevisions(result, pairs, tolerance).map(({ here, figure, outcome, sentence }) => ({
+    name: `${figure.name} of ${here}`,
+    outcome,
+    sentence,
+  }));
 }
 
 /** What a report of many runs needs of one: the requests that say where time goes are kept, fewer. */

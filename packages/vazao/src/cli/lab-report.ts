@@ -4,9 +4,10 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { passes } from '../lab/compare/comparison.ts';
 import { judgeAgainstBaseline } from '../lab/report/baseline.ts';
 import { type HtmlOptions, renderHtml } from '../lab/report/html.ts';
-import { renderJunit } from '../lab/report/junit.ts';
+import { renderComparisonJunit, renderJunit } from '../lab/report/junit.ts';
 import { renderComparisonMarkdown, renderMarkdown } from '../lab/report/markdown.ts';
 import { type Results, readResults } from '../lab/report/read-results.ts';
 import { assertPeer } from '../peer/load-peer.ts';
@@ -25,7 +26,10 @@ const OPTIONS = {
   title: { type: 'string' },
 } as const;
 
-/** Resolves with the exit code: 99 for a run that failed or is void, or for one that is worse than the baseline. */
+/**
+ * Resolves with the exit code: 99 for a run that failed or is void, or for one that is worse than the baseline. Of a comparison only the
+ * architecture that is judged counts, or the revisions.
+ */
 export async function reportLab(words: readonly string[]): Promise<number> {
   const { values, files } = parse(words);
   const results = await readAll(files);
@@ -38,7 +42,8 @@ export async function reportLab(words: readonly string[]): Promise<number> {
       : judgeAgainstBaseline(runs, (await readAll([values.baseline])).runs, { tolerance });
   const markdown = comparison ? renderComparisonMarkdown(comparison) : renderMarkdown(runs, baseline);
   if (values.markdown !== undefined) await writeTo(values.markdown, markdown);
-  if (values.junit !== undefined) await writeTo(values.junit, renderJunit(runs, baseline));
+  if (values.junit !== undefined)
+    await writeTo(values.junit, comparison ? renderComparisonJunit(comparison, baseline) : renderJunit(runs, baseline));
   if (values.html !== undefined) {
     const title =
       values.title ?? `${runs[0]?.scenario.name ?? 'Lab'}: ${comparison ? 'architectures compared' : 'results'}`;
@@ -47,9 +52,11 @@ export async function reportLab(words: readonly string[]): Promise<number> {
   if (values.html === undefined && values.markdown === undefined && values.junit === undefined)
     process.stdout.write(markdown);
   for (const { sentence, outcome } of baseline) process.stdout.write(`${outcome}: ${sentence}\n`);
+  const { judged } = comparison ?? {};
   const isBad =
-    baseline.some(({ outcome }) => outcome === 'worse') ||
-    (!comparison && runs.some(({ verdict }) => verdict === 'failed' || verdict === 'void'));
+    baseline.some(
+      ({ outcome, architecture }) => outcome === 'worse' && (judged === undefined || architecture === judged),
+    ) || (comparison ? !passes(comparison) : runs.some(({ verdict }) => verdict === 'failed' || verdict === 'void'));
   return isBad ? CRITERIA_FAILED : 0;
 }
 

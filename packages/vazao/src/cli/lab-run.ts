@@ -25,7 +25,7 @@ type Measured = Pick<RunOptions, 'target' | 'architecture' | 'serverPid' | 'prob
 /** Resolves with the exit code. @param words - after `vazao lab run` */
 export async function runLab(words: readonly string[]): Promise<number> {
   const line = parseLabRunWords(words, parseCriteria);
-  const found = findScenario(line.scenario);
+  const found = await findScenario(line.scenario);
   const scenario = await loadScenario(pathToFileURL(found.module).href);
   const stopping = stopBySignals();
   await using acquired = new AsyncDisposableStack();

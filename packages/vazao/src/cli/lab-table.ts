@@ -1,6 +1,8 @@
 /** The result of a run as a text for the terminal. */
 import { describeCriterion, formatMetric } from '../lab/plans/criteria.ts';
 import { type Finding, findingsOf } from '../lab/report/findings.ts';
+import { whatHelps } from '../lab/report/what-helps.ts';
+import { explainLatency } from '../lab/report/why-slow.ts';
 import type { Figures, RunResult } from '../lab/run-result.ts';
 
 export function formatRun(run: RunResult): string {
@@ -28,12 +30,13 @@ export function formatRun(run: RunResult): string {
       `${verdict.outcome === 'passed' ? 'passed    ' : 'FAILED    '} ${describeCriterion(verdict)}: ${value}${phase}`,
     );
   }
+  lines.push(...formatWhy(run));
   const late = `${(generator.timelyShare * 100).toFixed(2)} % sent in time, busy ${(generator.eventLoopUtilisation * 100).toFixed(0)} %`;
   lines.push(
     `generator  ${generator.threads} thread${generator.threads > 1 ? 's' : ''}, ${generator.connections} connections, ${late}, seed ${run.seed}`,
   );
   for (const reason of generator.void ?? []) lines.push(`VOID       ${reason}`);
-  const ended = { complete: '', criteria: '', saturated: '', interrupted: ', interrupted' }[run.ended];
+  const ended = { complete: '', criteria: '', saturated: '', generator: '', interrupted: ', interrupted' }[run.ended];
   lines.push(`verdict    ${run.verdict === 'none' ? 'none: there are no criteria' : run.verdict}${ended}`);
   return `${lines.join('\n')}\n`;
 }
@@ -68,6 +71,16 @@ function formatServer({ server, total }: RunResult): string[] {
     total.queriesPerRequest !== undefined && `${total.queriesPerRequest.toFixed(2)} queries a request`,
   ].filter(Boolean);
   return parts.length === 0 ? [] : [`server     ${parts.join(', ')}`];
+}
+
+/** Of the slowest hundredth, where the server tells its stages. */
+function formatWhy(run: RunResult): string[] {
+  if (!run.samples.some(({ stages }) => stages !== undefined)) return [];
+  const slowest = explainLatency(run.samples).at(-1);
+  return [
+    ...(slowest ? [`why        ${slowest.sentence}`] : []),
+    ...whatHelps(run).map((sentence) => `may help   ${sentence}`),
+  ];
 }
 
 const MARKS = { passed: 'found     ', failed: 'FAILED    ', doubtful: 'DOUBTFUL  ' } as const;

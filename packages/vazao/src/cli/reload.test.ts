@@ -90,9 +90,34 @@ suite('a host that changes under load', { timeout: 600_000, skip }, () => {
     for (const client of clients) {
       const result = await client.stop();
       context.diagnostic(answered(result));
-      assert.deepEqual(result.lost, []);
+      assert.deepEqual([result.lost, result.refused], [[], 0]);
       assert.ok(result.answered > 0 && result.byPid.size >= 4, 'all workers have answered');
     }
+    run.child.kill('SIGTERM');
+    assert.equal(await run.ended, 0, run.output.stderr);
+  });
+
+  test('with limits, a reload loses nothing either, and counts go on where they were', async (context) => {
+    await using database = await createTestDatabase();
+    writeFileSync(join(base, '.env'), `VAZAO_SECRET=${'x'.repeat(40)}\n`);
+    const application = writeApplication(join(base, 'limited'), undefined, undefined, ROUTES);
+    // Far more than is asked, except of the addresses of one client.
+    await using run = start(application, database.url, { VAZAO_LIMITS: 'on', VAZAO_LIMIT_ANONYMOUS: '100/1h' });
+    const url = await run.url;
+    const random = createRandom(context);
+    await using clients = startSteadyClients({
+      ...{ port: Number(new URL(url).port), path: '/pid', kept: 4, fresh: 2, thinkMaxMs: 10 },
+      random: () => random.next(),
+    });
+    await until(() => clients.answered >= 50, 'half of the limit has been asked');
+    for (let count = 1; count <= 2; count++) {
+      run.child.kill('SIGHUP');
+      await until(() => run.output.stderr.split('reloaded in').length > count, 'it has reloaded');
+    }
+    const result = await clients.stop();
+    context.diagnostic(`${result.answered} answered, ${result.refused} refused`);
+    assert.deepEqual(result.lost, []);
+    assert.ok(result.answered <= 100 && result.refused > 0, `${result.answered} answered, ${result.refused} refused`);
     run.child.kill('SIGTERM');
     assert.equal(await run.ended, 0, run.output.stderr);
   });

@@ -5,10 +5,19 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Cache } from '../cache/index.ts';
 import { type Feed, originOf, parsePosition, parseSnapshot, sees } from '../feed/index.ts';
-import { type Analyzer, assertDeclared, createAnalyzer, type DeclaredFunction, loadParser } from '../readset/index.ts';
+import {
+  type Analyzer,
+  assertDeclared,
+  type Catalog,
+  createAnalyzer,
+  type DeclaredFunction,
+  loadParser,
+  SESSION_SETTINGS,
+} from '../readset/index.ts';
 import { COMMITTED_POSITION_SQL } from './committed-position.ts';
 import { HeldClient } from './held-client.ts';
 import { loadCatalog } from './load-catalog.ts';
+import { type LocalSession, LocalSessions } from './local-sessions.ts';
 import { describeSchema, type Schema } from './schema.ts';
 import { ALL_SETTINGS_SQL, QUICK_SETTINGS_SQL, SERVER_SETTINGS_SQL } from './session-settings.ts';
 import type { PooledClient } from './tracked-client.ts';
@@ -43,11 +52,14 @@ export class Analysis {
   beginsReadCommitted = false;
   /** Settings of the server that its replicas must have too. */
   serverSettings = '';
+  /** The session's own values of what a transaction may set for itself. */
+  ownSettings: ReadonlyMap<string, string> = new Map();
   /** Everything that the catalog shows was committed before this position; 0 until it has been read. */
   position = 0n;
   /** Undefined while the catalog is being read. */
   schema: Schema | undefined;
   #analyzer: Analyzer | undefined;
+  #locals: LocalSessions | undefined;
   /** Changes of the schema that the catalog, when it was last read, might not have shown. */
   #schemaXids: ReadonlySet<bigint> = new Set();
   /** Grows with each change: a catalog that was read under another is thrown away. */
@@ -85,6 +97,11 @@ export class Analysis {
   /** Undefined while the catalog is being read. */
   get analyzer(): Analyzer | undefined {
     return this.#analyzer;
+  }
+
+  /** What statements mean where a transaction has set this for them; undefined while that is being asked, or the schema is being read. */
+  findLocal(settings: ReadonlyMap<string, string>): LocalSession | 'refused' | undefined {
+    return this.#locals?.find(settings);
   }
 
   /** Where to tell of writes; undefined where the feed sees them by itself. */
@@ -128,6 +145,7 @@ export class Analysis {
   #forget(): void {
     this.#version++;
     this.#analyzer = undefined;
+    this.#locals = undefined;
     this.schema = undefined;
   }
 
@@ -169,6 +187,7 @@ export class Analysis {
       if (![...schemaXids].every((xid) => sees(snapshot, xid))) throw new OutdatedCatalog();
       const settings = await client.send(
         `select ${QUICK_SETTINGS_SQL} as quick, (${ALL_SETTINGS_SQL}) as "all", ${SERVER_SETTINGS_SQL} as server,
+          ${SESSION_SETTINGS.map((name) => `current_setting('${name}') as ${name}`).join(', ')},
           current_setting('default_transaction_isolation') as isolation`,
       );
       const status = this.#feed.status?.();
@@ -187,8 +206,17 @@ export class Analysis {
       this.#schemaXids = new Set();
       const lineages = new Map(catalog.tables.map((table) => [table.oid, [table.oid, ...table.ancestors]]));
       this.#cache.setLineage((oid) => lineages.get(oid));
-      this.#analyzer = createAnalyzer(catalog, { declaredFunctions: this.#declaredFunctions });
       const { quick, server } = settings.rows[0];
+      this.ownSettings = new Map(SESSION_SETTINGS.map((name) => [name, settings.rows[0][name]]));
+      const createFor = (catalog: Catalog, templatesMax?: number): Analyzer =>
+        createAnalyzer(catalog, { declaredFunctions: this.#declaredFunctions, templatesMax });
+      this.#analyzer = createFor(catalog);
+      this.#locals = new LocalSessions({
+        connect: this.#connect,
+        catalog,
+        analyzer: this.#analyzer,
+        createAnalyzer: createFor,
+      });
       // The last of the quick ones is the session's own schema for temporary tables.
       const settingsText = [quick.replace(/\|[^|]*$/, ''), server];
       this.schema = describeSchema(catalog, this.#declaredFunctions, settingsText, this.position);

@@ -113,7 +113,7 @@ export class FillClient extends EventEmitter {
       return resultOf(control.kind === 'commit' && !transaction.hasFailed ? 'COMMIT' : 'ROLLBACK');
     }
     if (transaction?.hasFailed) return undefined;
-    if (control.kind === 'set') return transaction?.set(statement, control);
+    if (control.kind === 'set') return transaction?.set(statement, control, this.#session);
     this.#transaction ??= new FillTransaction(statement);
     return resultOf(control.command);
   }

@@ -24,6 +24,7 @@ import { ReplicaConflictError } from './errors.ts';
 import type { FillCare } from './fill-care.ts';
 import { IN_FAILED_TRANSACTION } from './fill-transaction.ts';
 import { HeldClient } from './held-client.ts';
+import type { LocalSession } from './local-sessions.ts';
 import { ReplicaTransaction } from './replica-transaction.ts';
 import type { Replicas } from './replicas.ts';
 import { sendRead, sendWithSettings } from './send-read.ts';
@@ -91,13 +92,18 @@ export class FillSession implements FillCare {
     return this.#hasConflict;
   }
 
+  findLocal(settings: ReadonlyMap<string, string>): LocalSession | 'refused' | undefined {
+    return this.#pool.analysis.findLocal(settings);
+  }
+
   query(statement: Statement): Promise<pg.QueryResult> | undefined {
     if (!this.isOpen) return undefined;
     if ((statement.config as { rows?: unknown }).rows) {
       this.leave('cursor', 'The statement is read in portions (`rows`), which pg refuses on a pipelined connection.');
       return undefined;
     }
-    const template = this.#pool.analysis.analyzer?.template(statement.text);
+    const local = this.findLocal(statement.settings ?? NONE);
+    const template = local === 'refused' ? undefined : local?.analyzer.template(statement.text);
     if (!template) {
       this.leave('catalog', 'The schema is being read, after a start or a change.');
       return undefined;
@@ -108,6 +114,13 @@ export class FillSession implements FillCare {
         template.refusal?.detail ?? 'The statement is not proven to only read.',
       );
       this.fill.statements.push({ text: statement.text, terms: [], refusal: template.refusal, durationMs: 0, rows: 0 });
+      return undefined;
+    }
+    if (statement.config.name !== undefined && statement.settings?.has('timezone')) {
+      this.leave(
+        'session-setting',
+        'A named statement keeps what its literals meant in the time zone that it was prepared in.',
+      );
       return undefined;
     }
     const unset = template.settings.find((name) => !statement.settings?.has(name));
@@ -211,7 +224,7 @@ export class FillSession implements FillCare {
     try {
       if (!statement.settings) return await client.send(statement.config);
       await client.send('begin read only');
-      client.localSettings.clear();
+      client.beginSettings(this.#pool.analysis.ownSettings);
       const result = await sendWithSettings(client, statement);
       await client.send('commit');
       return result;
@@ -232,7 +245,7 @@ export class FillSession implements FillCare {
     try {
       if (client.sessionUnsure) await this.#compareSettings(client);
       client.pipeline = true;
-      client.localSettings.clear();
+      client.beginSettings(this.#pool.analysis.ownSettings);
       this.fill.open();
       client.send(BEGIN_SQL).then(
         (results) => this.#begun((results as unknown as pg.QueryResult[])[1]?.rows[0]),
@@ -284,3 +297,5 @@ export class FillSession implements FillCare {
     held.release();
   }
 }
+
+const NONE: ReadonlyMap<string, string> = new Map();

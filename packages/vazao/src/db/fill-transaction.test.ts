@@ -226,7 +226,7 @@ describe('a transaction within a fill', () => {
     const saved = [{ text: 'begin' }, tenantIs('par'), { text: 'savepoint a' }, READ_ALL, { text: 'commit' }];
     await assertAsPg(saved, 'transaction');
     const wide = [{ text: 'begin' }, { text: 'set local search_path = pg_catalog' }, READ_ALL, { text: 'rollback' }];
-    await assertAsPg(wide, 'session-setting');
+    await assertAsPg(wide, 'catalog');
     const higher = [{ text: 'begin isolation level serializable' }, tenantIs('par'), READ_ALL, { text: 'commit' }];
     await assertAsPg(higher, 'transaction');
     const lasting = [{ text: `select set_config('app.inquilino', 'par', false)` }, READ_ALL];

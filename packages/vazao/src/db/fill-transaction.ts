@@ -1,10 +1,17 @@
 /**
  * A transaction that a handler begins on a client of its fill. The fill's own, which sees one snapshot and only reads, stands for
  * it: nothing is sent, and what the handler sets for the transaction (`set_config('app.tenant', $1, true)`) goes out with each of its
- * statements, so that row-level security shows each client's statements what is theirs.
+ * statements, so that row-level security shows each client's statements what is theirs. Of the settings of PostgreSQL's own these are
+ * the role, the search path and the time zone, as far as it is known already what they make of statements (`local-sessions.ts`).
  */
 import pg from 'pg';
-import { readTransactionControl, type SettingPart, settingName, type TransactionControl } from '../readset/index.ts';
+import {
+  localSettingName,
+  readTransactionControl,
+  type SettingPart,
+  type TransactionControl,
+} from '../readset/index.ts';
+import type { FillCare } from './fill-care.ts';
 import type { Statement } from './statement.ts';
 
 type Settings = ReadonlyMap<string, string>;
@@ -16,49 +23,53 @@ const SETTINGS_MAX = 100;
 const TEXT_OID = 25;
 
 export class FillTransaction {
-  readonly #beginning: Statement;
-  readonly #settings = new Map<string, string>();
+  /** What began it, and what set something for it: repeated on a real connection. */
+  readonly #statements: Statement[];
+  #settings: ReadonlyMap<string, string> = new Map();
   /** A statement of it has failed: PostgreSQL would take nothing more but its end. */
   hasFailed = false;
 
   constructor(beginning: Statement) {
-    this.#beginning = beginning;
+    this.#statements = [beginning];
   }
 
   /** With what is set for it at this moment. */
   care(statement: Statement): Statement {
-    return this.#settings.size === 0 ? statement : { ...statement, settings: new Map(this.#settings) };
+    return this.#settings.size === 0 ? statement : { ...statement, settings: this.#settings };
   }
 
-  /** Undefined if a name or value is none: PostgreSQL will say so. */
+  /** Undefined if a name or value is none, and PostgreSQL will say so; or if the session does not know yet what it means. */
   set(
     statement: Statement,
     { settings, isQuery }: Extract<TransactionControl, { kind: 'set' }>,
+    session: Pick<FillCare, 'findLocal' | 'leave'>,
   ): pg.QueryResult | undefined {
     const found: { readonly name: string; readonly value: string; readonly column: string }[] = [];
     for (const { name: namePart, value: valuePart, column } of settings) {
-      const name = settingName(partOf(namePart, statement.values) ?? '');
+      const name = localSettingName(partOf(namePart, statement.values) ?? '');
       const value = partOf(valuePart, statement.values);
       if (name === undefined || value === undefined || value.includes('\0')) return undefined;
       found.push({ name, value, column });
     }
-    if (this.#settings.size + found.length > SETTINGS_MAX) return undefined;
-    for (const { name, value } of found) this.#settings.set(name, value);
+    const all = new Map([...this.#settings, ...found.map(({ name, value }) => [name, value] as const)]);
+    const local = session.findLocal(all);
+    if (!local)
+      session.leave('catalog', 'What statements mean under the role, search path or time zone is being asked.');
+    if (!local || local === 'refused' || all.size > SETTINGS_MAX || this.#statements.length > SETTINGS_MAX)
+      return undefined;
+    this.#settings = all;
+    this.#statements.push(statement);
     if (!isQuery) return resultOf('SET');
     const { rowMode } = statement.config as { rowMode?: unknown };
-    const values = found.map(({ value }) => value);
-    const row = rowMode === 'array' ? values : Object.fromEntries(found.map(({ column, value }) => [column, value]));
-    return resultOf(
-      'SELECT',
-      [row],
-      found.map(({ column }) => column),
-    );
+    const values = found.map(({ name, value }) => local.shown.get(name) ?? value);
+    const columns = found.map(({ column }) => column);
+    const row = rowMode === 'array' ? values : Object.fromEntries(columns.map((column, at) => [column, values[at]]));
+    return resultOf('SELECT', [row], columns);
   }
 
-  /** Does on a real connection what was done here so far. A query would take the snapshot that the handler's first one takes. */
+  /** Does on a real connection what was done here so far. */
   async repeatOn(send: (config: pg.QueryConfig | string) => Promise<unknown>): Promise<void> {
-    await send(this.#beginning.config);
-    if (this.#settings.size > 0) await send(settingSql([...this.#settings]));
+    for (const { config } of this.#statements) await send(config);
     if (this.hasFailed) await send('select 1 / 0').catch(() => {});
   }
 }
@@ -73,20 +84,28 @@ export function controlOf({ text, values }: Statement): TransactionControl | und
 const CONTROLS =
   /^(?:\s|--[^\n]*\n|\/\*(?:[^*]|\*(?!\/))*\*\/)*(?:begin|start|commit|end|rollback|abort|set|select[\s\S]*\bset_config)\b/i;
 
-/** What must be set so that in a transaction where `applied` is set there is what is wanted, and nothing else. */
+/**
+ * What must be set so that in a transaction where `applied` is set there is what is wanted, and nothing else.
+ *
+ * @param own - the session's own values of settings that are not the application's
+ */
 export function settingChanges(
   applied: Settings,
   wanted: Settings,
+  own: Settings,
 ): readonly (readonly [name: string, value: string])[] {
   // There is no way back to NULL within the transaction; an empty text is what a setting is after one that set it.
-  const others = [...applied].filter(([name, value]) => value !== '' && !wanted.has(name));
-  const missing = [...wanted].filter(([name, value]) => applied.get(name) !== value);
-  return [...missing, ...others.map(([name]) => [name, ''] as const)];
+  const others = [...applied.keys()]
+    .filter((name) => !wanted.has(name))
+    .map((name) => [name, own.get(name) ?? ''] as const);
+  return [...wanted, ...others].filter(([name, value]) => applied.get(name) !== value);
 }
 
 export function settingSql(changes: ReturnType<typeof settingChanges>): string {
-  const nameOf = (name: string): string => name.split('.').map(pg.escapeIdentifier).join('.');
-  return changes.map(([name, value]) => `set local ${nameOf(name)} = ${pg.escapeLiteral(value)}`).join('; ');
+  const calls = changes.map(
+    ([name, value]) => `set_config(${pg.escapeLiteral(name)}, ${pg.escapeLiteral(value)}, true)`,
+  );
+  return `select ${calls.join(', ')}`;
 }
 
 /** As PostgreSQL answers. */

@@ -38,7 +38,7 @@ export async function loadCatalog(client: Pick<pg.ClientBase, 'query'>, options:
 
 async function readCatalog(client: Pick<pg.ClientBase, 'query'>, options: LoadCatalogOptions): Promise<Catalog> {
   const { rows: unusual } = await client.query<{ name: string; setting: string }>(UNUSUAL_SETTINGS);
-  const { rows: paths } = await client.query<{ path: string[] }>(SEARCH_PATH);
+  const { rows: paths } = await client.query<{ path: string[] }>(SEARCH_PATH_SQL);
   // pg_get_viewdef qualifies what the search path would not find: with an empty path, all that is not in pg_catalog.
   await client.query(`set local search_path = ''`);
   const { rows: relations } = await client.query<RelationRow>(RELATIONS, [options.publication]);
@@ -73,10 +73,7 @@ async function readCatalog(client: Pick<pg.ClientBase, 'query'>, options: LoadCa
         invisible: invisibilityOf(row, options.published?.has(row.oid) ?? row.published),
         uniqueKeys: (keysByTable.get(row.oid) ?? []).map((key) => key.columns),
         ancestors: row.ancestors,
-        asOwner: row.as_owner,
-        rowSecurity: row.row_security
-          ? { isActive: row.row_security_active, policies: row.row_security_active ? row.policies : [] }
-          : undefined,
+        ...rowSecurityOf(row),
       }),
     ),
     functions: functions.map(
@@ -95,6 +92,23 @@ async function readCatalog(client: Pick<pg.ClientBase, 'query'>, options: LoadCa
     types,
     unsureCasts,
     unusualSettings: unusual.map(({ name, setting }) => `${name} = ${setting}`),
+  };
+}
+
+/** What of each relation is another for another role, by oid. The client is in a transaction, with that role set; its search path is lost. */
+export async function loadRowSecurity(client: Pick<pg.ClientBase, 'query'>): Promise<ReadonlyMap<number, ForRole>> {
+  await client.query(`set local search_path = ''`);
+  const { rows } = await client.query<RelationRow>(RELATIONS, ['']);
+  return new Map(rows.map((row) => [row.oid, rowSecurityOf(row)]));
+}
+
+type ForRole = Pick<CatalogTable, 'asOwner' | 'rowSecurity'>;
+
+function rowSecurityOf(row: RelationRow): ForRole {
+  const { row_security: isSecured, row_security_active: isActive, policies } = row;
+  return {
+    asOwner: row.as_owner,
+    rowSecurity: isSecured ? { isActive, policies: isActive ? policies : [] } : undefined,
   };
 }
 
@@ -171,7 +185,7 @@ const UNUSUAL_SETTINGS = `select name, current_setting(name) as setting
     .join(', ')}) usual (name, setting)
   where current_setting(name) <> setting`;
 
-const SEARCH_PATH = 'select current_schemas(true)::text[] as path';
+export const SEARCH_PATH_SQL = 'select current_schemas(true)::text[] as path';
 
 /**
  * Published: named in the publication itself or through a partition ancestor, by schema, or by FOR ALL TABLES; and whole:

@@ -59,6 +59,9 @@ export class LooseSession implements FillCare {
     return false;
   }
 
+  /** Asked within a transaction alone. */
+  findLocal(): undefined {}
+
   get notStored(): NotStored | undefined {
     return this.#fill?.notStored;
   }

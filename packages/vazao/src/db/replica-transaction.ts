@@ -148,7 +148,7 @@ export class ReplicaTransaction {
   /** Resolves when it is known whether the snapshot is good. */
   async #begin({ client }: HeldClient): Promise<void> {
     const attempt = ++this.#attempt;
-    client.localSettings.clear();
+    client.beginSettings(this.#analysis.ownSettings);
     await client.send(BEGIN_SQL).then(
       (results) => this.#begun(attempt, results as unknown as pg.QueryResult[]),
       (error: Error) => this.#refuse(refusalOf(error) ?? 'gone', error),

@@ -29,7 +29,7 @@ export async function sendRead(
  */
 export async function sendWithSettings(client: PooledClient, { config, settings }: Statement): Promise<pg.QueryResult> {
   if (!settings && client.localSettings.size === 0) return client.send(config);
-  const changes = settingChanges(client.localSettings, settings ?? NONE);
+  const changes = settingChanges(client.localSettings, settings ?? NONE, client.ownSettings);
   if (changes.length === 0) return client.send(config);
   for (const [name, value] of changes) client.localSettings.set(name, value);
   const isSet = client.send(settingSql(changes));

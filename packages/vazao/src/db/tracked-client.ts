@@ -50,6 +50,8 @@ export class TrackedClient extends BaseClient {
   #mayBeUnflushed = false;
   /** What was set for the transaction that is open, by {@link sendWithSettings}. */
   readonly localSettings: Map<string, string> = new Map();
+  /** What the session has where the transaction sets nothing; see {@link SESSION_SETTINGS}. */
+  ownSettings: ReadonlyMap<string, string> = new Map();
   /** A statement may have changed settings of the session since they were last compared. */
   sessionUnsure = true;
 
@@ -96,6 +98,12 @@ export class TrackedClient extends BaseClient {
         context.readsUnderway = (context.readsUnderway ?? 0) - 1;
       },
     );
+  }
+
+  /** A transaction begins in which statements of several origins run, each with its own settings. */
+  beginSettings(own: ReadonlyMap<string, string>): void {
+    this.localSettings.clear();
+    this.ownSettings = own;
   }
 
   /** Sends without looking at what it does: for statements that were looked at before. */

@@ -51,8 +51,11 @@ export interface ScenarioName {
   readonly steps: readonly string[];
 }
 
-/** `criteria`, `saturated`: `stress` stopped stepping up. `interrupted`: by Ctrl-C. */
-export type RunEnd = 'complete' | 'criteria' | 'saturated' | 'interrupted';
+/**
+ * `criteria`, `saturated`: `stress` stopped stepping up, for the server; `generator`: because the generator could offer no more.
+ * `interrupted`: by Ctrl-C.
+ */
+export type RunEnd = 'complete' | 'criteria' | 'saturated' | 'generator' | 'interrupted';
 
 export type PlanKind = 'load' | 'stress' | 'spike' | 'volume' | 'soak' | 'smoke';
 
@@ -191,6 +194,8 @@ export interface PhaseFigures extends Figures {
   readonly served: number;
   /** Requests per second that the schedule asked for on average, in the open model. */
   readonly offeredRate?: number | undefined;
+  /** Arrivals that found no free connection, in the open model. */
+  readonly waited?: number | undefined;
   /** In the closed model. */
   readonly users?: number | undefined;
   /** Mean over the phase of what {@link ServerSample} says: for the fit of the capacity. */
@@ -316,6 +321,8 @@ export interface Findings {
 export interface Knee {
   /** Requests per second that the server still served within the criteria. */
   readonly throughput: number;
+  /** What could take or offer no more. `generator`: the server may take more, this is no knee of it. Absent when nothing broke. */
+  readonly limit?: 'server' | 'generator' | undefined;
   /** Of the last phase that held and the first that did not. */
   readonly heldRate: number;
   readonly brokeRate?: number | undefined;

@@ -44,19 +44,23 @@ export interface AnalyzerOptions {
 export interface Analyzer {
   /** The template of a statement's text; never throws. {@link loadParser} must have been awaited. */
   template(text: string): Template;
+  /** For the same catalog along another search path, with `pg_catalog` in its place; keeps so many templates. */
+  withSearchPath(searchPath: readonly string[], templatesMax: number): Analyzer;
 }
 
 /** Creates an analyzer for one state of the catalog; after a change of the schema, create another. */
-export function createAnalyzer(catalog: Catalog, options: AnalyzerOptions = {}): Analyzer {
-  const context = createContext(catalog, options);
+export function createAnalyzer(catalog: Catalog, { declaredFunctions, templatesMax }: AnalyzerOptions = {}): Analyzer {
+  return createAnalyzerOf(catalog, createNames(catalog, declaredFunctions ?? []), templatesMax);
+}
+
+function createAnalyzerOf(catalog: Catalog, names: Names, templatesMax = TEMPLATES_MAX_DEFAULT): Analyzer {
+  const context = createContext(names);
   const templates = new LRUCache<string, Template>({
-    max: options.templatesMax ?? TEMPLATES_MAX_DEFAULT,
+    max: templatesMax,
     maxSize: TEXT_BYTES_MAX,
     sizeCalculation: (_template, text) => text.length * 2 + 200,
   });
-
   const longTemplates = new LRUCache<string, Template>({ max: LONG_TEMPLATES_MAX });
-
   return {
     template(text) {
       const known = templates.get(text) ?? longTemplates.get(text);
@@ -67,18 +71,19 @@ export function createAnalyzer(catalog: Catalog, options: AnalyzerOptions = {}):
       else if (text.length <= SHORTENED_LENGTH_MAX) longTemplates.set(text, template);
       return template;
     },
+    withSearchPath: (searchPath, templatesMax) =>
+      createAnalyzerOf(catalog, names.withSearchPath(searchPath), templatesMax),
   };
 }
 
 /** What {@link readTables} says of any statement, however short. */
 export function createTableReader(catalog: Catalog, options: AnalyzerOptions = {}): (text: string) => TemplateParts {
-  const context = createContext(catalog, options);
+  const context = createContext(createNames(catalog, options.declaredFunctions ?? []));
   context.findings = findForAll(catalog, context);
   return (text) => guard(() => readTablesOf(text, context));
 }
 
-function createContext(catalog: Catalog, options: AnalyzerOptions): Context {
-  const names = createNames(catalog, options.declaredFunctions ?? []);
+function createContext(names: Names): Context {
   const definitions = createDefinitions(names);
   const functions = new Map<CatalogFunction, TemplateParts>();
   const equalities = new Set(

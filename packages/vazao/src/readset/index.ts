@@ -1,6 +1,5 @@
 /** Read sets: what an answer depends on, and whether a change of a row could alter it. No I/O. */
 export { type Analyzer, type AnalyzerOptions, createAnalyzer, TEMPLATES_MAX_DEFAULT } from './analyzer.ts';
-export { settingName } from './ast.ts';
 export { type BoundaryReader, createBoundaryReader, type TypeParsers } from './boundary.ts';
 export { canonical } from './canonical.ts';
 export type {
@@ -24,4 +23,10 @@ export { CURES, type Refusal, type RefusalCode } from './refusal.ts';
 export type { ConditionTemplate, Template, TermTemplate } from './template.ts';
 export type { TopN, TopRows } from './top-n.ts';
 export { touches } from './touches.ts';
-export { readTransactionControl, type SettingPart, type TransactionControl } from './transaction-control.ts';
+export {
+  localSettingName,
+  readTransactionControl,
+  SESSION_SETTINGS,
+  type SettingPart,
+  type TransactionControl,
+} from './transaction-control.ts';

@@ -6,6 +6,9 @@ import { LRUCache } from 'lru-cache';
 import { asKind, asList, asText, asWords, isTree, settingName, type Tree, withoutTextCast } from './ast.ts';
 import { parseTree } from './parse.ts';
 
+/** What a transaction may set for itself besides settings of the application. */
+export const SESSION_SETTINGS = ['role', 'search_path', 'timezone'] as const;
+
 /** A text, or the number of the parameter that has it. */
 export type SettingPart = string | number;
 
@@ -13,7 +16,7 @@ export type TransactionControl =
   | { readonly kind: 'begin'; readonly command: 'BEGIN' | 'START' }
   | { readonly kind: 'commit' }
   | { readonly kind: 'rollback' }
-  /** Settings of the application (`app.tenant`), until the transaction ends. */
+  /** Settings of the application (`app.tenant`), the role, the search path, the time zone: until the transaction ends. */
   | {
       readonly kind: 'set';
       readonly settings: readonly LocalSetting[];
@@ -77,11 +80,21 @@ function isUsual(option: unknown): boolean {
 }
 
 function readSet({ kind, name, args, is_local: isLocal }: Tree): TransactionControl | undefined {
-  const [first, ...others] = asList(args);
-  const constant = asKind(first, 'A_Const');
-  const value = isTree(constant?.ival) ? String(constant.ival.ival ?? 0) : textOf(first);
-  if (kind !== 'VAR_SET_VALUE' || !isLocal || others.length > 0 || value === undefined) return undefined;
-  return checked([{ name: asText(name), value, column: '' }], false);
+  const values = asList(args).map((arg) => {
+    const constant = asKind(arg, 'A_Const');
+    return isTree(constant?.ival) ? String(constant.ival.ival ?? 0) : textOf(arg);
+  });
+  const [first, ...others] = values;
+  if (kind !== 'VAR_SET_VALUE' || !isLocal || first === undefined) return undefined;
+  if (name !== 'search_path')
+    return others.length > 0 ? undefined : checked([{ name: asText(name), value: first, column: '' }], false);
+  if (!values.every((value) => value !== undefined)) return undefined;
+  return checked([{ name, value: values.map(quoteIfNeeded).join(', '), column: '' }], false);
+}
+
+/** A name of a list, as PostgreSQL keeps it (guc_funcs.c, `flatten_set_variable_args`). */
+function quoteIfNeeded(name: string): string {
+  return /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`;
 }
 
 const SELECT_FIELDS: ReadonlySet<string> = new Set(['targetList', 'limitOption', 'op']);
@@ -103,10 +116,15 @@ function readSelect(select: Tree): TransactionControl | undefined {
   return settings.every((setting) => setting !== undefined) ? checked(settings, true) : undefined;
 }
 
+/** The name of what a transaction may set for itself, in the form in which it is compared. */
+export function localSettingName(text: string): string | undefined {
+  return SESSION_SETTINGS.find((name) => name === text.toLowerCase()) ?? settingName(text);
+}
+
 /** Other settings may change what statements mean, and are not for a transaction that is shared. */
 function checked(settings: readonly LocalSetting[], isQuery: boolean): TransactionControl | undefined {
-  const isOwn = ({ name }: LocalSetting): boolean => typeof name === 'number' || settingName(name) !== undefined;
-  if (settings.length === 0 || !settings.every(isOwn)) return undefined;
+  const isKnown = ({ name }: LocalSetting): boolean => typeof name === 'number' || localSettingName(name) !== undefined;
+  if (settings.length === 0 || !settings.every(isKnown)) return undefined;
   const parts = settings.flatMap(({ name, value }) => [name, value]);
   const parameterCount = Math.max(0, ...parts.map((part) => (typeof part === 'number' ? part : 0)));
   return { kind: 'set', settings, isQuery, parameterCount };

@@ -19,17 +19,20 @@ interface Started {
   readonly scrapes: () => number;
 }
 
-/** One host of one process, with whatever Redis would say. */
-async function start(acquired: AsyncDisposableStack, isSecondTierAvailable?: boolean): Promise<Started> {
+/** One host of one process, with whatever Redis and replicas would say. */
+async function start(
+  acquired: AsyncDisposableStack,
+  beside?: Pick<ProcessFigures, 'secondTier' | 'replicas'>,
+): Promise<Started> {
   const setting = acquired.use(await createPatientSetting({ plugin: { audit: { oneIn: 1, shareMax: 1 } } }));
   const { app, platform, read } = setting;
   await app.register(limitsPlugin, { rates: { anonymous: { requests: 1, window: '1h' } }, userOf: () => undefined });
   app.get('/cached', { ...cached, config: { ...cached.config, limit: false } }, read);
   app.get('/plain', { config: { limit: false } }, read);
   app.get('/inside', { config: { limit: false } }, async () => (await app.inject('/plain')).body);
-  const secondTier = isSecondTierAvailable === undefined ? undefined : { figures: () => tier(isSecondTierAvailable) };
-  const { collect } = acquired.use(createCollector({ ...platform, secondTier }));
-  registerMetrics(app, { token: undefined, findWorkers: async () => [{ seat: 1, ageMs: 0, figures: collect() }] });
+  const { collect } = acquired.use(createCollector({ ...platform, secondTier: undefined }));
+  const figures = (): ProcessFigures => ({ ...collect(), ...beside });
+  registerMetrics(app, { token: undefined, findWorkers: async () => [{ seat: 1, ageMs: 0, figures: figures() }] });
   const origin = await platform.listen();
   let scrapes = 0;
   const scrape = async (): Promise<Families> => {
@@ -43,14 +46,32 @@ async function start(acquired: AsyncDisposableStack, isSecondTierAvailable?: boo
   return { setting, origin, scrape, scrapes: () => scrapes };
 }
 
-function tier(isAvailable: boolean) {
-  return { isAvailable, hits: 0, misses: 0, out: 0, stored: 0, notStored: 0 };
-}
+const TIER = {
+  isAvailable: false,
+  isBreakerOpen: true,
+  hits: 0,
+  misses: 0,
+  out: 0,
+  errors: 0,
+  stored: 0,
+  notStored: 0,
+};
+const REPLICA = {
+  server: 'beside:5432',
+  state: 'left alone',
+  reason: 'behind',
+  lagMs: 20,
+  used: 1,
+  refused: { behind: 2 },
+  lastError: undefined,
+  connections: 0,
+} as const;
 
 suite('GET /metrics', { timeout: 120_000 }, () => {
   test('what is exposed is what docs/metrics.md lists, and all of it is valid', async () => {
     await using acquired = new AsyncDisposableStack();
-    const { scrape, origin } = await start(acquired, false);
+    // One server twice: its samples have different labels all the same.
+    const { scrape, origin } = await start(acquired, { secondTier: TIER, replicas: [REPLICA, REPLICA] });
     assert.equal((await fetch(`${origin}/no-such-path`)).status, 404);
     assert.equal((await fetch(`${origin}/no-such-path`)).status, 429, 'a refusal');
     const families = await scrape();
@@ -67,15 +88,7 @@ suite('GET /metrics', { timeout: 120_000 }, () => {
       [...families].map(([name, { type, help, samples }]) => {
         const [sample = { labels: {} }] = samples;
         const labels = Object.keys(sample.labels).filter((label) => label !== 'worker');
-        return [
-          name,
-          type,
-          labels
-            .sort()
-            .map((label) => `\`${label}\``)
-            .join(', '),
-          help,
-        ];
+        return [name, type, labels.map((label) => `\`${label}\``).join(', '), help];
       }),
       listed,
     );
@@ -195,7 +208,9 @@ const FIGURES: ProcessFigures = {
   answers: { hit: [], miss: [], other: [] },
   refused: {},
   audit: { sampled: 0, wrong: 0 },
-  isSecondTierAvailable: undefined,
+  live: undefined,
+  secondTier: undefined,
+  replicas: [],
   pool: { total: 0, idle: 0, waiting: 0 },
   eventLoopDelayMs: 0,
   rssBytes: 0,

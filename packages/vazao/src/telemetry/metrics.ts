@@ -1,4 +1,7 @@
 /** All metrics: `docs/metrics.md` is compared with this table by a test. */
+import type { SecondTierFigures } from '../cache/redis/index.ts';
+import type { ReplicaFigures } from '../db/index.ts';
+import type { LiveFigures } from '../http/index.ts';
 import { type Family, type Sample, writeExposition } from './exposition.ts';
 import type { ProcessFigures } from './process-figures.ts';
 
@@ -47,12 +50,52 @@ export const METRICS: readonly Metric[] = [
   gauge('cache_size_max_bytes', 'Memory that entries may take.', ({ figures }) => figures.cache.sizeMaxBytes),
   counter('audit_samples_total', 'Hits that were computed again.', ({ audit }) => audit.sampled),
   counter('audit_wrong_total', 'Hits that were not what the database says. Must be 0.', ({ audit }) => audit.wrong),
-  labelled('gauge', 'second_tier_available', 'Whether Redis is used: 1, or 0. Only with REDIS_URL.', [], (figures) =>
-    figures.isSecondTierAvailable === undefined ? [] : [{ labels: {}, value: Number(figures.isSecondTierAvailable) }],
+  ofTier('gauge', 'available', 'Whether Redis is used: 1, or 0. Only with REDIS_URL.', (tier) =>
+    Number(tier.isAvailable),
   ),
+  ofTier('gauge', 'breaker_open', 'Whether Redis is left alone for its failures: 1, or 0.', (tier) =>
+    Number(tier.isBreakerOpen),
+  ),
+  ofTier('counter', 'hits_total', 'Answers that Redis had.', ({ hits }) => hits),
+  ofTier('counter', 'misses_total', 'Answers that Redis did not have.', ({ misses }) => misses),
+  ofTier(
+    'counter',
+    'unanswered_total',
+    'Answers that Redis was asked for in vain, or not asked for.',
+    ({ out }) => out,
+  ),
+  ofTier('counter', 'errors_total', 'Calls of Redis that failed or came too late.', ({ errors }) => errors),
+  ofTier('counter', 'stored_total', 'Answers that Redis took.', ({ stored }) => stored),
+  ofTier('counter', 'not_stored_total', 'Answers that Redis did not take.', ({ notStored }) => notStored),
+  ofLive('gauge', 'streams', 'Streams of events that are open.', ({ streams }) => streams),
+  ofLive('gauge', 'answers', 'Answers that they follow.', ({ answers }) => answers),
+  ofLive('counter', 'computations_total', 'Answers that were computed for them.', (live) => live.computations),
+  ofLive('counter', 'events_sent_total', 'States that were written, once for each stream.', ({ sent }) => sent),
+  ofLive(
+    'counter',
+    'events_skipped_total',
+    'States that a slow client was not sent, for a newer one.',
+    (live) => live.skipped,
+  ),
+  ofLive('counter', 'cut_off_total', 'Streams that were ended because the client did not read.', (live) => live.cutOff),
   gauge('pool_connections', 'Connections to the database.', ({ figures }) => figures.pool.total),
   gauge('pool_connections_idle', 'Connections that nobody uses.', ({ figures }) => figures.pool.idle),
   gauge('pool_waiting', 'How many wait for a connection.', ({ figures }) => figures.pool.waiting),
+  ofReplicas('gauge', 'ready', 'Whether the replica is read from: 1, or 0.', [], ({ state }) => [
+    { labels: {}, value: Number(state === 'ready') },
+  ]),
+  ofReplicas('gauge', 'left_alone', 'Why the replica is not read from; always 1.', ['reason'], ({ state, reason }) =>
+    state === 'left alone' && reason !== undefined ? [{ labels: { reason }, value: 1 }] : [],
+  ),
+  ofReplicas('gauge', 'lag_seconds', 'How far it was behind the feed when it was last asked.', [], ({ lagMs }) =>
+    lagMs === undefined ? [] : [{ labels: {}, value: seconds(lagMs) }],
+  ),
+  ofReplicas('counter', 'reads_total', 'Answers whose computation began on the replica.', [], ({ used }) => [
+    { labels: {}, value: used },
+  ]),
+  ofReplicas('counter', 'refusals_total', 'Answers that the primary computed instead.', ['reason'], ({ refused }) =>
+    Object.entries(refused).map(([reason, value]) => ({ labels: { reason }, value })),
+  ),
   labelled('counter', 'requests_total', 'Requests that were answered.', ['kind', 'status'], ({ answers }) =>
     Object.entries(answers).flatMap(([kind, counts]) =>
       STATUS_CLASSES.map((digit) => ({ labels: { kind, status: `${digit}xx` }, value: counts[digit] ?? 0 })),
@@ -103,6 +146,41 @@ function labelled(
   read: (figures: ProcessFigures) => readonly Sample[],
 ): Metric {
   return { name: `vazao_${name}`, type, help, labels, read: ({ figures }) => read(figures) };
+}
+
+/** Of a process with a second tier. */
+function ofTier(type: Metric['type'], name: string, help: string, read: (tier: SecondTierFigures) => number): Metric {
+  return labelled(type, `second_tier_${name}`, help, [], ({ secondTier }) =>
+    secondTier ? [{ labels: {}, value: read(secondTier) }] : [],
+  );
+}
+
+/** Of a process that has streams of events. */
+function ofLive(type: Metric['type'], name: string, help: string, read: (live: LiveFigures) => number): Metric {
+  return labelled(type, `live_${name}`, help, [], ({ live }) => (live ? [{ labels: {}, value: read(live) }] : []));
+}
+
+/** With the label `replica`, its host and port. */
+function ofReplicas(
+  type: Metric['type'],
+  name: string,
+  help: string,
+  labels: readonly string[],
+  read: (replica: ReplicaFigures) => readonly Sample[],
+): Metric {
+  return labelled(type, `replica_${name}`, help, ['replica', ...labels], ({ replicas }) =>
+    replicas.flatMap((each, at) => {
+      const replica = nameReplica(replicas, at);
+      return read(each).map(({ labels, value }) => ({ labels: { replica, ...labels }, value }));
+    }),
+  );
+}
+
+/** Who names a server twice has two replicas there, and two samples of one name would make the whole answer unreadable. */
+function nameReplica(replicas: readonly ReplicaFigures[], at: number): string {
+  const { server } = replicas[at] as ReplicaFigures;
+  const before = replicas.slice(0, at).filter((other) => other.server === server).length;
+  return before === 0 ? server : `${server} (${before + 1})`;
 }
 
 function seconds(ms: number): number {

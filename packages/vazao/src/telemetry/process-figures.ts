@@ -2,17 +2,17 @@
 import type { FastifyInstance } from 'fastify';
 import type { CacheFigures } from '../cache/index.ts';
 import type { SecondTierFigures } from '../cache/redis/index.ts';
-import type { Pool } from '../db/index.ts';
+import type { Pool, ReplicaFigures } from '../db/index.ts';
 import type { Feed, FeedSource } from '../feed/index.ts';
-import type { AnswerFigures, AuditFigures } from '../http/index.ts';
+import type { AnswerFigures, AuditFigures, LiveFigures } from '../http/index.ts';
 import { EventLoopDelay } from './event-loop-delay.ts';
 
 export interface FigureSources {
   /** With the plugin of cached routes. */
-  readonly app: Pick<FastifyInstance, 'answered' | 'audit' | 'limits'>;
+  readonly app: Pick<FastifyInstance, 'answered' | 'audit' | 'limits' | 'live'>;
   readonly feed: Pick<Feed, 'status' | 'isFresh'>;
   readonly cache: { figures(): CacheFigures };
-  readonly db: Pick<Pool, 'totalCount' | 'idleCount' | 'waitingCount'>;
+  readonly db: Pick<Pool, 'totalCount' | 'idleCount' | 'waitingCount' | 'replicas'>;
   /** Absent without `REDIS_URL`. */
   readonly secondTier: { figures(): SecondTierFigures } | undefined;
 }
@@ -30,7 +30,10 @@ export interface ProcessFigures {
   /** Requests that the limits have refused, by code. */
   readonly refused: Readonly<Record<string, number>>;
   readonly audit: Pick<AuditFigures, 'sampled' | 'wrong'>;
-  readonly isSecondTierAvailable: boolean | undefined;
+  /** Undefined where there are no streams to be had. */
+  readonly live: LiveFigures | undefined;
+  readonly secondTier: SecondTierFigures | undefined;
+  readonly replicas: readonly ReplicaFigures[];
   readonly pool: { readonly total: number; readonly idle: number; readonly waiting: number };
   readonly eventLoopDelayMs: number;
   readonly rssBytes: number;
@@ -54,7 +57,9 @@ export function createCollector({ app, feed, cache, db, secondTier }: FigureSour
       answers: app.answered,
       refused: app.limits?.figures().refused ?? {},
       audit: app.audit ?? NOTHING_AUDITED,
-      isSecondTierAvailable: secondTier?.figures().isAvailable,
+      live: app.live,
+      secondTier: secondTier?.figures(),
+      replicas: db.replicas(),
       pool: { total: db.totalCount, idle: db.idleCount, waiting: db.waitingCount },
       eventLoopDelayMs: delay.maxMs,
       rssBytes: process.memoryUsage.rss(),

@@ -26,6 +26,8 @@ export interface LostRequest {
 
 export interface SteadyResult {
   readonly answered: number;
+  /** Told to come back, by 429 or 503 with `Retry-After`. */
+  readonly refused: number;
   readonly connections: number;
   /** Answers by each worker. */
   readonly byPid: ReadonlyMap<number, number>;
@@ -46,6 +48,7 @@ export function startSteadyClients(options: SteadyOptions): SteadyClients {
   const { port, path, random, thinkMaxMs } = options;
   const result = {
     answered: 0,
+    refused: 0,
     connections: 0,
     byPid: new Map<number, number>(),
     lost: [] as LostRequest[],
@@ -64,12 +67,14 @@ export function startSteadyClients(options: SteadyOptions): SteadyClients {
           pid = undefined;
           connection = await Connection.open(port);
         }
-        const { status, body, closes } = await connection.ask(request);
-        if (status !== 200) throw new Error(`status ${status}`);
-        pid = (JSON.parse(body) as { pid: number }).pid;
-        result.byPid.set(pid, (result.byPid.get(pid) ?? 0) + 1);
-        result.answered++;
-        result.slowestMs = Math.max(result.slowestMs, performance.now() - sentAtMs);
+        const { status, body, closes, isToRetry } = await connection.ask(request);
+        if (isToRetry && (status === 429 || status === 503)) result.refused++;
+        else if (status === 200) {
+          pid = (JSON.parse(body) as { pid: number }).pid;
+          result.byPid.set(pid, (result.byPid.get(pid) ?? 0) + 1);
+          result.answered++;
+          result.slowestMs = Math.max(result.slowestMs, performance.now() - sentAtMs);
+        } else throw new Error(`status ${status}`);
         if (closes || !isKept) connection.end();
       } catch (error) {
         result.lost.push({ why: (error as Error).message, pid, sentAtMs });
@@ -101,6 +106,7 @@ interface Answer {
   readonly status: number;
   readonly body: string;
   readonly closes: boolean;
+  readonly isToRetry: boolean;
 }
 
 class Connection {
@@ -156,7 +162,8 @@ class Connection {
     const body = this.#received.slice(head + 4);
     if (body.length < length) return;
     const closes = /^connection: close$/im.test(fields);
-    this.#asked?.resolve({ status: Number(fields.slice(9, 12)), body, closes });
+    const isToRetry = /^retry-after: \d+$/im.test(fields);
+    this.#asked?.resolve({ status: Number(fields.slice(9, 12)), body, closes, isToRetry });
     this.#asked = undefined;
   }
 

@@ -81,9 +81,14 @@ export interface Storing<V> {
 
 export interface SecondTierFigures {
   readonly isAvailable: boolean;
+  /** Redis is left alone for its failures, until a probe succeeds. */
+  readonly isBreakerOpen: boolean;
   readonly hits: number;
   readonly misses: number;
+  /** Asked in vain, or not asked at all because it was not available. */
   readonly out: number;
+  /** Calls that failed or came too late. */
+  readonly errors: number;
   readonly stored: number;
   /** Refused by Redis, or not sent because the entry was good no longer, or too many were waiting. */
   readonly notStored: number;
@@ -115,7 +120,7 @@ export class SecondTier<V> {
   /** By `performance.now`: until then nothing is stored, because there was no room. */
   #fullUntilMs = 0;
   #isClosed = false;
-  readonly #counters = { hits: 0, misses: 0, out: 0, stored: 0, notStored: 0 };
+  readonly #counters = { hits: 0, misses: 0, out: 0, errors: 0, stored: 0, notStored: 0 };
 
   /** Use {@link createSecondTier}. */
   constructor(connection: Connection, options: SecondTierOptions<V>) {
@@ -152,7 +157,7 @@ export class SecondTier<V> {
   }
 
   figures(): SecondTierFigures {
-    return { isAvailable: this.isAvailable, ...this.#counters };
+    return { isAvailable: this.isAvailable, isBreakerOpen: !this.#breaker.isClosed, ...this.#counters };
   }
 
   /**
@@ -343,6 +348,7 @@ export class SecondTier<V> {
       this.#connection.call(name, keys, args).catch((error: Error) => {
         // A full Redis still answers and still learns of changes; it only takes in nothing more.
         if (error.message.includes('OOM')) return FULL;
+        this.#counters.errors++;
         throw error;
       }),
     );

@@ -53,7 +53,7 @@ test('the first event is the answer, and each change brings one more, computed o
   }
   const plain = await setting.platform.get('/itens/1');
   assert.match(plain.cacheStatus, /; hit;/, 'what the streams computed is a hit for readers');
-  assert.deepEqual(setting.app.live, { streams: 20, answers: 1, computations: 2, cutOff: 0 });
+  assert.deepEqual(setting.app.live, { streams: 20, answers: 1, computations: 2, sent: 60, skipped: 0, cutOff: 0 });
   for (const client of clients) client[Symbol.dispose]();
   await until('all have gone', () => setting.app.live?.streams === 0 && setting.app.live.answers === 0);
   const before = setting.computed();

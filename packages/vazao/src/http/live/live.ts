@@ -47,6 +47,10 @@ export interface LiveFigures {
   readonly answers: number;
   /** Times that one of them was computed again. */
   readonly computations: number;
+  /** States that were written, once for each stream. */
+  readonly sent: number;
+  /** States that a stream was not shown, because there was a newer one before its client had read. */
+  readonly skipped: number;
   /** Clients that were cut off because they read too slowly. */
   readonly cutOff: number;
 }
@@ -150,8 +154,8 @@ export class Live {
   }
 
   get figures(): LiveFigures {
-    const { size: answers, computations, slow } = this.#topics;
-    return { streams: this.#limits.streams, answers, computations, cutOff: slow.cutOff };
+    const { size: answers, computations, sent, skipped, slow } = this.#topics;
+    return { streams: this.#limits.streams, answers, computations, sent, skipped, cutOff: slow.cutOff };
   }
 
   isAskedFor({ raw }: FastifyRequest, { isLive }: ResolvedRouteCacheOptions): boolean {
@@ -343,7 +347,7 @@ export class Live {
     stream.cork(() => {
       stream.whisper(createRetryFrame(this.#retryMs()));
       if (last?.mark === frame.mark) stream.mark = frame.mark;
-      else stream.send(frame, performance.now());
+      else this.#topics.send(stream, frame);
     });
     this.#topics.slow.add(stream);
   }

@@ -32,6 +32,8 @@ export class LiveStream {
   floor = 0n;
   /** The topic has a newer state, which could not be written. */
   isBehind = false;
+  /** Mark of the newer state that will be written when the client has read; empty while it keeps up. */
+  awaited = '';
   /** What the client has not read; undefined while it keeps up. */
   unread: Frame | undefined;
   unreadSinceMs = 0;
@@ -66,6 +68,7 @@ export class LiveStream {
   send(frame: Frame, nowMs: number): void {
     this.mark = frame.mark;
     this.isBehind = false;
+    this.awaited = '';
     this.moves = 0;
     if (this.#write(frame)) return;
     this.unread = frame;

@@ -46,6 +46,8 @@ export class Topics {
   /** Streams that wait for the feed to pass what they have seen. */
   readonly #floored = new Set<LiveStream>();
   #computations = 0;
+  #sent = 0;
+  #skipped = 0;
 
   constructor(settings: TopicsSettings) {
     const { cache, options } = settings;
@@ -71,6 +73,16 @@ export class Topics {
 
   get computations(): number {
     return this.#computations;
+  }
+
+  /** States that were written, once for each stream. */
+  get sent(): number {
+    return this.#sent;
+  }
+
+  /** States that a stream was not shown, because there was a newer one before the client had read. */
+  get skipped(): number {
+    return this.#skipped;
   }
 
   /** The answer as an event, made once; undefined where it can't be one. */
@@ -116,6 +128,12 @@ export class Topics {
     topic.clear();
     this.#turns.forget(topic);
     if (this.#topics.get(topic.key) === topic) this.#topics.delete(topic.key);
+  }
+
+  /** Writes a state to a stream that keeps up. If it does not any longer, the caller puts it among the slow ones. */
+  send(stream: LiveStream, frame: Frame): void {
+    this.#sent++;
+    stream.send(frame, performance.now());
   }
 
   /** The client has read what was written. */
@@ -326,9 +344,17 @@ export class Topics {
       if (!topic.isExact || this.#settings.feed.position < stream.floor) return;
       stream.floor = 0n;
     }
+    if (stream.awaited !== '' && stream.awaited !== frame.mark) {
+      this.#skipped++;
+      stream.awaited = '';
+    }
     stream.isBehind = stream.mark !== frame.mark;
-    if (!stream.isBehind || stream.unread) return;
-    stream.send(frame, performance.now());
+    if (!stream.isBehind) return;
+    if (stream.unread) {
+      stream.awaited = frame.mark;
+      return;
+    }
+    this.send(stream, frame);
     if (stream.unread) this.slow.add(stream);
   }
 }

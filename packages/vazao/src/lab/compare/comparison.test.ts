@@ -6,8 +6,10 @@ import type { RunResult } from '../run-result.ts';
 import {
   type CandidateResult,
   type ComparisonResult,
+  chooseJudged,
   compareCandidates,
   judgeCandidate,
+  passes,
   summarise,
 } from './comparison.ts';
 import { judgeRevisions } from './regression.ts';
@@ -210,6 +212,36 @@ test('a criterion on what nobody measured is not passed', () => {
       { metric: 'rssMax', max: 1e9 },
     ]).map(({ outcome }) => outcome),
     ['passed', 'failed', 'unknown'],
+  );
+});
+
+test('one architecture must meet the criteria: the one that is named, or workers+cache, or the last', () => {
+  assert.deepEqual([['single', 'workers+cache', 'full'], ['single', 'cache'], []].map(chooseJudged), [
+    'workers+cache',
+    'cache',
+    undefined,
+  ]);
+  const candidate = (name: string, perS: number) => ({
+    name,
+    description: name,
+    runs: [exampleRun({ perS, seconds: 3 })],
+  });
+  const result: ComparisonResult = {
+    ...COMPARISON,
+    candidates: [candidate('single', 100), candidate('workers+cache', 900)],
+    criteria: [{ metric: 'throughput', min: 500 }],
+  };
+  const outcomes = ['workers+cache', 'single', undefined, 'none'].map((judged) => passes({ ...result, judged }));
+  assert.deepEqual(outcomes, [true, false, true, false]);
+  const revision = (outcome: 'worse' | 'not worse' | 'unknown') => [{ name: 'x', outcome, sentence: '' }];
+  assert.deepEqual(
+    (['worse', 'not worse', 'unknown'] as const).map((outcome) => passes({ ...result, revisions: revision(outcome) })),
+    [false, true, false],
+  );
+  const lines = scenarioSentences({ ...result, judged: 'workers+cache' });
+  assert.ok(
+    lines.some((line) => /^single does not meet all criteria: .*, which is asked of workers\+cache alone$/.test(line)),
+    lines.join('\n'),
   );
 });
 

@@ -21,6 +21,17 @@ export interface ComparisonResult {
   /** What was asked for and could not run, with a sentence. */
   readonly skipped: readonly { readonly name: string; readonly why: string }[];
   readonly criteria: readonly Criterion[];
+  /** Name of the one that must meet them; what the others miss decides nothing. Absent: none must, for revisions are compared. */
+  readonly judged?: string | undefined;
+  /** The working tree against a revision, where that was asked. */
+  readonly revisions?: readonly RevisionVerdict[] | undefined;
+}
+
+export interface RevisionVerdict {
+  /** Of the figure, and of what runs. */
+  readonly name: string;
+  readonly outcome: 'worse' | 'not worse' | 'unknown';
+  readonly sentence: string;
 }
 
 export interface CandidateResult {
@@ -88,6 +99,19 @@ export function compareCandidates({ candidates, seed }: Pick<ComparisonResult, '
 export interface CriterionOnMedian extends Criterion {
   readonly value: number | undefined;
   readonly outcome: 'passed' | 'failed' | 'unknown';
+}
+
+/** Who must meet the criteria, unless somebody is named: what the platform is for, or else the last, which is mostly the richest. */
+export function chooseJudged(names: readonly string[]): string | undefined {
+  return names.includes('workers+cache') ? 'workers+cache' : names.at(-1);
+}
+
+/** Whether a build may go on: by the revisions if they were compared, else by the criteria of the one that must meet them. */
+export function passes({ candidates, criteria, judged, revisions }: ComparisonResult): boolean {
+  if (revisions) return revisions.every(({ outcome }) => outcome === 'not worse');
+  if (judged === undefined) return true;
+  const found = candidates.find(({ name }) => name === judged);
+  return found !== undefined && judgeCandidate(found, criteria).every(({ outcome }) => outcome === 'passed');
 }
 
 /** The criteria on the medians over the rounds. What was not measured is not passed. */

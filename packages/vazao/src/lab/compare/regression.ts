@@ -4,6 +4,8 @@ import { type Comparison, ROUNDS_MIN } from '../statistics/compare-runs.ts';
 import { type CandidateResult, type ComparisonResult, compareRounds } from './comparison.ts';
 
 export interface RegressionVerdict {
+  /** Name of the candidate of the working tree. */
+  readonly here: string;
   readonly figure: FigureKind;
   /** `worse`: the whole interval lies beyond the tolerance. `unknown`: too few rounds to tell. */
   readonly outcome: 'worse' | 'not worse' | 'unknown';
@@ -40,6 +42,7 @@ export function judgeRevisions(
         unknown: 'UNKNOWN',
       };
       return {
+        here,
         figure,
         outcome,
         comparison,

@@ -2,6 +2,7 @@
 import { FIGURES, type FigureKind } from '../figures.ts';
 import { findingsOf } from '../report/findings.ts';
 import { showBytes, showMs, showNumber, showShare } from '../report/numbers.ts';
+import { explainLatency } from '../report/why-slow.ts';
 import type { Criterion } from '../run-result.ts';
 import {
   type CandidateResult,
@@ -78,8 +79,14 @@ export function scenarioSentences(result: ComparisonResult): string[] {
       return `${kind.title} ${showFigure(kind, value)} (${showBounds(kind, criterion)}${outcome === 'passed' ? '' : `, ${outcome.toUpperCase()}`})`;
     });
     const meets = judged.every(({ outcome }) => outcome === 'passed');
+    if (!meets && result.judged !== undefined && candidate.name !== result.judged)
+      words.push(`which is asked of ${result.judged} alone`);
     lines.push(`${candidate.name} ${meets ? 'meets all criteria' : 'does not meet all criteria'}: ${words.join(', ')}`);
   }
+  const judged = result.candidates.find(({ name }) => name === result.judged);
+  const why = judged && explainLatency(countingRuns(judged).flatMap(({ samples }) => samples)).at(-1);
+  if (judged && why && judged.runs.some(({ samples }) => samples.some(({ stages }) => stages)))
+    lines.push(`${judged.name}: ${why.sentence}`);
   return [...lines, ...result.skipped.map(({ name, why }) => `${name} was left out: ${why}`)];
 }
 

@@ -8,7 +8,7 @@ import type { Driver, DriverParts } from './driver.ts';
 import { Exchanger } from './exchange.ts';
 import { encodeHistogram } from './histogram.ts';
 import { logIn } from './login.ts';
-import type { FromGenerator, GeneratorData, ToGenerator } from './messages.ts';
+import type { DriveHealth, FromGenerator, GeneratorData, ToGenerator } from './messages.ts';
 import { OpenDriver } from './open-driver.ts';
 import { createRandom } from './random.ts';
 import { Recorder } from './recorder.ts';
@@ -60,7 +60,8 @@ export async function serveGenerator(
     driver = phases[0]?.load.model === 'closed' ? closed : open;
     const origin = originAt - performance.timeOrigin;
     recorder.begin(phases, beginAt - performance.timeOrigin, origin);
-    health.begin();
+    const before = { arrivals: recorder.lateness.totalCount, timely: recorder.timely };
+    health.begin(...measuredOf(phases, beginAt - performance.timeOrigin));
     const tick = (): void => {
       const { inFlight, waiting, users } = driver;
       const second = recorder.takeSecond(atS, { inFlight, waiting, users, connections: connections.size });
@@ -82,8 +83,12 @@ export async function serveGenerator(
     await driver.drive(phases, beginAt - performance.timeOrigin);
     clearTimeout(timer);
     tick();
-    health.end();
-    send({ kind: 'driven', ...recorder.takeCells() });
+    const own: DriveHealth = {
+      arrivals: recorder.lateness.totalCount - before.arrivals,
+      timely: recorder.timely - before.timely,
+      ...health.end(),
+    };
+    send({ kind: 'driven', ...recorder.takeCells(), health: own });
   };
 
   const finish = (): void => {
@@ -107,32 +112,59 @@ export async function serveGenerator(
   };
 }
 
+type LoopHealth = Pick<DriveHealth, 'eventLoopDelayP99Ms' | 'eventLoopUtilisation'>;
+
 interface HealthMeter {
-  begin(): void;
-  end(): void;
-  worst(): { readonly eventLoopDelayP99Ms: number; readonly eventLoopUtilisation: number };
+  /** @param fromAt - begin and end of what is measured, as `performance.now()` */
+  begin(fromAt: number, toAt: number): void;
+  /** Of this drive. */
+  end(): LoopHealth;
+  /** Of all drives. */
+  worst(): LoopHealth;
 }
 
 /** Of the times in which it drove; between them it may do what it likes. */
 function createHealthMeter(): HealthMeter {
   const delay = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
+  const worst = { eventLoopDelayP99Ms: 0, eventLoopUtilisation: 0 };
   let before = performance.eventLoopUtilization();
-  let eventLoopDelayP99Ms = 0;
-  let eventLoopUtilisation = 0;
+  let utilisation: number | undefined;
+  let timers: NodeJS.Timeout[] = [];
+  const take = (): number => performance.eventLoopUtilization(before).utilization;
   return {
-    begin() {
+    begin(fromAt, toAt) {
       delay.reset();
       delay.enable();
       before = performance.eventLoopUtilization();
+      utilisation = undefined;
+      const at = (moment: number, run: () => void): NodeJS.Timeout =>
+        setTimeout(run, Math.max(0, moment - performance.now()));
+      timers = [
+        at(fromAt, () => {
+          before = performance.eventLoopUtilization();
+        }),
+        at(toAt, () => {
+          utilisation = take();
+        }),
+      ];
     },
     end() {
       delay.disable();
+      for (const timer of timers) clearTimeout(timer);
       // It counts the distance between two ticks.
       const lateMs = delay.count > 0 ? Math.max(0, delay.percentile(99) / 1e6 - DELAY_RESOLUTION_MS) : 0;
-      eventLoopDelayP99Ms = Math.max(eventLoopDelayP99Ms, lateMs);
-      const { utilization } = performance.eventLoopUtilization(before);
-      eventLoopUtilisation = Math.max(eventLoopUtilisation, utilization);
+      const own = { eventLoopDelayP99Ms: lateMs, eventLoopUtilisation: utilisation ?? take() };
+      worst.eventLoopDelayP99Ms = Math.max(worst.eventLoopDelayP99Ms, own.eventLoopDelayP99Ms);
+      worst.eventLoopUtilisation = Math.max(worst.eventLoopUtilisation, own.eventLoopUtilisation);
+      return own;
     },
-    worst: () => ({ eventLoopDelayP99Ms, eventLoopUtilisation }),
+    worst: () => worst,
   };
+}
+
+/** Without the warm-up that comes first. */
+function measuredOf(phases: readonly Phase[], beginAt: number): [fromAt: number, toAt: number] {
+  const sum = (some: readonly Phase[]): number => some.reduce((all, { durationS }) => all + durationS * 1_000, 0);
+  const first = phases.findIndex(({ warmUp }) => !warmUp);
+  return [beginAt + sum(phases.slice(0, Math.max(0, first))), beginAt + sum(phases)];
 }

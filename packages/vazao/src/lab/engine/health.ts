@@ -1,5 +1,6 @@
 /** Whether the generator did what was asked of it. */
-import type { GeneratorHealth } from '../run-result.ts';
+import type { GeneratorHealth, LatencySummary } from '../run-result.ts';
+import type { DriveHealth } from './messages.ts';
 
 const TIMELY_SHARE_MIN = 0.99;
 const EVENT_LOOP_DELAY_MS_MAX = 20;
@@ -8,7 +9,11 @@ const EVENT_LOOP_UTILISATION_MAX = 0.95;
 const ARRIVALS_MIN = 100;
 
 /** Why the run says nothing about the server; empty when it counts. */
-export function findVoid(health: Omit<GeneratorHealth, 'void'>): readonly string[] {
+export function findVoid(
+  health: Pick<GeneratorHealth, 'timelyShare' | 'eventLoopDelayP99Ms' | 'eventLoopUtilisation'> & {
+    readonly lateness: Pick<LatencySummary, 'count'>;
+  },
+): readonly string[] {
   const { timelyShare, lateness, eventLoopDelayP99Ms, eventLoopUtilisation } = health;
   const reasons: string[] = [];
   if (lateness.count >= ARRIVALS_MIN && timelyShare < TIMELY_SHARE_MIN) {
@@ -27,6 +32,18 @@ export function findVoid(health: Omit<GeneratorHealth, 'void'>): readonly string
     );
   }
   return reasons;
+}
+
+/** The same of one drive: what its threads say. */
+export function findDriveVoid(threads: readonly DriveHealth[]): readonly string[] {
+  const sum = (pick: (thread: DriveHealth) => number): number => threads.reduce((all, thread) => all + pick(thread), 0);
+  const count = sum(({ arrivals }) => arrivals);
+  return findVoid({
+    lateness: { count },
+    timelyShare: count === 0 ? 1 : sum(({ timely }) => timely) / count,
+    eventLoopDelayP99Ms: Math.max(...threads.map(({ eventLoopDelayP99Ms }) => eventLoopDelayP99Ms)),
+    eventLoopUtilisation: Math.max(...threads.map(({ eventLoopUtilisation }) => eventLoopUtilisation)),
+  });
 }
 
 function percent(share: number): string {

@@ -8,60 +8,66 @@ import type { RunResult } from '../run-result.ts';
 const ONE_STEP = `export default { name: 'one', steps: [{ name: 'get', request: { path: '/' } }] };`;
 const told = (run: RunResult): string => JSON.stringify({ latency: run.total.latency, generator: run.generator });
 
-suite('a server that stands still for a fifth of the time', { concurrency: true }, () => {
-  const PERIOD_MS = 3_000;
-  const STALL_MS = 600;
-  /** Of arrivals at any time, whose wait is from 0 to the stall when they come in it. */
-  const analytic = (quantile: number): number => Math.max(0, STALL_MS * (1 - ((1 - quantile) * PERIOD_MS) / STALL_MS));
+/** A server that stands still for a while in each period, and what percentiles that gives. */
+const STALLS = [
+  // As it was asked for: one request in fifty meets it.
+  { periodMs: 10_000, stallMs: 200, quantiles: [0.99, 0.999], undisturbed: 0.95 },
+  // So much that it shows on any machine.
+  { periodMs: 3_000, stallMs: 600, quantiles: [0.95, 0.99], undisturbed: 0.75 },
+] as const;
 
-  const measure = async (load: { rate: number } | { users: number; thinkMs: number }): Promise<RunResult> => {
-    const startedAt = performance.now();
-    await using server = await startLabServer((_request, response) => {
-      const into = (performance.now() - startedAt) % PERIOD_MS;
-      // The stall is in the middle, so that a whole number of periods has a whole number of stalls.
-      const left = into >= PERIOD_MS / 2 && into < PERIOD_MS / 2 + STALL_MS ? PERIOD_MS / 2 + STALL_MS - into : 0;
-      if (left > 0) setTimeout(() => response.end('late'), left);
-      else response.end('at once');
+for (const { periodMs, stallMs, quantiles, undisturbed } of STALLS) {
+  suite(`a server that stands still for ${stallMs} ms every ${periodMs / 1_000} s`, { concurrency: true }, () => {
+    /** Of arrivals at any time, whose wait is from 0 to the stall when they come in it. */
+    const analytic = (quantile: number): number => Math.max(0, stallMs - (1 - quantile) * periodMs);
+
+    const measure = async (load: { rate: number } | { users: number; thinkMs: number }): Promise<RunResult> => {
+      const startedAt = performance.now();
+      await using server = await startLabServer((_request, response) => {
+        const into = (performance.now() - startedAt) % periodMs;
+        // The stall is in the middle, so that a whole number of periods has a whole number of stalls.
+        const left = into >= periodMs / 2 && into < periodMs / 2 + stallMs ? periodMs / 2 + stallMs - into : 0;
+        if (left > 0) setTimeout(() => response.end('late'), left);
+        else response.end('at once');
+      });
+      using scenario = writeScenario(ONE_STEP);
+      return await runPlan({
+        module: scenario.path,
+        target: server.origin,
+        plan: 'load',
+        timing: 'even',
+        durationS: periodMs / 1_000,
+        warmUpS: 0,
+        ...load,
+      });
+    };
+    const measuredAt = ({ total: { latency } }: RunResult, quantile: number): number =>
+      quantile === 0.95 ? latency.p95Ms : quantile === 0.99 ? latency.p99Ms : latency.p999Ms;
+
+    test('the open model shows it as long as it was', async () => {
+      const run = await measure({ rate: 200 });
+      // Other load on the machine only adds to a latency; how much, those show that did not come in the stall.
+      const sorted = run.samples.map(({ latencyMs }) => latencyMs).sort((a, b) => a - b);
+      const noiseMs = sorted[Math.floor(sorted.length * undisturbed)] as number;
+      for (const quantile of quantiles) {
+        const measured = measuredAt(run, quantile);
+        assert.ok(measured > 0.85 * analytic(quantile), `${quantile}: ${told(run)}`);
+        const most = 1.05 * analytic(quantile) + 20 + 3 * noiseMs;
+        assert.ok(measured < most, `${quantile}: at most ${most.toFixed(0)} ms, ${told(run)}`);
+      }
+      assert.ok(run.total.latency.p50Ms < analytic(quantiles[0]), told(run));
+      assert.equal(run.total.offered, periodMs / 5);
+      assert.equal(run.total.succeeded, periodMs / 5);
     });
-    using scenario = writeScenario(ONE_STEP);
-    return await runPlan({
-      module: scenario.path,
-      target: server.origin,
-      plan: 'load',
-      timing: 'even',
-      durationS: 3,
-      warmUpS: 0,
-      ...load,
+
+    test('a closed generator does not', async () => {
+      const run = await measure({ users: 1, thinkMs: 0 });
+      const { p99Ms, p50Ms, maxMs } = run.total.latency;
+      assert.ok(p99Ms < analytic(quantiles[0]) / 2 + 3 * p50Ms, told(run));
+      assert.ok(maxMs > stallMs / 2, 'it has seen the stall, as one request');
     });
-  };
-
-  test('the open model shows it as long as it was', async () => {
-    const run = await measure({ rate: 200 });
-    const { p95Ms, p99Ms, p50Ms } = run.total.latency;
-    assert.equal(Math.round(analytic(0.95)), 450);
-    // Other load on the machine only adds to a latency; how much, those show that did not come in the stall: four of five.
-    const sorted = run.samples.map(({ latencyMs }) => latencyMs).sort((a, b) => a - b);
-    const noiseMs = sorted[Math.floor(sorted.length * 0.75)] as number;
-    for (const [measured, quantile] of [
-      [p95Ms, 0.95],
-      [p99Ms, 0.99],
-    ] as const) {
-      assert.ok(measured > 0.85 * analytic(quantile), `${quantile}: ${told(run)}`);
-      const most = 1.05 * analytic(quantile) + 20 + 3 * noiseMs;
-      assert.ok(measured < most, `${quantile}: at most ${most.toFixed(0)} ms, ${told(run)}`);
-    }
-    assert.ok(p50Ms < analytic(0.95), told(run));
-    assert.equal(run.total.offered, 600);
-    assert.equal(run.total.succeeded, 600);
   });
-
-  test('a closed generator does not', async () => {
-    const run = await measure({ users: 1, thinkMs: 0 });
-    assert.ok(run.total.latency.p95Ms < analytic(0.95) / 2, told(run));
-    assert.ok(run.total.latency.p99Ms < analytic(0.99) / 2, told(run));
-    assert.ok(run.total.latency.maxMs > STALL_MS / 2, 'it has seen the stall, as one request');
-  });
-});
+}
 
 test('a server with two known service times: each percentile is the one or the other', async () => {
   let count = 0;

@@ -36,7 +36,12 @@ export type ToGenerator =
 export type FromGenerator =
   | { readonly kind: 'ready' }
   | { readonly kind: 'second'; readonly second: ThreadSecond }
-  | { readonly kind: 'driven'; readonly cells: readonly Cell[]; readonly phases: readonly PhaseTimes[] }
+  | {
+      readonly kind: 'driven';
+      readonly cells: readonly Cell[];
+      readonly phases: readonly PhaseTimes[];
+      readonly health: DriveHealth;
+    }
   | { readonly kind: 'finished'; readonly summary: ThreadSummary }
   | { readonly kind: 'failed'; readonly code: string | undefined; readonly message: string };
 
@@ -70,6 +75,18 @@ export interface PhaseTimes {
   readonly served: number;
   /** Of all users, within the phase: also of thoughts that had begun before it, or had not ended when it did. */
   readonly thinkMs: number;
+  /** Arrivals that found no free connection. */
+  readonly waited: number;
+}
+
+/** Of one thread in one drive. */
+export interface DriveHealth {
+  /** Arrivals that found a free connection, and those of them that were handed to it in time. */
+  readonly arrivals: number;
+  readonly timely: number;
+  readonly eventLoopDelayP99Ms: number;
+  /** In what is measured: neither while it warms up, nor while the last answers are waited for. */
+  readonly eventLoopUtilisation: number;
 }
 
 export interface ThreadSummary {

@@ -129,6 +129,7 @@ export class OpenDriver implements Driver {
       this.#start({ phase, at, user, step }, at, connection);
       return;
     }
+    recorder.waited(phase);
     this.#queue.push({ phase, at, user, step });
     if (this.waiting > WAITING_MAX) {
       const oldest = this.#shift() as Waiting;

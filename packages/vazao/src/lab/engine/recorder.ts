@@ -77,7 +77,7 @@ export class Recorder {
       return end;
     });
     this.#current = 0;
-    this.#times = phases.map(() => ({ responseMs: 0, responses: 0, served: 0, thinkMs: 0 }));
+    this.#times = phases.map(() => ({ responseMs: 0, responses: 0, served: 0, thinkMs: 0, waited: 0 }));
   }
 
   offered(phase: number, step: number): void {
@@ -93,6 +93,12 @@ export class Recorder {
   sent(phase: number, step: number): void {
     this.#second.sent += 1;
     this.#cell(phase, step).tally.sent += 1;
+  }
+
+  /** An arrival found no free connection. */
+  waited(phase: number): void {
+    const times = this.#times[phase];
+    if (times) times.waited += 1;
   }
 
   /** An arrival that found a free connection was handed to it so much later than it was due. */

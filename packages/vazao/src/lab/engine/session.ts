@@ -15,7 +15,7 @@ import type {
 } from '../run-result.ts';
 import type { Scenario } from '../scenario/scenario.ts';
 import { checkLittlesLaw } from '../statistics/littles-law.ts';
-import { findVoid } from './health.ts';
+import { findDriveVoid, findVoid } from './health.ts';
 import { addEncoded, createHistogram, summarize } from './histogram.ts';
 import { Merged } from './merged.ts';
 import type { Cell, FromGenerator, GeneratorData, PhaseTimes, ToGenerator } from './messages.ts';
@@ -48,6 +48,8 @@ export interface Driven {
   readonly phases: readonly PhaseFigures[];
   /** It was ended before its time. */
   readonly stopped: boolean;
+  /** Why it says nothing about the server, in sentences: the generator did not keep up. Empty when it counts. */
+  readonly void: readonly string[];
 }
 
 export interface SessionSummary {
@@ -167,7 +169,11 @@ export class Session {
       });
       collector.end();
       const drivenS = Math.min(durationS, stoppedAtS ?? durationS);
-      return { phases: this.#sumUp(phases, fromS, drivenS, answers), stopped: stoppedAtS !== undefined };
+      return {
+        phases: this.#sumUp(phases, fromS, drivenS, answers),
+        stopped: stoppedAtS !== undefined,
+        void: findDriveVoid(answers.map(({ health }) => health)),
+      };
     } finally {
       signal?.removeEventListener('abort', stop);
       this.#listeners.delete(listen);
@@ -242,7 +248,9 @@ export class Session {
         toS: from + durationS,
         warmUp,
         served: times.reduce((sum, { served }) => sum + served, 0),
-        ...(load.model === 'open' ? { offeredRate: mean } : { users: mean, ...checkUsers(times, mean, durationS) }),
+        ...(load.model === 'open'
+          ? { offeredRate: mean, waited: times.reduce((sum, { waited }) => sum + waited, 0) }
+          : { users: mean, ...checkUsers(times, mean, durationS) }),
       };
     });
   }

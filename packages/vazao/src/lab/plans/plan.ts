@@ -33,6 +33,7 @@ export interface PlanContext {
   readonly schedule: readonly SchedulePart[] | undefined;
   /** Most requests per second, or most users, that the generator may come to. */
   readonly levelMax: number;
+  readonly connectionsMax: number;
   readonly criteria: readonly Criterion[];
   readonly signal: AbortSignal | undefined;
   /** Seconds that are still to come, as far as the plan knows. */

@@ -148,6 +148,7 @@ export async function runPlan(options: RunOptions): Promise<RunResult> {
       schedule,
       // Each thread has an equal share of the connections, and a user needs one.
       levelMax: isOpen ? RATE_MAX : Math.floor(connectionsMax / threads) * threads,
+      connectionsMax,
       criteria,
       signal: options.signal,
       onPlanned: (seconds) => {

@@ -128,12 +128,13 @@ test('users of a server with a known capacity: the knee is found without a crite
     warmUpS: 0.5,
   });
   const { knee } = run.findings;
-  assert.equal(run.ended, 'saturated');
+  // Where the machine was so busy that the generator was late, the end is the generator's.
+  if (run.generator.void === undefined) assert.equal(run.ended, 'saturated');
   // Most of what is allowed is for a busy machine.
   assert.ok(knee && Math.abs(knee.throughput / 80 - 1) < 0.15, JSON.stringify(knee));
   // 80/s × (250 ms + 12.5 ms) = 21 users.
   assert.ok(knee.heldRate >= 15 && knee.heldRate <= 26, JSON.stringify(knee));
-  assert.match(knee.why, /^\d+ users held; at \d+ more users gave no more throughput\.$/);
+  assert.match(knee.why, /^\d+ users held; at \d+ more users gave no more throughput\./);
 });
 
 test('more users than 1,000: each of them has a connection', { timeout: 60_000 }, async () => {
@@ -185,7 +186,8 @@ test('a server that serves 80 requests a second, one after the other', async () 
   // At 12 % too much the median waits 112 ms; most of what is allowed is for a busy machine.
   assert.ok(knee && Math.abs(knee.throughput / 80 - 1) < 0.1, JSON.stringify(knee));
   assert.ok(knee.brokeRate !== undefined && knee.brokeRate / knee.heldRate <= 1.06, JSON.stringify(knee));
-  assert.match(knee.why, /^\d+ requests\/s held; at \d+ (p50 broke|less was served than offered)\.$/);
+  if (run.generator.void === undefined) assert.equal(knee.limit, 'server');
+  assert.match(knee.why, /^\d+ requests\/s held; at \d+ (p50 broke|less was served than offered)\./);
   assert.equal(run.phases.filter(({ warmUp }) => !warmUp).length, run.phases.length / 2);
   assert.deepEqual(
     run.criteria.map(({ metric, outcome }) => [metric, outcome]),

@@ -8,6 +8,7 @@
  */
 import type { CriterionVerdict, Knee, PhaseFigures, RunEnd } from '../run-result.ts';
 import { judge } from './criteria.ts';
+import { type DrivenStep, findGeneratorLimit } from './generator-limit.ts';
 import type { Plan } from './plan.ts';
 import { makePhase, makeWarmUp } from './plan.ts';
 
@@ -102,9 +103,11 @@ function withCapacity(steps: readonly StepShown[]): readonly StepShown[] {
   });
 }
 
-export const stress: Plan = async ({ session, load, times, criteria, levelMax, signal, onPlanned, monitor }) => {
+export const stress: Plan = async (context) => {
+  const { session, load, times, criteria, levelMax, connectionsMax, signal, onPlanned, monitor } = context;
   const phases: PhaseFigures[] = [];
   const verdicts = new Map<number, readonly CriterionVerdict[]>();
+  const driven = new Map<number, DrivenStep>();
   const isOpen = load.rate !== undefined;
   // A throughput is what is looked for here, and no bound on each step.
   const bounds = criteria.filter(({ metric }) => metric !== 'throughput');
@@ -113,13 +116,14 @@ export const stress: Plan = async ({ session, load, times, criteria, levelMax, s
     const name = isOpen ? `${level.toFixed(0)}/s` : `${level} users`;
     const at = { ...load, ...(isOpen ? { rate: level } : { users: level }) };
     const warmUp = makeWarmUp(times.warmUpS, at, `warm-up of ${name}`);
-    const driven = await session.drive([...warmUp, makePhase(name, times.durationS, at)], signal);
-    phases.push(...driven.phases);
-    if (driven.stopped) return undefined;
-    const measured = driven.phases.at(-1) as PhaseFigures;
+    const step = await session.drive([...warmUp, makePhase(name, times.durationS, at)], signal);
+    phases.push(...step.phases);
+    if (step.stopped) return undefined;
+    const measured = step.phases.at(-1) as PhaseFigures;
     const server = monitor().samples.filter(({ atS }) => atS >= measured.fromS && atS <= measured.toS);
     const judged = judge(bounds, measured, server, name);
     verdicts.set(level, judged);
+    driven.set(level, { level, figures: measured, late: step.void });
     const failed = judged.filter(({ outcome }) => outcome === 'failed').map(({ metric }) => metric);
     // What users asked for and did not get; in the open model also what came too late.
     const good = isOpen ? measured.served : measured.succeeded;
@@ -128,31 +132,35 @@ export const stress: Plan = async ({ session, load, times, criteria, levelMax, s
       failed.length > 0 ? `${failed.join(', ')} broke` : saturated ? 'less was served than offered' : undefined;
     return { level, throughput: measured.served / measured.durationS, broke, saturated };
   };
-  const { held, broke, ended } = await searchKnee({
-    first: load.rate ?? load.users ?? 1,
-    levelMax,
-    closed: !isOpen,
-    show,
-  });
-  const end: RunEnd = !ended ? 'interrupted' : broke?.saturated ? 'saturated' : broke ? 'criteria' : 'complete';
+  const found = await searchKnee({ first: load.rate ?? load.users ?? 1, levelMax, closed: !isOpen, show });
+  const { held, broke, ended } = found;
+  const limit = findGeneratorLimit({ found, steps: [...driven.values()], isOpen, bounds, levelMax, connectionsMax });
   return {
     phases,
-    ended: end,
-    findings: held || broke ? { knee: describeKnee(held, broke, isOpen) } : {},
+    ended: endOfSearch(found, limit !== undefined),
+    findings: held || broke ? { knee: describeKnee(found, isOpen, ended ? limit : undefined) } : {},
     // The step that held is what the server can do; that the next one broke is why the search ended.
     verdicts: held ? verdicts.get(held.level) : broke && verdicts.get(broke.level),
     failed: held === undefined && broke !== undefined,
   };
 };
 
-function describeKnee(held: StepShown | undefined, broke: StepShown | undefined, isOpen: boolean): Knee {
+function endOfSearch({ broke, ended }: Found, isGenerator: boolean): RunEnd {
+  if (!ended) return 'interrupted';
+  if (isGenerator) return 'generator';
+  return broke?.saturated ? 'saturated' : broke ? 'criteria' : 'complete';
+}
+
+function describeKnee({ held, broke }: Found, isOpen: boolean, limit: string | undefined): Knee {
   const unit = isOpen ? 'requests/s' : 'users';
   const reached = held ? `${held.level.toFixed(0)} ${unit} held` : 'no step held';
   const next = broke ? `; at ${broke.level.toFixed(0)} ${broke.broke}` : '; nothing broke';
+  const why = limit === undefined ? '' : ` This is the end of the generator, and no knee of the server: ${limit}`;
   return {
     throughput: held?.throughput ?? 0,
+    ...(limit !== undefined ? { limit: 'generator' } : broke && { limit: 'server' }),
     heldRate: held?.level ?? 0,
     ...(broke && { brokeRate: broke.level }),
-    why: `${reached}${next}.`,
+    why: `${reached}${next}.${why}`,
   };
 }

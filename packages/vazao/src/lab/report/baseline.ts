@@ -14,6 +14,8 @@ import { nameWithLoad } from './name-run.ts';
 import { showShare } from './numbers.ts';
 
 export interface BaselineVerdict {
+  /** Under which the runs were made, of those that name one. */
+  readonly architecture?: string | undefined;
   /** Of the figure, and of the run where there are several. */
   readonly name: string;
   readonly outcome: 'worse' | 'not worse' | 'unknown';
@@ -46,12 +48,14 @@ export function judgeAgainstBaseline(
   }
   return names.flatMap((name): BaselineVerdict[] => {
     const [some, others] = [ours.get(name), theirs.get(name)];
-    if (!some) return [{ name, outcome: 'unknown', sentence: `${name}: only the baseline has such a run` }];
-    if (!others) return [{ name, outcome: 'unknown', sentence: `${name}: the baseline has no such run` }];
+    const { architecture } = ((some ?? others) as RunResult[])[0] as RunResult;
+    if (!some)
+      return [{ architecture, name, outcome: 'unknown', sentence: `${name}: only the baseline has such a run` }];
+    if (!others) return [{ architecture, name, outcome: 'unknown', sentence: `${name}: the baseline has no such run` }];
     return judgeAlike(some, others, tolerance).map((verdict) =>
       names.length === 1
-        ? verdict
-        : { ...verdict, name: `${verdict.name} of ${name}`, sentence: `${name}: ${verdict.sentence}` },
+        ? { ...verdict, architecture }
+        : { ...verdict, architecture, name: `${verdict.name} of ${name}`, sentence: `${name}: ${verdict.sentence}` },
     );
   });
 }
@@ -78,7 +82,7 @@ function judgeAlike(runs: readonly RunResult[], baseline: readonly RunResult[], 
   });
 }
 
-type Judged = Omit<BaselineVerdict, 'name'>;
+type Judged = Omit<BaselineVerdict, 'name' | 'architecture'>;
 
 function judgeRatio({ better }: FigureKind, a: readonly number[], b: readonly number[], tolerance: number): Judged {
   const comparison = compareIndependent(a, b, { better, nameA: 'this', nameB: 'the baseline' });

@@ -21,7 +21,11 @@ export function findingsOf(run: RunResult): Finding[] {
     const sentence = `${offered - succeeded} of ${offered} requests failed`;
     findings.push({ name: 'nothing fails', outcome: judge(offered > 0 && succeeded >= offered), sentence });
   }
-  if (knee) findings.push({ name: 'a step of load holds', outcome: judge(knee.heldRate > 0), sentence: knee.why });
+  if (knee) {
+    // A step that held is a fact; that it is the last one says something about the server only if the server ended it.
+    const outcome = knee.heldRate > 0 && knee.limit === 'generator' ? 'doubtful' : judge(knee.heldRate > 0);
+    findings.push({ name: 'a step of load holds', outcome, sentence: knee.why });
+  }
   if (recovery) {
     const { recoveredAfterS, baselineP99Ms, worstP99Ms } = recovery;
     const when =

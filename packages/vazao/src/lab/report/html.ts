@@ -17,6 +17,7 @@ import { nameOf } from './name-run.ts';
 import { showBytes, showMs, showShare } from './numbers.ts';
 import { PAGE_SCRIPT } from './page-script.ts';
 import { COLOURS, PAGE_STYLE } from './page-style.ts';
+import { whatHelps } from './what-helps.ts';
 import { explainLatency, partsOf, statementsOf } from './why-slow.ts';
 
 export interface HtmlOptions {
@@ -169,7 +170,9 @@ function whySlow(run: RunResult): string {
     return `<p>${escapeMarkup(sentence)}</p><div class="bar" role="img" aria-label="${escapeMarkup(sentence)}">${parts.join('')}</div>`;
   });
   const slowest = run.slowest.slice(0, SLOWEST_SHOWN).map((request) => waterfall(request, colour));
+  const helps = whatHelps(run).map((sentence) => `<li>${escapeMarkup(sentence)}</li>`);
   return `<h3>Why it is slow</h3><ul class="keys">${keys.join('')}</ul>${rows.join('')}
+${helps.length > 0 ? `<h3>What may help</h3><ul>${helps.join('')}</ul>` : ''}
 ${slowest.length > 0 ? `<h3>The slowest requests</h3>${slowest.join('')}` : ''}`;
 }
 

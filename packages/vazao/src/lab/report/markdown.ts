@@ -8,6 +8,7 @@ import { escapeMarkdown } from './escape.ts';
 import { findingsOf } from './findings.ts';
 import { nameOf } from './name-run.ts';
 import { showBytes } from './numbers.ts';
+import { whatHelps } from './what-helps.ts';
 import { explainLatency } from './why-slow.ts';
 
 const VERDICTS = { passed: '✅ passed', failed: '❌ failed', void: '⚠️ void', none: 'no criteria' } as const;
@@ -30,6 +31,7 @@ export function renderMarkdown(runs: readonly RunResult[], baseline: readonly Ba
     ...explainLatency(run.samples)
       .slice(-1)
       .map(({ sentence }) => `${nameOf(run)}: ${sentence}`),
+    ...whatHelps(run).map((sentence) => `${nameOf(run)}, may help: ${sentence}`),
   ]);
   const judged = baseline.map(({ outcome, sentence }) => `${outcome === 'worse' ? '❌ ' : ''}${sentence}`);
   return [heading('Load test', runs[0]?.machine), table({ head, rows }), list([...judged, ...lines])]

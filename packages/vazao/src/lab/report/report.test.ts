@@ -10,7 +10,7 @@ import { judgeAgainstBaseline } from './baseline.ts';
 import { chartsOf, percentileCurve } from './charts.ts';
 import { escapeMarkdown, escapeMarkup, escapeScript } from './escape.ts';
 import { renderHtml } from './html.ts';
-import { renderJunit } from './junit.ts';
+import { renderComparisonJunit, renderJunit } from './junit.ts';
 import { renderComparisonMarkdown, renderMarkdown } from './markdown.ts';
 import { readResults } from './read-results.ts';
 
@@ -150,6 +150,40 @@ test('JUnit counts what failed and what is void', () => {
   assert.deepEqual(first?.slice(1, 4), ['3', '2', '0']);
   assert.deepEqual(second?.slice(1, 4), ['1', '0', '1']);
   assert.match(xml, /<error message="It was late\."\/>/);
+});
+
+test('of a comparison only what must hold fails the build, and the others are shown', () => {
+  const result = { ...comparison(), judged: 'workers+cache' };
+  const [single, cached] = result.candidates as [CandidateResult, CandidateResult];
+  const suites = (some: ComparisonResult, baseline?: Parameters<typeof renderComparisonJunit>[1]): string[] =>
+    [
+      ...renderComparisonJunit(some, baseline).matchAll(
+        /<testsuite name="([^"]*)" tests="\d+" (failures="\d+" errors="\d+" skipped="\d+")/g,
+      ),
+    ].map(([, name, counts]) => `${name}: ${counts?.replaceAll(/[a-z="]+/g, '')}`);
+  const names = ['Conectades, compare, single', 'Conectades, compare, workers+cache', 'left out'];
+  const counted = (...counts: string[]): string[] => names.map((name, at) => `${name}: ${counts[at]}`);
+  assert.deepEqual(suites(result), counted('0 0 2', '0 0 0', '0 0 1'));
+  assert.match(renderComparisonJunit(result), /name="throughput is at least 500" time="0"><skipped message="it is \d+/);
+  assert.deepEqual(suites({ ...result, judged: 'single' }), counted('2 0 0', '0 0 0', '0 0 1'));
+  // Revisions are compared: the criteria are nobody's.
+  const revisions = [{ name: 'mean of x@here', outcome: 'worse', sentence: 'WORSE' } as const];
+  assert.deepEqual(suites({ ...result, judged: undefined, revisions }), [
+    ...counted('0 0 2', '0 0 0').slice(0, 2),
+    'revisions: 1 0 0',
+    'left out: 0 0 1',
+  ]);
+  // What did not start, or was measured by a generator that was late.
+  const mute = ({ runs, ...rest }: CandidateResult): CandidateResult => ({
+    ...rest,
+    runs: runs.map((run) => ({ ...run, generator: { ...run.generator, void: ['late'] } })),
+  });
+  assert.deepEqual(
+    suites({ ...result, candidates: [mute({ ...single, failed: 'No database.' }), mute(cached)] }),
+    counted('0 1 1', '0 1 0', '0 0 1'),
+  );
+  const worse = (architecture: string) => ({ architecture, name: 'mean', outcome: 'worse', sentence: 'x' }) as const;
+  assert.equal(suites(result, [worse('single'), worse('workers+cache')]).at(-1), 'baseline: 1 0 1');
 });
 
 /** A run whose criteria hold, under a plan that found something. */
@@ -294,6 +328,7 @@ test('only like is compared with like: the same scenario, plan, architecture and
   // The order is another one, and single is slow on both sides.
   const verdicts = judgeAgainstBaseline([run(slow), run(fast)], [run({ ...fast, seed: 2 }), run({ ...slow, seed: 2 })]);
   assert.equal(verdicts.length, 12);
+  assert.equal(verdicts.filter(({ architecture }) => architecture === 'single').length, 6);
   assert.ok(
     verdicts.every(({ outcome }) => outcome === 'not worse'),
     JSON.stringify(verdicts),

@@ -36,9 +36,9 @@ export interface Band {
 }
 
 const BANDS = [0, 0.5, 0.9, 0.99, 1] as const;
-const UNSENT = 'not sent yet';
-const ELSEWHERE = 'elsewhere';
-const RECEIVING = 'receiving';
+export const UNSENT = 'not sent yet';
+export const ELSEWHERE = 'elsewhere';
+export const RECEIVING = 'receiving';
 
 /** What a request does in a stage, after "spend … %". Stages that are not here stand under their own name. */
 const DOING: Readonly<Record<string, string>> = {

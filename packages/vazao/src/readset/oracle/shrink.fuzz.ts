@@ -1,4 +1,5 @@
 /** Makes a miss small, and prints it as SQL for psql. */
+import fc from 'fast-check';
 import type pg from 'pg';
 import { createOracle, type Miss } from './generated.fuzz.ts';
 import { literal } from './kinds.fuzz.ts';
@@ -85,21 +86,20 @@ function splitRows(rows: string): string[] {
   });
 }
 
-/** Leaves out halves, quarters … single members, as long as the miss stays. */
+/** What is needed of a list, as fast-check shrinks a part of it. */
 export async function leaveOut<T>(
   list: readonly T[],
   isStillMissed: (rest: readonly T[]) => Promise<boolean>,
-): Promise<T[]> {
-  let rest = [...list];
-  const until = performance.now() + TIME_LIMIT_MS;
-  for (let size = Math.ceil(rest.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
-    for (let at = rest.length - size; at > -size && performance.now() < until; at -= size) {
-      const from = Math.max(at, 0);
-      const without = [...rest.slice(0, from), ...rest.slice(from + size)];
-      if (without.length < rest.length && (await isStillMissed(without))) rest = without;
-    }
-  }
-  return rest;
+): Promise<readonly T[]> {
+  const all = [...list.keys()];
+  const pick = (places: readonly number[]): readonly T[] => places.map((at) => list[at] as T);
+  const isNotMissed = fc.asyncProperty(fc.subarray(all), async (kept) => !(await isStillMissed(pick(kept))));
+  const { counterexample } = await fc.check(isNotMissed, {
+    examples: [[all]],
+    numRuns: 1,
+    interruptAfterTimeLimit: TIME_LIMIT_MS,
+  });
+  return pick(counterexample?.[0] ?? all);
 }
 
 export function printMiss(
