@@ -12,8 +12,9 @@
  * One heartbeat at a time is under way on the control connection. A server that answers slowly gets fewer, never a queue.
  */
 import type pg from 'pg';
-import { createClient, destroyClient, endClient } from './connection.ts';
-import { FeedError, toFeedError } from './errors.ts';
+import { destroyClient } from './connection.ts';
+import { type FeedError, toFeedError } from './errors.ts';
+import { KeptClient } from './kept-client.ts';
 import type { ResolvedFeedOptions } from './options.ts';
 import { parseSnapshot, type Snapshot } from './snapshot.ts';
 import { emitHeartbeatSql } from './sql/emit-heartbeat.ts';
@@ -52,11 +53,9 @@ export class Heartbeats {
   readonly #handler: HeartbeatHandler;
   readonly #sql: string;
   readonly #pending = new Map<number, Pending>();
-  #client: pg.Client | undefined;
-  #opening: pg.Client | undefined;
+  readonly #client: KeptClient;
   #beat: Promise<void> | undefined;
   #sequence = 0;
-  #stopped = false;
   /** As last seen; `undefined` when it is not watched. */
   #fingerprint: SchemaFingerprint | undefined;
   #fingerprintAtMs = Number.NEGATIVE_INFINITY;
@@ -68,6 +67,7 @@ export class Heartbeats {
     handler: HeartbeatHandler,
   ) {
     this.#options = options;
+    this.#client = new KeptClient(options, 'vazao feed (heartbeat)');
     this.#id = id;
     this.#handler = handler;
     this.#fingerprint = server.fingerprint;
@@ -84,12 +84,11 @@ export class Heartbeats {
 
   /** Emits a heartbeat, unless one is being emitted. */
   beat(): void {
-    if (this.#beat || this.#stopped || this.#pending.size >= PENDING_MAX) return;
+    if (this.#beat || this.#client.isClosed || this.#pending.size >= PENDING_MAX) return;
     this.#beat = this.#emit()
       .catch((error: unknown) => {
-        if (this.#client) destroyClient(this.#client);
-        this.#client = undefined;
-        if (!this.#stopped) this.#handler.problem(toFeedError(error));
+        this.#client.drop();
+        if (!this.#client.isClosed) this.#handler.problem(toFeedError(error));
       })
       .finally(() => {
         this.#beat = undefined;
@@ -109,17 +108,13 @@ export class Heartbeats {
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
-    const client = this.#client;
-    this.#client = undefined;
-    if (this.#opening) destroyClient(this.#opening);
-    if (client) await endClient(client);
+    await this.#client.close();
     await this.#beat;
   }
 
   async #emit(): Promise<void> {
     const { clock, silenceMs } = this.#options;
-    const client = await this.#connected();
+    const client = await this.#client.connected();
     const sequence = ++this.#sequence;
     const pending: Pending = { emittedAtMs: clock.monotonicMs() };
     this.#pending.set(sequence, pending);
@@ -160,31 +155,5 @@ export class Heartbeats {
     this.#fingerprint = fingerprint;
     if (before.schema !== fingerprint.schema) this.#handler.schemaChanged('schema');
     else if (before.publication !== fingerprint.publication) this.#handler.schemaChanged('publication');
-  }
-
-  async #connected(): Promise<pg.Client> {
-    if (this.#client) return this.#client;
-    const client = createClient(this.#options, {
-      applicationName: 'vazao feed (heartbeat)',
-      settings: {},
-    });
-    this.#opening = client;
-    try {
-      await client.connect();
-    } catch (error) {
-      destroyClient(client);
-      throw error;
-    } finally {
-      this.#opening = undefined;
-    }
-    if (this.#stopped) {
-      await endClient(client);
-      throw new FeedError('ERR_FEED_CLOSED', 'The feed was closed.');
-    }
-    client.once('end', () => {
-      if (this.#client === client) this.#client = undefined;
-    });
-    this.#client = client;
-    return client;
   }
 }

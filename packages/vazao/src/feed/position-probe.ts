@@ -9,10 +9,10 @@
  * What is told takes as long as it likes; only its order counts. Without an answer of the database, without a word of the
  * stream, or with another server or timeline on one of the two ways, nothing is proven.
  */
-import type pg from 'pg';
-import { createClient, destroyClient, endClient } from './connection.ts';
+import { destroyClient } from './connection.ts';
 import { FeedError } from './errors.ts';
 import type { FreshnessProof, ToldFreshness } from './freshness-proof.ts';
+import { KeptClient } from './kept-client.ts';
 import type { Clock, FeedOptions } from './options.ts';
 import { INSERTED_POSITION_SQL, parsePosition } from './position.ts';
 import { emitHeartbeatSql } from './sql/emit-heartbeat.ts';
@@ -60,15 +60,14 @@ export class PositionProbe implements FreshnessProof {
   #answers: Answer[] = [];
   #proven: Answer | undefined;
   #ticker: NodeJS.Timeout | undefined;
-  #client: pg.Client | undefined;
-  #opening: pg.Client | undefined;
+  readonly #client: KeptClient;
   #asking: Promise<void> | undefined;
   #wantsNudge = false;
   #onProblem: (error: unknown) => void = () => {};
-  #isClosed = false;
 
   constructor(options: PositionProbeOptions) {
     this.#options = options;
+    this.#client = new KeptClient(options, 'vazao feed (position)');
   }
 
   start(onProblem: (error: unknown) => void): void {
@@ -96,12 +95,8 @@ export class PositionProbe implements FreshnessProof {
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true;
     clearInterval(this.#ticker);
-    if (this.#opening) destroyClient(this.#opening);
-    const client = this.#client;
-    this.#client = undefined;
-    if (client) await endClient(client);
+    await this.#client.close();
     await this.#asking;
   }
 
@@ -115,12 +110,11 @@ export class PositionProbe implements FreshnessProof {
 
   /** One question at a time: a server that answers slowly gets fewer, never a queue. */
   #ask(): void {
-    if (this.#asking || this.#isClosed) return;
+    if (this.#asking || this.#client.isClosed) return;
     this.#asking = this.#askNow()
       .catch((error: unknown) => {
-        if (this.#client) destroyClient(this.#client);
-        this.#client = undefined;
-        if (!this.#isClosed) this.#onProblem(error);
+        this.#client.drop();
+        if (!this.#client.isClosed) this.#onProblem(error);
       })
       .finally(() => {
         this.#asking = undefined;
@@ -129,7 +123,7 @@ export class PositionProbe implements FreshnessProof {
 
   async #askNow(): Promise<void> {
     const { clock, systemId, timeoutMs } = this.#options;
-    const client = await this.#connected();
+    const client = await this.#client.connected();
     const deadline = setTimeout(() => destroyClient(client), timeoutMs);
     try {
       for (;;) {
@@ -151,29 +145,6 @@ export class PositionProbe implements FreshnessProof {
     } finally {
       clearTimeout(deadline);
     }
-  }
-
-  async #connected(): Promise<pg.Client> {
-    if (this.#client) return this.#client;
-    const client = createClient(this.#options, { applicationName: 'vazao feed (position)', settings: {} });
-    this.#opening = client;
-    try {
-      await client.connect();
-    } catch (error) {
-      destroyClient(client);
-      throw error;
-    } finally {
-      this.#opening = undefined;
-    }
-    if (this.#isClosed) {
-      await endClient(client);
-      throw new FeedError('ERR_FEED_CLOSED', 'The feed was closed.');
-    }
-    client.once('end', () => {
-      if (this.#client === client) this.#client = undefined;
-    });
-    this.#client = client;
-    return client;
   }
 }
 

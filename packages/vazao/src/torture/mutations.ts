@@ -105,7 +105,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'ignore-holes',
     breaks: 'a worker that has lost messages of the supervisor goes on as if nothing were missing',
     file: 'feed/relayed-feed',
-    find: "if (!isNext) throw new FeedError('ERR_FEED_STREAM', 'A message of the supervisor was lost on its way.');",
+    find: "if (!isNext) throw new FeedError('ERR_FEED_STREAM', 'A message was lost on its way.');",
     replace: 'if (number % 20 === 0) return;',
     faults: [],
     needs: 'WORKERS',
