@@ -147,7 +147,9 @@ export class FillClient extends EventEmitter {
     this.#real ??= this.#connectPlain().then(async (client) => {
       for (const event of FORWARDED_EVENTS) client.on(event, this.#forwards[event]);
       try {
-        await this.#transaction?.repeatOn((config) => client.send(config));
+        const transaction = this.#transaction;
+        // Under another role or path what follows may write though it would not without: the client has to know.
+        await transaction?.repeatOn((config) => (transaction.setsSession ? client.query(config) : client.send(config)));
       } catch (error) {
         client.release(true);
         throw error;

@@ -221,18 +221,27 @@ export class FillSession implements FillCare {
   async #runPlain(statement: Statement): Promise<pg.QueryResult> {
     const held = new HeldClient(await this.#pool.connectPlain());
     const { client } = held;
+    let mayBeInTransaction = false;
     try {
       if (!statement.settings) return await client.send(statement.config);
+      mayBeInTransaction = true;
       await client.send('begin read only');
       client.beginSettings(this.#pool.analysis.ownSettings);
       const result = await sendWithSettings(client, statement);
       await client.send('commit');
+      mayBeInTransaction = false;
       return result;
     } catch (error) {
-      if (statement.settings) await client.send('rollback').catch(() => {});
+      if (mayBeInTransaction)
+        await client.send('rollback').then(
+          () => {
+            mayBeInTransaction = false;
+          },
+          () => {}, // the first error is the one to tell
+        );
       throw error;
     } finally {
-      held.release();
+      held.release(mayBeInTransaction);
     }
   }
 

@@ -8,6 +8,7 @@ import pg from 'pg';
 import {
   localSettingName,
   readTransactionControl,
+  SESSION_SETTINGS,
   type SettingPart,
   type TransactionControl,
 } from '../readset/index.ts';
@@ -20,6 +21,8 @@ type Settings = ReadonlyMap<string, string>;
 export const IN_FAILED_TRANSACTION = '25P02';
 
 const SETTINGS_MAX = 100;
+/** Of a role, path or time zone, which are kept in mind. */
+const VALUE_LENGTH_MAX = 1_000;
 const TEXT_OID = 25;
 
 export class FillTransaction {
@@ -33,6 +36,11 @@ export class FillTransaction {
     this.#statements = [beginning];
   }
 
+  /** It has set what the meaning of statements depends on. */
+  get setsSession(): boolean {
+    return SESSION_SETTINGS.some((name) => this.#settings.has(name));
+  }
+
   /** With what is set for it at this moment. */
   care(statement: Statement): Statement {
     return this.#settings.size === 0 ? statement : { ...statement, settings: this.#settings };
@@ -44,13 +52,19 @@ export class FillTransaction {
     { settings, isQuery }: Extract<TransactionControl, { kind: 'set' }>,
     session: Pick<FillCare, 'findLocal' | 'leave'>,
   ): pg.QueryResult | undefined {
+    // The path may lead to another `set_config` before PostgreSQL's.
+    if (isQuery && this.#settings.get('search_path')?.includes('pg_catalog')) return undefined;
     const found: { readonly name: string; readonly value: string; readonly column: string }[] = [];
     for (const { name: namePart, value: valuePart, column } of settings) {
       const name = localSettingName(partOf(namePart, statement.values) ?? '');
       const value = partOf(valuePart, statement.values);
       if (name === undefined || value === undefined || value.includes('\0')) return undefined;
+      if (isOfSession(name) && value.length > VALUE_LENGTH_MAX) return undefined;
+      if (isNull(valuePart, statement.values) && isOfSession(name)) return undefined; // back to what the session began with
       found.push({ name, value, column });
     }
+    // PostgreSQL sets, shows and may refuse the first one, too.
+    if (new Set(found.map(({ name }) => name)).size < found.length) return undefined;
     const all = new Map([...this.#settings, ...found.map(({ name, value }) => [name, value] as const)]);
     const local = session.findLocal(all);
     if (!local)
@@ -68,9 +82,9 @@ export class FillTransaction {
   }
 
   /** Does on a real connection what was done here so far. */
-  async repeatOn(send: (config: pg.QueryConfig | string) => Promise<unknown>): Promise<void> {
+  async repeatOn(send: (config: pg.QueryConfig | string) => unknown): Promise<void> {
     for (const { config } of this.#statements) await send(config);
-    if (this.hasFailed) await send('select 1 / 0').catch(() => {});
+    if (this.hasFailed) await Promise.resolve(send('select 1 / 0')).catch(() => {});
   }
 }
 
@@ -101,9 +115,10 @@ export function settingChanges(
   return [...wanted, ...others].filter(([name, value]) => applied.get(name) !== value);
 }
 
+/** With its schema: the path that is set may lead to another function of that name first. */
 export function settingSql(changes: ReturnType<typeof settingChanges>): string {
   const calls = changes.map(
-    ([name, value]) => `set_config(${pg.escapeLiteral(name)}, ${pg.escapeLiteral(value)}, true)`,
+    ([name, value]) => `pg_catalog.set_config(${pg.escapeLiteral(name)}, ${pg.escapeLiteral(value)}, true)`,
   );
   return `select ${calls.join(', ')}`;
 }
@@ -127,9 +142,15 @@ export function resultOf(
   return Object.assign(result, { command, rowCount: command === 'SELECT' ? rows.length : null, rows, fields });
 }
 
-/** NULL sets what nothing set: an empty text. */
+const isOfSession = (name: string): boolean => SESSION_SETTINGS.some((one) => one === name);
+
+function isNull(part: SettingPart, values: readonly unknown[]): boolean {
+  return typeof part === 'number' && values[part - 1] === null;
+}
+
+/** NULL sets what nothing set: of a setting of the application, an empty text. */
 function partOf(part: SettingPart, values: readonly unknown[]): string | undefined {
   const value = typeof part === 'number' ? values[part - 1] : part;
-  if (value === null) return '';
+  if (isNull(part, values)) return '';
   return typeof value === 'string' ? value : undefined;
 }

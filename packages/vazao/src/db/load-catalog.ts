@@ -185,7 +185,7 @@ const UNUSUAL_SETTINGS = `select name, current_setting(name) as setting
     .join(', ')}) usual (name, setting)
   where current_setting(name) <> setting`;
 
-export const SEARCH_PATH_SQL = 'select current_schemas(true)::text[] as path';
+export const SEARCH_PATH_SQL = 'select pg_catalog.current_schemas(true)::pg_catalog.text[] as path';
 
 /**
  * Published: named in the publication itself or through a partition ancestor, by schema, or by FOR ALL TABLES; and whole:

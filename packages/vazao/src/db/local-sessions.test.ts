@@ -52,6 +52,10 @@ describe('what a transaction sets for itself', () => {
         create view norte.todos as select * from norte.pedidos;
         create function "Sul".fixo() returns int language sql immutable return 1;
         create function norte.fixo() returns int language sql volatile return 2;
+        create function norte.set_config(text, text, boolean) returns text language sql as $$ select 'norte' $$;
+        create function public.escreve() returns int language sql immutable as $$ select 1 $$;
+        create function norte.escreve() returns int language sql volatile security definer as
+          $$ insert into public.abertos values (100) on conflict do nothing; select 1 $$;
         grant usage on schema norte, "Sul" to public; grant select on all tables in schema norte, "Sul", public to public`,
       pool: { connectionString: asPool },
     });
@@ -69,6 +73,15 @@ describe('what a transaction sets for itself', () => {
     app.get('/passos', { config: { cache: true } }, async () => {
       told = await runAll(await db.connect(), steps);
       return told;
+    });
+    app.get('/escreve', { config: { cache: true } }, async () => {
+      const client = await db.connect();
+      await client.query('begin');
+      await client.query('set local search_path = norte');
+      await client.query('select escreve()');
+      const { position } = await client.query('commit');
+      client.release();
+      return position === undefined ? 'untold' : 'told';
     });
     app.get('/lado-a-lado', { config: { cache: true } }, async () => {
       const read = async (role: string | undefined, path: string): Promise<unknown> => {
@@ -253,6 +266,35 @@ describe('what a transaction sets for itself', () => {
       `select set_config('search_path', 'a,,b', true)`,
     ])
       await assertAsPg(['begin', wrong, 'select 1 as n', 'rollback'], /not stored: session-setting/);
+  });
+
+  test('what sets twice, sets NULL, or calls another set_config is PostgreSQL’s to answer', async () => {
+    for (const own of [
+      `select set_config('search_path', 'norte', true) as a, set_config('search_path', 'public', true) as b`,
+      `select set_config('timezone', 'Nowhere/Land', true), set_config('timezone', 'UTC', true)`,
+      { text: `select set_config('search_path', $1, true)`, values: [null] },
+    ])
+      await assertAsPg(['begin', own, `select current_setting('search_path') as path`, 'rollback'], /session-setting/);
+    const last = 'set local search_path = norte, pg_catalog';
+    const path = `select current_setting('search_path') as path`;
+    await assertAsPg(['begin', last, `select set_config('search_path', 'public', true)`, path, 'commit'], /not stored/);
+    await assertAsPg(['begin', last, 'select count(*)::int from pedidos', 'commit', path], /stored$/);
+  });
+
+  test('a path is shown as PostgreSQL writes it', async () => {
+    const path = `select current_setting('search_path') as path`;
+    await assertAsPg(['begin', 'set local search_path = "user", "abort", "row", public', path, 'commit'], /stored$/);
+    await assertAsPg(['begin', `set local "SEARCH_PATH" = 'norte, public'`, path, 'commit'], /stored$/);
+    await assertAsPg(['begin', 'set local search_path = 5, public', path, 'commit'], /session-setting/);
+  });
+
+  test('a write by a function that the path leads to is told of where the transaction goes on by itself', async () => {
+    const read = async (): Promise<string> => {
+      const { text, cacheStatus } = await platform.get(`/escreve?${Math.random()}`);
+      assert.equal(text, 'told', cacheStatus);
+      return cacheStatus;
+    };
+    await until('it is known', async () => (await read()).includes('volatile-function'));
   });
 
   test('a name means what it means along the path: a function that is not IMMUTABLE is not kept', async () => {

@@ -10,6 +10,12 @@ import type { PooledClient } from './tracked-client.ts';
 
 type Settings = ReadonlyMap<string, string>;
 
+/** Without its analyzer, which is not to outlast its place among those. */
+interface Known {
+  readonly analyzerKey: string;
+  readonly shown: Settings;
+}
+
 export interface LocalSession {
   readonly analyzer: Analyzer;
   /** The settings as PostgreSQL shows them: it writes the name of a time zone its own way. */
@@ -34,7 +40,7 @@ const REFUSED_MS = 10_000;
 
 export class LocalSessions {
   readonly #options: LocalSessionsOptions;
-  readonly #sessions = new LRUCache<string, LocalSession | 'refused'>({ max: SESSIONS_MAX });
+  readonly #sessions = new LRUCache<string, Known | 'refused'>({ max: SESSIONS_MAX });
   readonly #analyzers = new LRUCache<string, Analyzer>({ max: ANALYZERS_MAX });
   #isAsking = false;
 
@@ -49,8 +55,11 @@ export class LocalSessions {
     const chosen = own.map((name): [string, string] => [name, settings.get(name) as string]);
     const key = JSON.stringify(chosen);
     const known = this.#sessions.get(key);
-    if (!known && !this.#isAsking) void this.#ask(key, new Map(chosen));
-    return known;
+    if (known === 'refused') return known;
+    const analyzer = known && this.#analyzers.get(known.analyzerKey);
+    if (analyzer) return { analyzer, shown: known.shown };
+    if (!this.#isAsking) void this.#ask(key, new Map(chosen));
+    return undefined;
   }
 
   async #ask(key: string, settings: Settings): Promise<void> {
@@ -64,33 +73,36 @@ export class LocalSessions {
   }
 
   /** Throws what PostgreSQL says to a value that it does not take. */
-  async #load(settings: Settings): Promise<LocalSession> {
+  async #load(settings: Settings): Promise<Known> {
     const held = new HeldClient(await this.#options.connect());
     const { client } = held;
     try {
       await client.send('begin transaction isolation level repeatable read, read only');
       const shown = new Map<string, string>();
       for (const [name, value] of settings) {
-        const config = { text: 'select set_config($1, $2, true) as shown', values: [name, value] };
+        const config = { text: 'select pg_catalog.set_config($1, $2, true) as shown', values: [name, value] };
         shown.set(name, (await client.send(config)).rows[0].shown);
       }
       const { path } = (await client.send(SEARCH_PATH_SQL)).rows[0] as { path: string[] };
-      const analyzer = await this.#findAnalyzer(client, settings.get('role'), path);
+      const analyzerKey = await this.#loadAnalyzer(client, settings.get('role'), path);
       await client.send('commit');
       held.release();
-      return { analyzer, shown };
+      return { analyzerKey, shown };
     } catch (error) {
-      await client.send('rollback').catch(() => {}); // the first error is the one to tell
-      held.release(held.isBroken);
+      const isUndone = await client.send('rollback').then(
+        () => true,
+        () => false, // the first error is the one to tell
+      );
+      held.release(!isUndone);
       throw error;
     }
   }
 
-  async #findAnalyzer(client: PooledClient, role: string | undefined, path: readonly string[]): Promise<Analyzer> {
+  /** Returns its key. */
+  async #loadAnalyzer(client: PooledClient, role: string | undefined, path: readonly string[]): Promise<string> {
     const { catalog, analyzer, createAnalyzer } = this.#options;
     const key = JSON.stringify([role ?? null, path]);
-    const known = this.#analyzers.get(key);
-    if (known) return known;
+    if (this.#analyzers.get(key)) return key;
     let found = analyzer;
     if (role !== undefined) {
       const secured = await loadRowSecurity(client as never);
@@ -100,6 +112,6 @@ export class LocalSessions {
       found = analyzer.withSearchPath(path, TEMPLATES_MAX);
     }
     this.#analyzers.set(key, found);
-    return found;
+    return key;
   }
 }

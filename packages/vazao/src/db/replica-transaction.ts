@@ -28,7 +28,7 @@ import type { Analysis } from './analysis.ts';
 import { GivenResults } from './given-results.ts';
 import { HeldClient } from './held-client.ts';
 import type { Replica, ReplicaRefusal } from './replica.ts';
-import { sendRead } from './send-read.ts';
+import { isOfSettings, sendRead } from './send-read.ts';
 import { QUICK_SETTINGS_SQL, SERVER_SETTINGS_SQL } from './session-settings.ts';
 import { isSqlState } from './sql-state.ts';
 import type { Statement } from './statement.ts';
@@ -94,7 +94,8 @@ export class ReplicaTransaction {
       }
       if (this.#ended) break;
       if (outcome?.isGood && 'error' in outcome) {
-        const refusal = refusalOf(outcome.error);
+        // A role that the primary has, the replica may not have replayed.
+        const refusal = isOfSettings(outcome.error) ? 'conflict' : refusalOf(outcome.error);
         if (!refusal) throw outcome.error;
         this.#refuse(refusal, outcome.error);
         break;

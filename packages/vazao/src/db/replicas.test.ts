@@ -99,6 +99,35 @@ describe('a fill on a replica', { timeout: 600_000 }, () => {
     assert.deepEqual([last.value, isReplayed(last.snapshot)], [41, true]);
   });
 
+  test('under a role that the replica has not replayed, the primary answers', async () => {
+    const { cluster, writer, db } = base;
+    await writer.query('grant select on t to public');
+    await base.settled();
+    await cluster.untilReplayed(cluster.node('replica'));
+    await untilReady(base);
+    await cluster.pauseReplay(cluster.node('replica'));
+    await writer.query('create role novato');
+    const read = async () => {
+      const client = await db.connect();
+      await client.query('begin');
+      await client.query('set local role novato');
+      const { rows } = await client.query('select v from t where id = 1000');
+      await client.query('commit');
+      client.release();
+      return rows[0].v;
+    };
+    await untilTold(
+      'it is kept',
+      async () => {
+        const { value, outcome } = await base.fill(`/role${key++}`, read);
+        assert.equal(value, 10_000);
+        return outcome === 'stored';
+      },
+      FOUND_MS,
+    );
+    await cluster.resumeReplay(cluster.node('replica'));
+  });
+
   test('a schema that the replica has not replayed is not read there', async () => {
     const { cluster, writer } = base;
     await writer.query('create view w as select id, v from t');

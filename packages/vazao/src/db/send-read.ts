@@ -23,6 +23,13 @@ export async function sendRead(
   return result;
 }
 
+const ofSettings = new WeakSet<object>();
+
+/** It was what a statement wants to be set that failed, and not the statement. */
+export function isOfSettings(error: object): boolean {
+  return ofSettings.has(error);
+}
+
 /**
  * In the transaction that is open on the client, with what its statement wants to be set, and nothing that another has set there. Both
  * go out together on a pipelined connection.
@@ -33,7 +40,7 @@ export async function sendWithSettings(client: PooledClient, { config, settings 
   if (changes.length === 0) return client.send(config);
   for (const [name, value] of changes) client.localSettings.set(name, value);
   const isSet = client.send(settingSql(changes));
-  isSet.catch(() => {}); // told below
+  isSet.catch((error: Error) => ofSettings.add(error)); // told below
   try {
     return await client.send(config);
   } catch (error) {

@@ -86,15 +86,22 @@ function readSet({ kind, name, args, is_local: isLocal }: Tree): TransactionCont
   });
   const [first, ...others] = values;
   if (kind !== 'VAR_SET_VALUE' || !isLocal || first === undefined) return undefined;
-  if (name !== 'search_path')
+  if (asText(name).toLowerCase() !== 'search_path')
     return others.length > 0 ? undefined : checked([{ name: asText(name), value: first, column: '' }], false);
-  if (!values.every((value) => value !== undefined)) return undefined;
-  return checked([{ name, value: values.map(quoteIfNeeded).join(', '), column: '' }], false);
+  const schemas = asList(args).map(textOf);
+  if (!schemas.every((schema) => schema !== undefined)) return undefined;
+  return checked([{ name: 'search_path', value: schemas.map(quoteIfNeeded).join(', '), column: '' }], false);
 }
 
 /** A name of a list, as PostgreSQL keeps it (guc_funcs.c, `flatten_set_variable_args`). */
 function quoteIfNeeded(name: string): string {
-  return /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`;
+  const isPlain = /^[a-z_][a-z0-9_]*$/.test(name) && !isReserved(name);
+  return isPlain ? name : `"${name.replaceAll('"', '""')}"`;
+}
+
+/** A keyword that the grammar keeps from some of the names: of functions, or of columns and tables. */
+function isReserved(name: string): boolean {
+  return !parseTree(`create function ${name}() returns int language sql as ''`) || !parseTree(`select from ${name}`);
 }
 
 const SELECT_FIELDS: ReadonlySet<string> = new Set(['targetList', 'limitOption', 'op']);
