@@ -116,13 +116,6 @@ export class FillSession implements FillCare {
       this.fill.statements.push({ text: statement.text, terms: [], refusal: template.refusal, durationMs: 0, rows: 0 });
       return undefined;
     }
-    if (statement.config.name !== undefined && statement.settings?.has('timezone')) {
-      this.leave(
-        'session-setting',
-        'A named statement keeps what its literals meant in the time zone that it was prepared in.',
-      );
-      return undefined;
-    }
     const unset = template.settings.find((name) => !statement.settings?.has(name));
     if (unset !== undefined) {
       this.leave('session-function', `The statement reads the setting ${unset}, which is not set in its transaction.`);

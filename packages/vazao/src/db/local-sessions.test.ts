@@ -304,10 +304,15 @@ describe('what a transaction sets for itself', () => {
     );
   });
 
-  test('a named statement keeps the time zone of its literals, and is not kept in another', async () => {
+  test('a named statement means in each time zone what it says there, whoever has prepared it', async () => {
+    // 12:00 in Greenwich lies after it in Tokyo, and before it in São Paulo.
     const named = { name: 'x', text: `select count(*)::int from "Sul".pedidos where desde > '2026-07-01 10:00'` };
-    await assertAsPg(['begin', `set local timezone = 'Asia/Tokyo'`, named, 'commit'], /not stored: session-setting/);
-    await assertAsPg(['begin', `set local timezone = 'Asia/Tokyo'`, named.text, 'commit'], /stored$/);
+    const zoned = (zone: string): Step[] => ['begin', `set local timezone = '${zone}'`, named, 'commit'];
+    const elsewhere = await platform.db.connect();
+    for (const zone of ['Asia/Tokyo', 'America/Sao_Paulo']) await assertAsPg(zoned(zone), /stored$/);
+    await runAll(elsewhere, zoned('Asia/Tokyo'));
+    await assertAsPg([named], /stored$/);
+    for (const zone of ['America/Sao_Paulo', 'Asia/Tokyo']) await assertAsPg(zoned(zone), /stored$/);
   });
 
   test('what is put together for a role and a path is what its own session would load', async () => {

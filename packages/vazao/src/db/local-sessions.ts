@@ -6,6 +6,7 @@ import { LRUCache } from 'lru-cache';
 import { type Analyzer, type Catalog, type CatalogTable, SESSION_SETTINGS } from '../readset/index.ts';
 import { HeldClient } from './held-client.ts';
 import { loadRowSecurity, SEARCH_PATH_SQL } from './load-catalog.ts';
+import { isSqlState } from './sql-state.ts';
 import type { PooledClient } from './tracked-client.ts';
 
 type Settings = ReadonlyMap<string, string>;
@@ -66,8 +67,9 @@ export class LocalSessions {
     this.#isAsking = true;
     try {
       this.#sessions.set(key, await this.#load(settings));
-    } catch {
-      this.#sessions.set(key, 'refused', { ttl: REFUSED_MS });
+    } catch (error) {
+      // Where it is the connection that failed, the next one asks again.
+      if (isSqlState((error as { code?: unknown }).code)) this.#sessions.set(key, 'refused', { ttl: REFUSED_MS });
     }
     this.#isAsking = false;
   }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import type { StatementRecord } from '../cache/index.ts';
 import { createBoundaryReader, type Template } from '../readset/index.ts';
@@ -34,7 +35,9 @@ export function isOfSettings(error: object): boolean {
  * In the transaction that is open on the client, with what its statement wants to be set, and nothing that another has set there. Both
  * go out together on a pipelined connection.
  */
-export async function sendWithSettings(client: PooledClient, { config, settings }: Statement): Promise<pg.QueryResult> {
+export async function sendWithSettings(client: PooledClient, statement: Statement): Promise<pg.QueryResult> {
+  const { settings } = statement;
+  const config = namedByZone(statement.config, settings?.get('timezone') ?? '');
   if (!settings && client.localSettings.size === 0) return client.send(config);
   const changes = settingChanges(client.localSettings, settings ?? NONE, client.ownSettings);
   if (changes.length === 0) return client.send(config);
@@ -47,6 +50,17 @@ export async function sendWithSettings(client: PooledClient, { config, settings 
     await isSet; // the cause, if it failed
     throw error;
   }
+}
+
+/**
+ * A named statement keeps what its literals meant in the time zone that it was prepared in. So within a fill it has a name of its zone:
+ * whoever prepares one elsewhere, with whatever zone set, prepares another.
+ */
+function namedByZone(config: pg.QueryConfig, zone: string): pg.QueryConfig {
+  const { name } = config;
+  if (name === undefined) return config;
+  const digest = createHash('sha256').update(`${zone}\0${name}`).digest('base64url');
+  return { ...config, name: `vazao ${digest}` };
 }
 
 const NONE: ReadonlyMap<string, string> = new Map();

@@ -27,8 +27,8 @@ export const TEMPLATES_MAX_DEFAULT = 5_000;
 const TEXT_BYTES_MAX: number = 16 * 1024 * 1024;
 /** Longer statements are refused unread: so long takes some tens of milliseconds to be shortened. */
 const SHORTENED_LENGTH_MAX = 512 * 1024;
-/** Templates of long statements are few, since each may take a megabyte. */
-const LONG_TEMPLATES_MAX = 8;
+/** Templates of long statements are few, one for so many others, since each may take a megabyte. */
+const TEMPLATES_FOR_A_LONG_ONE = 600;
 /** Of views within views, and policies within those. */
 const DEPTH_MAX = 20;
 /** Each use of a view is walked by itself, with conditions of its own. */
@@ -60,7 +60,7 @@ function createAnalyzerOf(catalog: Catalog, names: Names, templatesMax = TEMPLAT
     maxSize: TEXT_BYTES_MAX,
     sizeCalculation: (_template, text) => text.length * 2 + 200,
   });
-  const longTemplates = new LRUCache<string, Template>({ max: LONG_TEMPLATES_MAX });
+  const longTemplates = new LRUCache<string, Template>({ max: Math.ceil(templatesMax / TEMPLATES_FOR_A_LONG_ONE) });
   return {
     template(text) {
       const known = templates.get(text) ?? longTemplates.get(text);
