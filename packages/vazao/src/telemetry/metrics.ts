@@ -27,9 +27,13 @@ export const METRICS: readonly Metric[] = [
     'How long ago the worker told its figures; one that hangs tells none.',
     (worker) => seconds(worker.ageMs),
   ),
-  labelled('gauge', 'feed_info', 'Where the changes of the database come from (`wal`, `outbox`, `app`, `stream`); always 1.', ['source'], ({ feed }) => [
-    { labels: { source: feed.source }, value: 1 },
-  ]),
+  labelled(
+    'gauge',
+    'feed_info',
+    'Where the changes of the database come from (`wal`, `outbox`, `app`, `stream`); always 1.',
+    ['source'],
+    ({ feed }) => [{ labels: { source: feed.source }, value: 1 }],
+  ),
   gauge('feed_fresh', 'Whether answers may be given from memory: 1, or 0.', ({ figures }) =>
     Number(figures.feed.isFresh),
   ),
