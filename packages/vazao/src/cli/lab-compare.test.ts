@@ -38,7 +38,7 @@ test('starts the application under each architecture, measures it, writes the re
       '--think',
       '50ms',
       '--duration',
-      '2s',
+      '5s',
       '--warm-up',
       '1s',
       '--seed',
@@ -48,7 +48,7 @@ test('starts the application under each architecture, measures it, writes the re
     ];
     const run = runCommand(
       [...words, ...load, ...Object.entries(files).flatMap(([name, file]) => [`--${name}`, file])],
-      { HOME: base },
+      { HOME: base, VAZAO_LIMIT_IN_FLIGHT: '1000' },
       base,
     );
     const code = await run.ended;
