@@ -52,9 +52,10 @@ const CONTROLS: readonly (readonly [sql: string, control: unknown])[] = [
   ["set app.tenant = 'x'", undefined],
   ['set local app.tenant to default', undefined],
   [
-    `set local search_path to x, "Ab", 'c"d', 5`,
-    { ...SET, settings: [{ name: 'search_path', value: 'x, "Ab", "c""d", "5"', column: '' }] },
+    `set local search_path to x, "Ab", 'c"d'`,
+    { ...SET, settings: [{ name: 'search_path', value: 'x, "Ab", "c""d"', column: '' }] },
   ],
+  ['set local search_path to x, 5', undefined],
   ['set search_path = x', undefined],
   ['set local role X', { ...SET, settings: [{ name: 'role', value: 'x', column: '' }] }],
   ["set local time zone 'UTC'", { ...SET, settings: [{ name: 'timezone', value: 'UTC', column: '' }] }],
