@@ -42,7 +42,8 @@ export const CURES: Readonly<Record<RefusalCode, string>> = {
   'not-one-statement': 'send each by itself',
   write: 'write outside of cached routes',
   transaction: 'a cached read has a transaction of its own; leave it out',
-  'session-setting': 'set it where the pool connects; settings of the application also in a transaction',
+  'session-setting':
+    'set it where the pool connects; settings of the application, role, search path and time zone also in a transaction',
   command: 'run it outside of cached routes',
   lock: 'lock only in transactions that write',
   'volatile-function': 'pass the value as a parameter, or leave the route uncached',
