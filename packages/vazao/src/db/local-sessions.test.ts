@@ -229,14 +229,11 @@ describe('what a transaction sets for itself', () => {
     steps = given;
     const wanted = await bare(given);
     for (const when of ['unknown', 'known']) {
-      const { text, cacheStatus } = await platform.get(`/passos?${Math.random()}`);
-      assert.deepEqual(JSON.parse(text), wanted, when);
-      if (when === 'known') assert.match(cacheStatus, kept);
-      else {
-        const isKnown = async (): Promise<boolean> =>
-          kept.test((await platform.get(`/passos?${Math.random()}`)).cacheStatus);
-        await until(`it is as wanted: ${kept}`, isKnown);
-      }
+      await until(`it is as wanted, ${when}: ${kept}`, async () => {
+        const { text, cacheStatus } = await platform.get(`/passos?${Math.random()}`);
+        assert.deepEqual(JSON.parse(text), wanted, when);
+        return kept.test(cacheStatus);
+      });
     }
   };
 
@@ -308,9 +305,11 @@ describe('what a transaction sets for itself', () => {
     // 12:00 in Greenwich lies after it in Tokyo, and before it in São Paulo.
     const named = { name: 'x', text: `select count(*)::int from "Sul".pedidos where desde > '2026-07-01 10:00'` };
     const zoned = (zone: string): Step[] => ['begin', `set local timezone = '${zone}'`, named, 'commit'];
-    const elsewhere = await platform.db.connect();
+    // While a zone is not known yet, a connection of the pool answers, and may have prepared it in another: as plain pg has it.
+    for (const zone of ['Asia/Tokyo', 'America/Sao_Paulo'])
+      await assertAsPg(['begin', `set local timezone = '${zone}'`, 'select 1 as n', 'commit'], /stored$/);
     for (const zone of ['Asia/Tokyo', 'America/Sao_Paulo']) await assertAsPg(zoned(zone), /stored$/);
-    await runAll(elsewhere, zoned('Asia/Tokyo'));
+    await runAll(await platform.db.connect(), zoned('Asia/Tokyo'));
     await assertAsPg([named], /stored$/);
     for (const zone of ['America/Sao_Paulo', 'Asia/Tokyo']) await assertAsPg(zoned(zone), /stored$/);
   });
