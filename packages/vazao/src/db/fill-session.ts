@@ -214,27 +214,23 @@ export class FillSession implements FillCare {
   async #runPlain(statement: Statement): Promise<pg.QueryResult> {
     const held = new HeldClient(await this.#pool.connectPlain());
     const { client } = held;
-    let mayBeInTransaction = false;
+    if (!statement.settings) {
+      try {
+        return await client.send(statement.config);
+      } finally {
+        held.release();
+      }
+    }
     try {
-      if (!statement.settings) return await client.send(statement.config);
-      mayBeInTransaction = true;
       await client.send('begin read only');
       client.beginSettings(this.#pool.analysis.ownSettings);
       const result = await sendWithSettings(client, statement);
       await client.send('commit');
-      mayBeInTransaction = false;
+      held.release();
       return result;
     } catch (error) {
-      if (mayBeInTransaction)
-        await client.send('rollback').then(
-          () => {
-            mayBeInTransaction = false;
-          },
-          () => {}, // the first error is the one to tell
-        );
+      await held.undo();
       throw error;
-    } finally {
-      held.release(mayBeInTransaction);
     }
   }
 

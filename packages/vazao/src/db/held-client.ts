@@ -24,6 +24,15 @@ export class HeldClient {
     this.client.removeListener('error', this.#listener);
   }
 
+  /** Ends a transaction that has failed, and releases. Where it can't be ended, what it has set must not reach anybody else. */
+  async undo(): Promise<void> {
+    const isUndone = await this.client.send('rollback').then(
+      () => true,
+      () => false, // the first error is the one to tell
+    );
+    this.release(!isUndone);
+  }
+
   readonly #listener = (error: Error): void => {
     this.#isBroken = true;
     this.#onBroken(error);

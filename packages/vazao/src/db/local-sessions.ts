@@ -91,11 +91,7 @@ export class LocalSessions {
       held.release();
       return { analyzerKey, shown };
     } catch (error) {
-      const isUndone = await client.send('rollback').then(
-        () => true,
-        () => false, // the first error is the one to tell
-      );
-      held.release(!isUndone);
+      await held.undo();
       throw error;
     }
   }
