@@ -19,6 +19,8 @@ import { POSITION_HEADER } from './position-token.ts';
 import { type Recomputed, type Repeat, repeatRequest } from './repeat.ts';
 import type { StoredResponse } from './stored-response.ts';
 
+type Asked = Pick<IncomingMessage, 'url' | 'rawHeaders' | 'socket'>;
+
 export interface AuditorOptions {
   readonly cache: HttpCache;
   readonly feed: PluginFeed;
@@ -81,7 +83,7 @@ export class Auditor {
   }
 
   /** Called for each hit, after its answer was written. */
-  sample(entry: Entry<CacheValue>, request: IncomingMessage): void {
+  sample(entry: Entry<CacheValue>, request: Asked): void {
     if (--this.#countdown > 0) return;
     this.#countdown = this.#draw();
     if (this.#isRunning || !this.#isComparable(entry)) return;
@@ -111,7 +113,7 @@ export class Auditor {
     return Math.max(1, Math.ceil(-Math.log(1 - this.#random()) * (this.#options.oneIn ?? ONE_IN_DEFAULT)));
   }
 
-  async #audit(entry: Entry<CacheValue>, request: IncomingMessage): Promise<'equal' | 'unknown' | 'wrong'> {
+  async #audit(entry: Entry<CacheValue>, request: Asked): Promise<'equal' | 'unknown' | 'wrong'> {
     const served = entry.value as StoredResponse;
     let found: Recomputed | undefined;
     for (let look = 0; look < LOOKS; look++) {
@@ -129,7 +131,7 @@ export class Auditor {
     return 'wrong';
   }
 
-  async #recompute(request: IncomingMessage): Promise<Recomputed | undefined> {
+  async #recompute(request: Asked): Promise<Recomputed | undefined> {
     const startedAtMs = performance.now();
     const repeat: Repeat = { code: 'audit', detail: 'A hit is computed again, to be compared.' };
     const late = new AbortController();

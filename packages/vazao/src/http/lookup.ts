@@ -30,7 +30,7 @@ export const DEPTH_MAX = 16;
 export function lookUp(
   cache: HttpCache,
   key: string,
-  request: IncomingMessage,
+  request: Pick<IncomingMessage, 'headers'>,
   identities: Identities,
 ): Found | Promise<Found> {
   const entry = cache.get(key);

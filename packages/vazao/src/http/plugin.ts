@@ -1,7 +1,7 @@
 /**
  * The Fastify plugin: cached routes.
  *
- *   request ── hit-listener.ts (before routing) ── hit ─────────────────────────────────► written at once
+ *   request ── hits/ (before routing) ── hit ───────────────────────────────────────────► written at once
  *      └─ miss ─► Fastify ─► #onRequest ─┬─ cached-get.ts ─┬─ hit, or another's fill ───► written at once
  *                                        │                 └─ leads ─► hooks, handler ─► answer-fill.ts ─► written, kept
  *                                        └─ not cached ───► hooks, handler ─► onSend waits for its own writes
@@ -17,7 +17,7 @@ import { CachedGet, type CachedGetSettings } from './cached-get.ts';
 import { HttpError } from './errors.ts';
 import { registerExplain } from './explain.ts';
 import { takeInvalidField } from './field-values.ts';
-import { installHitListener } from './hit-listener.ts';
+import { installHitListener } from './hits/index.ts';
 import { Identities, type KnownIdentity } from './identities.ts';
 import { isInjected } from './injected.ts';
 import { Live } from './live/index.ts';
@@ -155,6 +155,7 @@ class VazaoPlugin {
           isClosing: () => this.#isClosing,
           answersHead: this.#withoutHead.size === 0,
           followsAnswers: this.#live !== undefined,
+          isRefused: (request) => app.limits?.isRefused(request) ?? false,
         });
       }
       done();

@@ -1,4 +1,4 @@
-/** An answer as it is kept: everything that goes over the wire, ready to be written (`write-stored.ts`). */
+/** An answer as it is kept: everything that goes over the wire, ready to be written (`sending/`). */
 import { hash } from 'node:crypto';
 import type { OutgoingHttpHeader, ServerResponse } from 'node:http';
 import { type FacetValue, varyOf } from './facets.ts';
@@ -184,6 +184,15 @@ export function prepare(
     text: body.length > TEXT_MAX_BYTES ? undefined : body.toString('latin1'),
     prepared: prepareHead(status, head),
   };
+}
+
+/** The head of a 304 that names an entity tag. */
+export function prepareNotModified(stored: StoredResponse, etag: string): PreparedHead {
+  if (stored.preparedNotModified?.etag !== etag) {
+    setField(stored.headNotModified, 'etag', etag);
+    stored.preparedNotModified = { etag, head: prepareHead(304, stored.headNotModified) };
+  }
+  return stored.preparedNotModified.head;
 }
 
 /** Gives a field another value in its place. Returns false when there is none of that name. */

@@ -39,7 +39,7 @@ export class Drain {
   lingerMs: number;
   readonly drainMs: number;
   readonly #sockets = new Set<Socket>();
-  #requests = 0;
+  #app: FastifyInstance | undefined;
   #isLeaving = false;
   #isLingering = false;
 
@@ -48,9 +48,10 @@ export class Drain {
     this.drainMs = drainMs(configuration);
   }
 
-  /** Requests so far. */
+  /** Requests that were answered so far. */
   get requests(): number {
-    return this.#requests;
+    const { hit = [], miss = [], other = [] } = this.#app?.answered ?? {};
+    return [...hit, ...miss, ...other].reduce((sum, count) => sum + count, 0);
   }
 
   /** To be called last of all that registers hooks. */
@@ -59,13 +60,14 @@ export class Drain {
   }
 
   /** To be called when nobody exchanges the listeners of the server any more. */
-  watch(server: Server): void {
+  watch(app: FastifyInstance): void {
+    this.#app = app;
+    const { server } = app;
     server.on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
     });
     server.prependListener('request', (_request, response: ServerResponse) => {
-      this.#requests++;
       if (this.#isLeaving) response.shouldKeepAlive = false;
     });
   }

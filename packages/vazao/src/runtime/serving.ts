@@ -111,7 +111,7 @@ export async function serveApplication(options: ServingOptions, acquired: AsyncD
     registerMetrics(app, { token: configuration.metricsToken, findWorkers: () => options.findFigures(collect()) });
     drain.prepare(app);
     await app.ready();
-    drain.watch(app.server);
+    drain.watch(app);
     signal.throwIfAborted();
     return { ...(await listen(app, { ...configuration, fds: options.listeningFds })), app, collect };
   });

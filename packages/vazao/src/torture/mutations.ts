@@ -72,8 +72,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'ignore-token',
     breaks: 'a hit is served to a reader who has seen what the feed has not told yet',
-    file: 'http/hit-listener',
-    find: 'if (carried && carried.position > feed.position) return false;',
+    file: 'http/hits/hits',
+    find: 'if (carried && carried.position > feed.position) return undefined;',
     replace: '',
     faults: ['feed-frozen'],
   },

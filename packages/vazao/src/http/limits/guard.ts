@@ -1,7 +1,7 @@
 /**
  * What is looked at before everything else, hits among it: what Node's parser lets through although RFC 9112 does not, the
  * length of the URL, the number of fields, and the outer fence.
- * It takes the place of the listeners on the server, as `hit-listener.ts` does, and hands on what may pass.
+ * It takes the place of the listeners on the server, as `hits/listener.ts` does, and hands on what may pass.
  */
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { ClientAddress } from './client-address.ts';
@@ -19,30 +19,47 @@ export interface GuardOptions {
   readonly onRefused: (refused: Refusal) => void;
 }
 
-export function installGuard(server: Server | object, options: GuardOptions): void {
-  const { urlMaxBytes, headersMax, addresses, fence, page, onRefused } = options;
-  const emitter = server as Server;
-  const others = emitter.listeners('request') as RequestListener[];
-  emitter.removeAllListeners('request');
-  const refuse = (request: IncomingMessage, response: ServerResponse, refused: Refusal): void => {
-    onRefused(refused);
-    writeRefusal(request, response, refused, page);
-  };
-  emitter.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    if (!isWellFormed(request)) return refuse(request, response, refusal('ERR_LIMIT_MALFORMED'));
-    // Node reads a URL as latin1: a character is a byte.
-    if ((request.url as string).length > urlMaxBytes) return refuse(request, response, refusal('ERR_LIMIT_URL'));
-    // Name and value each.
-    if (request.rawHeaders.length > headersMax * 2) return refuse(request, response, refusal('ERR_LIMIT_HEADERS'));
-    if (fence) {
-      const waitMs = fence.pass(addresses.partitionOf(addresses.find(request)));
-      if (waitMs > 0) {
-        const retryAfter = Math.max(1, seconds(waitMs));
-        return refuse(request, response, refusal('ERR_LIMIT_RATE', { retryAfter, violatedPolicies: ['address'] }));
+/** What of a request the guard looks at. */
+export type GuardedRequest = Pick<IncomingMessage, 'url' | 'rawHeaders' | 'socket' | 'httpVersionMajor'>;
+
+export class Guard {
+  readonly #options: GuardOptions;
+
+  constructor(options: GuardOptions) {
+    this.#options = options;
+  }
+
+  install(server: Server | object): void {
+    const emitter = server as Server;
+    const others = emitter.listeners('request') as RequestListener[];
+    emitter.removeAllListeners('request');
+    emitter.on('request', (request: IncomingMessage, response: ServerResponse) => {
+      const refused = this.refusalOf(request);
+      if (refused) {
+        this.#options.onRefused(refused);
+        writeRefusal(request, response, refused, this.#options.page);
+        return;
       }
-    }
-    for (const listener of others) listener.call(emitter, request, response);
-  });
+      for (const listener of others) listener.call(emitter, request, response);
+    });
+  }
+
+  /** Undefined for a request that may pass, which then is counted. */
+  refusalOf(request: GuardedRequest): Refusal | undefined {
+    const { urlMaxBytes, headersMax, addresses, fence } = this.#options;
+    if (!isWellFormed(request)) return refusal('ERR_LIMIT_MALFORMED');
+    // Node reads a URL as latin1: a character is a byte.
+    if ((request.url as string).length > urlMaxBytes) return refusal('ERR_LIMIT_URL');
+    // Name and value each.
+    if (request.rawHeaders.length > headersMax * 2) return refusal('ERR_LIMIT_HEADERS');
+    if (!fence) return undefined;
+    const waitMs = fence.pass(addresses.partitionOf(addresses.find(request)));
+    if (waitMs <= 0) return undefined;
+    return refusal('ERR_LIMIT_RATE', {
+      retryAfter: Math.max(1, seconds(waitMs)),
+      violatedPolicies: ['address'],
+    });
+  }
 }
 
 /** As RFC 9110, 4.2.1 and 7.2 have it: a name or an address, and a port. May be empty. */
@@ -52,7 +69,7 @@ const HOST = /^(?:[\w.~!$&'()*+,;=%-]*|\[[\da-fA-F:.]+\])(?::\d{0,5})?$/;
  * A server in front may take the first of two `Host` fields and the next one the second; RFC 9112, 3.2 has both refused, and
  * Node takes the first. HTTP/0.9, which has no fields at all, ended in 1996.
  */
-function isWellFormed({ rawHeaders, httpVersionMajor }: IncomingMessage): boolean {
+function isWellFormed({ rawHeaders, httpVersionMajor }: GuardedRequest): boolean {
   if (httpVersionMajor === 1) {
     let hosts = 0;
     for (let i = 0; i < rawHeaders.length; i += 2) {

@@ -32,7 +32,7 @@ import { Admission } from './admission.ts';
 import { ClientAddress } from './client-address.ts';
 import { refusalOf } from './error-refusal.ts';
 import { Fence } from './fence.ts';
-import { installGuard } from './guard.ts';
+import { Guard, type GuardedRequest } from './guard.ts';
 import { MemoryStore } from './memory-store.ts';
 import { type LimitsOptions, type ResolvedLimitsOptions, resolveLimitsOptions } from './options.ts';
 import { type Rate, resolveRate } from './rate.ts';
@@ -60,16 +60,25 @@ class LimitsPlugin {
   readonly #fence: Fence | undefined;
   readonly #refused = new Map<RefusalCode, number>();
   readonly #slowBodies: SlowBodies;
+  readonly #guard: Guard;
   #slowReaders: SlowReaders | undefined;
 
   constructor(options: LimitsOptions) {
     this.#options = resolveLimitsOptions(options);
-    const { admission, store, rates } = this.#options;
+    const { admission, store, rates, urlMaxBytes, connections, page } = this.#options;
     this.#addresses = new ClientAddress(this.#options);
     this.#admission = admission && new Admission(admission);
     this.#store = store ?? new MemoryStore();
     this.#fence = rates.address && new Fence(rates.address, store, FENCE_TELLS_MS);
     this.#slowBodies = new SlowBodies(this.#options.slowBodiesMax);
+    this.#guard = new Guard({
+      urlMaxBytes,
+      headersMax: connections.headersMax,
+      addresses: this.#addresses,
+      fence: this.#fence,
+      page,
+      onRefused: ({ code }) => this.#count(code),
+    });
   }
 
   register(app: FastifyInstance): void {
@@ -80,6 +89,7 @@ class LimitsPlugin {
         this.#check(request, reply, user, go),
       consume: (name: string, rate: Rate, key: string) => this.#consumeOwn(name, rate, key),
       addressOf: ({ raw }: FastifyRequest) => this.#addresses.partitionOf(this.#addresses.find(raw)),
+      isRefused: (request: GuardedRequest) => this.#guard.refusalOf(request) !== undefined,
       figures: () => this.#figures(),
     });
     app.addHook('onRoute', (route) => this.#onRoute(route));
@@ -107,7 +117,7 @@ class LimitsPlugin {
     app.setErrorHandler((error, request, reply) => this.#onError(error as FastifyError, request, reply));
     allowErrorHandler(app); // ours is what the application's own, if it sets one, stands on
     app.addHook('onReady', (done) => {
-      this.#guard(app);
+      this.#bound(app.server as Server);
       done();
     });
     app.addHook('onClose', async () => {
@@ -130,19 +140,11 @@ class LimitsPlugin {
     });
   }
 
-  #guard(app: FastifyInstance): void {
-    const { connections, urlMaxBytes, page } = this.#options;
-    const server = app.server as Server;
+  #bound(server: Server): void {
+    const { connections } = this.#options;
     boundConnections(server, connections);
     this.#slowReaders = new SlowReaders(server, connections);
-    installGuard(server, {
-      urlMaxBytes,
-      headersMax: connections.headersMax,
-      addresses: this.#addresses,
-      fence: this.#fence,
-      page,
-      onRefused: ({ code }) => this.#count(code),
-    });
+    this.#guard.install(server);
   }
 
   #onRoute(route: RouteOptions): void {

@@ -2,6 +2,7 @@
 
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ClassFigures, Release } from './admission.ts';
+import type { GuardedRequest } from './guard.ts';
 import type { Rate } from './rate.ts';
 import type { Quota } from './rate-fields.ts';
 import type { RatePolicy } from './rate-store.ts';
@@ -54,6 +55,8 @@ export interface HttpLimits {
   consume(name: string, rate: Rate, key: string): Promise<Quota & { readonly isAllowed: boolean }>;
   /** What the request is counted under where nobody is known: its client's address, or network of IPv6. */
   addressOf(request: FastifyRequest): string;
+  /** Of a request that Fastify has not seen: whether it is more than its address may send, or malformed. Counts one that is not. */
+  isRefused(request: GuardedRequest): boolean;
   figures(): LimitsFigures;
 }
 

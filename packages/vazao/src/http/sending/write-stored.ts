@@ -1,11 +1,12 @@
-/** Writes a stored answer: in the coding that its client takes, whole, as a 304, or as a refused precondition. */
+/** Writes a stored answer to a response of Node's. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type OwnFields, POSITION_HEADER } from '../position-token.ts';
-import { etagOf, type Representation, type StoredResponse, setField } from '../stored-response.ts';
+import { prepareNotModified, type StoredResponse, setField } from '../stored-response.ts';
+import { chooseForm } from './choose-form.ts';
 import type { Compression } from './compression.ts';
 import { type Acceptable, acceptableCodings } from './content-coding.ts';
-import { evaluatePreconditions, readSendingFields, type SendingFields } from './preconditions.ts';
-import { prepareHead, writePreparedHead } from './prepared-head.ts';
+import { readSendingFields, type SendingFields } from './preconditions.ts';
+import { writePreparedHead } from './prepared-head.ts';
 
 /** One sending of an answer. */
 export interface Sending {
@@ -41,11 +42,7 @@ export function sendStoredResponse(
   return undefined;
 }
 
-/**
- * Writes the answer, or what its preconditions say instead. `Range` is not honoured, which RFC 9110 (14.2) leaves to the
- * server: the parts of an answer that the next write ends would not fit together.
- * @returns false, and writes nothing, when the client refuses the body as it is and there is no other yet
- */
+/** @returns false, and writes nothing, when the client refuses the body as it is and there is no other yet */
 export function writeStoredResponse(
   stored: StoredResponse,
   method: string | undefined,
@@ -55,37 +52,27 @@ export function writeStoredResponse(
   cacheStatus: string,
   own: OwnFields | undefined,
 ): boolean {
-  if (hasCondition(fields) && stored.status >= 200 && stored.status < 300) {
-    const { lastModifiedMs } = stored;
-    const verdict = evaluatePreconditions(fields, { etags: acceptableEtags(stored, acceptable), lastModifiedMs });
-    if (verdict === 'precondition failed') {
-      response.writeHead(412, withOwn(['content-length', '0', 'cache-status', cacheStatus], own, false));
-      response.end();
-      return true;
-    }
-    if (verdict !== 'send') {
-      writeNotModified(
-        stored,
-        verdict.notModified ?? (acceptableEtags(stored, acceptable)[0] as string),
-        response,
-        cacheStatus,
-        own,
-      );
-      response.end();
-      return true;
-    }
+  const form = chooseForm(stored, fields, acceptable);
+  if (!form) return false;
+  if (form.kind === 'precondition failed') {
+    response.writeHead(412, withOwn(['content-length', '0', 'cache-status', cacheStatus], own, false));
+    response.end();
+    return true;
   }
-  const representation = select(stored, acceptable);
-  if (!representation) return false;
-  const { head, body } = representation;
+  if (form.kind === 'not modified') {
+    writeNotModified(stored, form.etag, response, cacheStatus, own);
+    response.end();
+    return true;
+  }
+  const { head, body, prepared, text } = form.representation;
   const isPlain = !own && !fields.hasRange;
-  if (!isPlain || !writePreparedHead(response, stored.status, representation.prepared, cacheStatus)) {
+  if (!isPlain || !writePreparedHead(response, stored.status, prepared, cacheStatus)) {
     head[head.length - 1] = cacheStatus;
     response.writeHead(stored.status, withOwn(head, own, fields.hasRange));
   }
   if (method === 'HEAD') response.end();
   // As text Node joins it with the head, and one piece costs a tenth less than two.
-  else if (representation.text !== undefined) response.end(representation.text, 'latin1');
+  else if (text !== undefined) response.end(text, 'latin1');
   else response.end(body);
   return true;
 }
@@ -97,58 +84,11 @@ function writeNotModified(
   cacheStatus: string,
   own: OwnFields | undefined,
 ): void {
+  if (!own && writePreparedHead(response, 304, prepareNotModified(stored, etag), cacheStatus)) return;
   const head = stored.headNotModified;
-  if (!own) {
-    if (stored.preparedNotModified?.etag !== etag) {
-      setField(head, 'etag', etag);
-      stored.preparedNotModified = { etag, head: prepareHead(304, head) };
-    }
-    if (writePreparedHead(response, 304, stored.preparedNotModified.head, cacheStatus)) return;
-  }
   setField(head, 'etag', etag);
   head[head.length - 1] = cacheStatus;
   response.writeHead(304, withOwn(head, own, false));
-}
-
-function hasCondition(fields: SendingFields): boolean {
-  return (
-    fields.ifNoneMatch !== undefined ||
-    fields.ifMatch !== undefined ||
-    fields.ifModifiedSince !== undefined ||
-    fields.ifUnmodifiedSince !== undefined
-  );
-}
-
-/** The best coding for the client of those that are there. */
-function select(stored: StoredResponse, acceptable: Acceptable): Representation | undefined {
-  const { codings } = stored;
-  if (!codings) return stored;
-  for (const coding of acceptable) {
-    if (coding === 'identity') return stored;
-    const representation = codings[coding];
-    if (representation !== undefined && representation !== 'not smaller') return representation;
-  }
-  return undefined;
-}
-
-/**
- * The tags that the answer has in the codings that the client takes, what it would get now first. A copy that it made from
- * any of them is current, also when that coding is not there any more, or not yet again.
- */
-function acceptableEtags(stored: StoredResponse, acceptable: Acceptable): string[] {
-  const { codings, etag } = stored;
-  if (!codings || etag.startsWith('W/')) return [etag];
-  const etags: string[] = [];
-  let hasCurrent = false;
-  for (const coding of acceptable) {
-    const tag = coding === 'identity' ? etag : etagOf(etag, coding);
-    const isThere = coding === 'identity' || typeof codings[coding] === 'object';
-    if (isThere && !hasCurrent) {
-      etags.unshift(tag);
-      hasCurrent = true;
-    } else etags.push(tag);
-  }
-  return etags;
 }
 
 function withOwn(head: string[], own: OwnFields | undefined, hasRange: boolean): string[] {

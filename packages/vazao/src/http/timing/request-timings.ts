@@ -15,6 +15,7 @@ import { type Stage, Stages } from '../../db/index.ts';
 import { STATE } from '../request-state.ts';
 import { requestChannel } from './request-channel.ts';
 import { formatServerTiming } from './server-timing.ts';
+import type { Visibility } from './visibility.ts';
 
 /** Of a hit there is nothing to tell but that it was one. */
 const HIT_TIMING = 'cache;desc="hit"';
@@ -22,10 +23,17 @@ const HIT_STAGES: readonly Stage[] = [];
 const NO_MORE = { count: 0, durationMs: 0 };
 
 export class RequestTimings {
-  readonly #isVisibleTo: ((request: IncomingMessage) => boolean) | undefined;
+  readonly #visibility: Visibility | undefined;
 
-  constructor(isVisibleTo: ((request: IncomingMessage) => boolean) | undefined) {
-    this.#isVisibleTo = isVisibleTo;
+  constructor(visibility: Visibility | undefined) {
+    this.#visibility = visibility;
+  }
+
+  /** Whether anybody wants to know of a hit, or may do so. */
+  wants(request: Pick<IncomingMessage, 'rawHeaders'>): boolean {
+    const visibility = this.#visibility;
+    if (requestChannel.hasSubscribers) return true;
+    return visibility !== undefined && (visibility.reads === 'request' || visibility.isVisibleTo(request));
   }
 
   register(app: FastifyInstance): void {
@@ -44,7 +52,7 @@ export class RequestTimings {
 
   /** Begins to measure a request; undefined when nobody wants to know. */
   begin(request: FastifyRequest, reply: FastifyReply): Stages | undefined {
-    const isVisible = this.#isVisibleTo?.(request.raw) ?? false;
+    const isVisible = this.#visibility?.isVisibleTo(request.raw) ?? false;
     if (!isVisible && !requestChannel.hasSubscribers) return undefined;
     const stages = new Stages();
     const response = reply.raw;
@@ -74,7 +82,7 @@ export class RequestTimings {
 
   /** Called before a hit is written. */
   onHit(request: IncomingMessage, response: ServerResponse): void {
-    if (this.#isVisibleTo?.(request)) response.setHeader('server-timing', HIT_TIMING);
+    if (this.#visibility?.isVisibleTo(request)) response.setHeader('server-timing', HIT_TIMING);
     if (!requestChannel.hasSubscribers) return;
     const startedAtMs = performance.now();
     response.once('close', () =>

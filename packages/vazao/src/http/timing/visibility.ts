@@ -16,6 +16,11 @@ export interface TimingOptions {
   readonly visibleTo: 'everybody' | 'token' | ((request: IncomingMessage) => boolean);
 }
 
+/** Who may see the timings, and what of a request says so. */
+export type Visibility =
+  | { readonly reads: 'request'; readonly isVisibleTo: (request: IncomingMessage) => boolean }
+  | { readonly reads: 'fields'; readonly isVisibleTo: (request: Pick<IncomingMessage, 'rawHeaders'>) => boolean };
+
 const TIMING_HEADER = 'vazao-timing';
 const TOKEN = /^(\d{1,12})\.([\w-]{43})$/;
 const LIFE_MAX_S = 30 * 24 * 3_600;
@@ -34,30 +39,33 @@ export function createTimingToken(secret: string, expiresAt: number): string {
 export function createVisibility(
   options: TimingOptions | undefined,
   secret: string | undefined,
-): ((request: IncomingMessage) => boolean) | undefined {
+): Visibility | undefined {
   if (!options) return undefined;
   const { visibleTo } = options;
   if (visibleTo === 'everybody') {
-    if (process.env.NODE_ENV !== 'production') return () => true;
+    if (process.env.NODE_ENV !== 'production') return { reads: 'fields', isVisibleTo: () => true };
     throw new HttpError(
       'ERR_HTTP_TIMING',
       "timing.visibleTo is 'everybody', which tells strangers how long each statement took. In production take 'token', or a function.",
     );
   }
   if (visibleTo === 'token') {
-    if (secret !== undefined) return createTokenCheck(secret);
+    if (secret !== undefined) return { reads: 'fields', isVisibleTo: createTokenCheck(secret) };
     throw new HttpError('ERR_HTTP_TIMING', "timing.visibleTo is 'token', which needs the plugin's option `secret`.");
   }
-  return (request) => {
-    try {
-      return visibleTo(request) === true;
-    } catch {
-      return false;
-    }
+  return {
+    reads: 'request',
+    isVisibleTo(request) {
+      try {
+        return visibleTo(request) === true;
+      } catch {
+        return false;
+      }
+    },
   };
 }
 
-function createTokenCheck(secret: string): (request: IncomingMessage) => boolean {
+function createTokenCheck(secret: string): (request: Pick<IncomingMessage, 'rawHeaders'>) => boolean {
   const key = deriveKey(secret);
   return ({ rawHeaders }) => {
     const at = rawHeaders.findIndex((name, i) => i % 2 === 0 && isTimingHeader(name));

@@ -1,0 +1,1 @@
+export { installHitListener } from './listener.ts';
