@@ -120,6 +120,12 @@ function shapes(choices: Choices): Shape[] {
       concerns: (table, row) => table === 'orders' && row.id === order,
     },
     {
+      kind: 'IN (SELECT) that is pinned',
+      sql: `select id, name from customers where id in (select customer_id from orders where customer_id = $1 and total > 20)`,
+      parameters: [key],
+      concerns: withParent,
+    },
+    {
       kind: 'OR of two keys',
       sql: 'select id, name from customers where id = $1 or (id = $2 and active)',
       parameters: keys.slice(0, 2),
