@@ -61,6 +61,7 @@ const NARROW = [
   'top-N on a key',
   'IN list',
   'range',
+  'IN (SELECT) that is pinned',
 ] as const;
 
 test(`changes of other keys leave answers alone (seed ${SEED})`, async (context) => {
