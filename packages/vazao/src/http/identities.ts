@@ -47,6 +47,15 @@ export class Identities {
     return this.#from(0, headers);
   }
 
+  /** The caller where nobody has to be asked who it is; asking, `identify` may have to look far. */
+  known(headers: IncomingHttpHeaders): KnownIdentity | undefined {
+    for (const prover of this.#provers) {
+      const known = prover.known(headers);
+      if (known !== ANONYMOUS) return known;
+    }
+    return ANONYMOUS;
+  }
+
   #from(index: number, headers: IncomingHttpHeaders): KnownIdentity | Promise<KnownIdentity> {
     for (let at = index; at < this.#provers.length; at++) {
       const known = (this.#provers[at] as Prover).of(headers);
@@ -74,15 +83,36 @@ class Prover {
     this.#identify = identify;
   }
 
+  /** Undefined where `identify` must be asked, and can't tell at once. */
+  known(headers: IncomingHttpHeaders): KnownIdentity | undefined {
+    const proof = this.#proofIn(headers);
+    if (proof === undefined) return ANONYMOUS;
+    if (this.#identify.remembers !== true) return this.#recall(proof);
+    const known = this.#ask(proof, headers);
+    return known instanceof Promise ? undefined : known;
+  }
+
   of(headers: IncomingHttpHeaders): KnownIdentity | Promise<KnownIdentity> {
-    const identify = this.#identify;
+    const proof = this.#proofIn(headers);
+    return proof === undefined ? ANONYMOUS : (this.#recall(proof) ?? this.#ask(proof, headers));
+  }
+
+  /** Undefined when none of the headers is there. */
+  #proofIn(headers: IncomingHttpHeaders): string | undefined {
+    const { headers: names } = this.#identify;
     let proof = '';
-    for (const name of identify.headers) proof += `${headers[name] ?? ''}\n`;
-    if (proof.length === identify.headers.length) return ANONYMOUS; // none of the headers is there
-    if (identify.remembers !== true) {
-      const remembered = this.#known.get(proof);
-      if (remembered && Date.now() < remembered.until) return remembered.known;
-    }
+    for (const name of names) proof += `${headers[name] ?? ''}\n`;
+    return proof.length === names.length ? undefined : proof;
+  }
+
+  #recall(proof: string): KnownIdentity | undefined {
+    if (this.#identify.remembers === true) return undefined;
+    const remembered = this.#known.get(proof);
+    return remembered && Date.now() < remembered.until ? remembered.known : undefined;
+  }
+
+  #ask(proof: string, headers: IncomingHttpHeaders): KnownIdentity | Promise<KnownIdentity> {
+    const identify = this.#identify;
     const shown = Object.fromEntries(identify.headers.map((name) => [name, headers[name]?.toString()]));
     const keep = (identity: Identity | undefined): KnownIdentity =>
       identify.remembers === true ? this.#withKey(identity) : this.#remember(proof, identity);

@@ -59,16 +59,12 @@ export class Drain {
     app.addHook('preClose', () => this.#linger(app.server));
   }
 
-  /** To be called when nobody exchanges the listeners of the server any more. */
   watch(app: FastifyInstance): void {
     this.#app = app;
     const { server } = app;
     server.on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
-    });
-    server.prependListener('request', (_request, response: ServerResponse) => {
-      if (this.#isLeaving) response.shouldKeepAlive = false;
     });
   }
 
@@ -88,6 +84,9 @@ export class Drain {
 
   async #linger(server: Server): Promise<void> {
     this.#isLeaving = true;
+    server.prependListener('request', (_request, response: ServerResponse) => {
+      response.shouldKeepAlive = false;
+    });
     if (!server.listening) return;
     this.#isLingering = true;
     const closed = once(server, 'close');

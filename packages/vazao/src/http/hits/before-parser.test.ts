@@ -5,103 +5,16 @@ import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import fc from 'fast-check';
-import { cached, createPatientSetting, type Setting, until } from '../../testing/cached-app.ts';
+import { type Setting, until } from '../../testing/cached-app.ts';
+import { Client, comparable, get, startHits } from '../../testing/hits-app.ts';
 import { createRandom } from '../../testing/random.ts';
-import { exchange, open, parseAnswers } from '../../testing/raw-http.ts';
+import { exchange } from '../../testing/raw-http.ts';
 import { createTimingToken, limitsPlugin } from '../index.ts';
 
-const LONG = 'doação '.repeat(2_000);
 const SECRET = 'a secret of more than thirty-two characters';
 
-/** `Node's`: a server that counts the requests of a connection is asked for each of them. */
-interface Options {
-  readonly by: 'text' | 'Node';
-  readonly plugin?: Parameters<typeof createPatientSetting>[0];
-  readonly register?: (setting: Setting) => void | Promise<void>;
-}
-
-type Started = Setting & { readonly origin: string; readonly parsed: () => number };
-
-async function start({ by, plugin = {}, register = () => {} }: Options): Promise<Started> {
-  const setting = await createPatientSetting(
-    by === 'Node' ? { ...plugin, fastify: { maxRequestsPerSocket: 1_000_000 } } : plugin,
-  );
-  const { app, read } = setting;
-  await register(setting);
-  app.get('/short', cached, async () => ({ nome: await read() }));
-  app.get('/long', cached, async (_request, reply) => reply.type('text/plain').send(`${await read()} ${LONG}`));
-  app.get('/fixed', { config: { cache: true, compress: false } }, async (_request, reply) =>
-    reply.type('text/plain').send(`${await read()} ${LONG}`),
-  );
-  app.get('/missing', cached, async (_request, reply) => reply.code(404).send({ nome: await read() }));
-  app.get('/nothing', cached, async (_request, reply) => reply.code(204).send(void (await read())));
-  app.get('/varied', cached, async ({ headers }) => `${await read()} ${headers['x-who']}`);
-  app.get('/me', cached, async ({ user }) => `${await read()} ${user?.id}`);
-  app.all('/echo', async ({ method, url, body }) => ({ method, url, body }));
-  app.get('/later', async () => delay(3, 'later'));
-  app.post('/rename', async ({ body }) => {
-    await setting.platform.db.query('update itens set nome = $1 where id = 1', [(body as { nome: string }).nome]);
-    return 'renamed';
-  });
-  const origin = await setting.platform.listen();
-  let parsed = 0;
-  app.server.prependListener('request', () => parsed++);
-  return Object.assign(setting, { origin, parsed: () => parsed });
-}
-
-const get = (path: string, fields = ''): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n${fields}\r\n`;
-
-/** What differs from one answer to another: the time, how far the feed is, tokens with a nonce. */
-function comparable(bytes: string): string {
-  return bytes
-    .replaceAll(/^date: .*$/gim, 'date')
-    .replaceAll(/^vazao-position: .*$/gim, 'position')
-    .replaceAll(/^cache-status: (vazao; hit|[^\r]*).*$/gim, 'cache-status: $1')
-    .replaceAll(/^(keep-alive: timeout=\d+), max=\d+/gim, '$1');
-}
-
-class Client {
-  readonly #socket: Socket;
-  #bytes = '';
-  isClosed = false;
-
-  constructor(origin: string) {
-    this.#socket = open(origin);
-    this.#socket.setEncoding('latin1').on('data', (text: string) => {
-      this.#bytes += text;
-    });
-    this.#socket
-      .on('error', () => {})
-      .on('close', () => {
-        this.isClosed = true;
-      });
-  }
-
-  get bytes(): string {
-    return this.#bytes;
-  }
-
-  send(bytes: string): void {
-    this.#socket.write(bytes, 'latin1');
-  }
-
-  /** The bytes of the next answer. */
-  async ask(bytes: string): Promise<string> {
-    const before = this.#bytes.length;
-    this.send(bytes);
-    const isWhole = (answer: string): boolean =>
-      bytes.startsWith('HEAD') ? answer.endsWith('\r\n\r\n') : parseAnswers(answer).answers.length > 0;
-    await until('an answer', () => isWhole(this.#bytes.slice(before)) || this.isClosed);
-    return this.#bytes.slice(before);
-  }
-
-  destroy(): void {
-    this.#socket.destroy();
-  }
-}
-
 test('a hit is answered with the bytes that Node would write, and Node does not see it', async () => {
-  await using setting = await start({
+  await using setting = await startHits({
     by: 'text',
     plugin: { plugin: { identify: { headers: ['x-user'], user: ({ 'x-user': id }) => (id ? { id } : undefined) } } },
   });
@@ -135,7 +48,7 @@ test('a hit is answered with the bytes that Node would write, and Node does not 
 });
 
 test('what is no plain hit is Node’s, with what its answer needs', async () => {
-  await using setting = await start({ by: 'text' });
+  await using setting = await startHits({ by: 'text' });
   const { origin, parsed, app } = setting;
   const cases: readonly (readonly [name: string, request: string, answer: RegExp])[] = [
     ['HEAD', get('/short').replace('GET', 'HEAD'), /^HTTP\/1\.1 200/],
@@ -166,7 +79,7 @@ test('what is no plain hit is Node’s, with what its answer needs', async () =>
 });
 
 test('a write is seen by the next read on a connection that is kept', async () => {
-  await using setting = await start({ by: 'text' });
+  await using setting = await startHits({ by: 'text' });
   const client = new Client(setting.origin);
   for (let at = 0; at < 20; at++) {
     const body = JSON.stringify({ nome: `nome ${at}` });
@@ -179,7 +92,7 @@ test('a write is seen by the next read on a connection that is kept', async () =
 });
 
 test('the outer fence counts hits, and refuses the one too many', async () => {
-  await using setting = await start({
+  await using setting = await startHits({
     by: 'text',
     register: ({ app }) => void app.register(limitsPlugin, { rates: { address: { requests: 5, window: '1h' } } }),
   });
@@ -191,7 +104,7 @@ test('the outer fence counts hits, and refuses the one too many', async () => {
 });
 
 test('an upgrade after hits gets the connection, with all that comes on it', async () => {
-  await using setting = await start({ by: 'text' });
+  await using setting = await startHits({ by: 'text' });
   const { app, origin } = setting;
   app.server.on('upgrade', (_request, socket: Socket, head) => {
     socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n');
@@ -211,7 +124,7 @@ test('an upgrade after hits gets the connection, with all that comes on it', asy
 });
 
 test('whoever may see timings, or listens to what Node tells of its server, is told of each hit', async () => {
-  await using setting = await start({
+  await using setting = await startHits({
     by: 'text',
     plugin: { plugin: { secret: SECRET, timing: { visibleTo: 'token' } } },
   });
@@ -237,7 +150,7 @@ test('a server that closes has Node answer what comes on a kept connection, whic
   let answer = '';
   const client = Promise.withResolvers<Client>();
   {
-    await using setting = await start({
+    await using setting = await startHits({
       by: 'text',
       register: ({ app }) =>
         void app.addHook('preClose', async () => {
@@ -282,8 +195,8 @@ const LAST = [
 test('however requests come, cut and put together, the answers are those of Node', async (context) => {
   const { seed } = createRandom(context);
   const register = ({ app }: Setting): void => void app.register(limitsPlugin, {});
-  await using byText = await start({ by: 'text', register });
-  await using byNode = await start({ by: 'Node', register });
+  await using byText = await startHits({ by: 'text', register });
+  await using byNode = await startHits({ by: 'Node', register });
   for (const { origin } of [byText, byNode]) for (const piece of FILLING) await exchange(origin, piece);
   const before = { text: byText.parsed(), node: byNode.parsed() };
   const traffic = fc.array(

@@ -3,11 +3,11 @@
  * field by field: more work than all of ours. So each connection is read here first, and what is a plain request (`plain-head.ts`)
  * for an answer that is there is answered with a text that is there, by one write. Everything else is Node's, byte for byte as it came.
  *
- *   new ──(its first request: Node's)──► between requests ◄────────────────┐
- *    │                                      │  │                           │ its answer is written
- *    │ no plain request                     │  └─(plain, no hit: Node's)─► answering
- *    ▼                                      ▼                              │
- *   Node's for good ◄──(no plain request)───┴──(anything that comes)───────┘
+ *   new ──(its first request: Node's)──► between requests ◄──(its answer is written)──┐
+ *    │                                      │  │   ├──(plain, no hit: Node's)──► answering
+ *    │ no plain request                     │  │   └──(a hit, of which a part waits)──► sending
+ *    ▼                                      ▼  └◄─(a hit)                              │
+ *   Node's for good ◄──(no plain request)───┴────────(anything that comes)─────────────┘
  *
  * Between requests Node's parser holds nothing: all that it was given was one plain head, which it said was one complete request. So
  * whoever reads the next bytes reads the beginning of a message, and the two can't be of two opinions about where one ends.
@@ -16,13 +16,16 @@
  * as if they had come from the socket, and takes the slower of its own two ways for that. Without TLS, and HTTP/1.1 alone.
  */
 import { channel } from 'node:diagnostics_channel';
-import { type IncomingMessage, Server, type ServerResponse } from 'node:http';
+import { EventEmitter } from 'node:events';
+import { IncomingMessage, maxHeaderSize, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { lookUp } from '../lookup.ts';
+import { type Found, type HttpCache, walk } from '../lookup.ts';
+import { OwnListeners } from '../own-listeners.ts';
 import { formatMessage } from '../sending/format-message.ts';
-import type { Hits } from './hits.ts';
+import { isWriteHeadOriginal } from '../sending/prepared-head.ts';
+import type { Hit, Hits } from './hits.ts';
 import type { HitListenerOptions } from './listener.ts';
-import { type PlainRequest, parsePlainHead } from './plain-head.ts';
+import { type HeadBounds, type PlainRequest, parsePlainHead } from './plain-head.ts';
 
 type Options = Pick<
   HitListenerOptions,
@@ -35,40 +38,39 @@ type NoteParsed = (request: IncomingMessage, response: ServerResponse) => void;
 const OF_NODE = ['http.server.request.start', 'http.server.response.created', 'http.server.response.finish'].map(
   (name) => channel(name),
 );
+/** Node's default, which its server adds to the time that it promises to keep a connection. */
+const KEEP_ALIVE_BUFFER_MS = 1_000;
 
 export function answerBeforeParser(server: Server | object, hits: Hits, options: Options): NoteParsed {
-  // Who counts the requests of a connection counts them all.
-  if (!(server instanceof Server) || (server.maxRequestsPerSocket ?? 0) > 0) return () => {};
+  if (!(server instanceof Server)) return () => {};
   const readers = new WeakMap<Socket, Reader>();
   const answer = createAnswer(server, hits, options);
   server.on('connection', (socket: Socket) => {
     const [parse, ...others] = socket.listeners('data') as ((chunk: Buffer) => void)[];
-    if (parse && others.length === 0) readers.set(socket, new Reader(socket, parse, answer));
+    if (parse && others.length === 0) readers.set(socket, new Reader(server, socket, parse, answer));
   });
   return (request, response) => readers.get(request.socket)?.noteParsed(request, response);
 }
 
 /** Answers a hit; false, and nothing is done, where Node has to read the request. */
 function createAnswer(server: Server, hits: Hits, options: Options): (request: PlainRequest) => boolean {
-  const { cache, identities, hitStatus, timings, spellings, isClosing, isRefused, refresher } = options;
+  const { cache, hitStatus, timings, isClosing, isRefused, refresher } = options;
+  const listeners = new OwnListeners(server);
+  /** Whether somebody wants to see each request, or its response, as Node's. */
+  const isWatched = (): boolean =>
+    OF_NODE.some(({ hasSubscribers }) => hasSubscribers) ||
+    server.emit !== EventEmitter.prototype.emit ||
+    !isWriteHeadOriginal() ||
+    !listeners.areAlone();
   return (request) => {
-    if (isClosing() || OF_NODE.some(({ hasSubscribers }) => hasSubscribers)) return false;
-    const key = spellings.find(request.url) ?? request.url;
-    // Without a word to the cache of how often it was asked for: what is no hit is looked up again.
-    const first = cache.peek(key);
-    if (!first || (first.value.kind === 'node' && request.repeatsFields)) return false;
-    const found = lookUp(cache, key, request, identities);
-    if (found instanceof Promise) {
-      found.catch(() => {}); // it is asked again
-      return false;
-    }
-    const hit = hits.find(found, request.rawHeaders);
+    if (isClosing() || isWatched() || (server.maxRequestsPerSocket ?? 0) > 0) return false;
+    const hit = findHit(request, hits, options);
     if (!hit || timings.wants(request)) return false;
-    const hasEnd = hit.entry.expiresAtMs !== Number.POSITIVE_INFINITY;
-    if (refresher && hasEnd && request.repeatsFields) return false;
-    const { stored, fields, acceptable, own } = hit;
+    const { stored, fields, acceptable, own, entry } = hit;
+    if (refresher && entry.expiresAtMs !== Number.POSITIVE_INFINITY && request.repeatsFields) return false;
     const message = formatMessage(stored, fields, acceptable, own, hitStatus.text, server.keepAliveTimeout);
     if (!message || isRefused(request)) return false;
+    cache.get(entry.key); // counts
     const { socket } = request;
     if (message.body) socket.cork();
     socket.write(message.text, 'latin1');
@@ -81,17 +83,38 @@ function createAnswer(server: Server, hits: Hits, options: Options): (request: P
   };
 }
 
+/** Without a word to the cache of how often the answer was asked for: what is no hit is looked up again. */
+function findHit(request: PlainRequest, hits: Hits, { cache, spellings, identities }: Options): Hit | undefined {
+  const key = spellings.find(request.url) ?? request.url;
+  const entry = cache.peek(key);
+  if (entry?.value.kind !== 'node') return entry && hits.find({ key, path: [], entry }, request.rawHeaders);
+  if (request.repeatsFields) return undefined;
+  const caller = identities.known(request.headers);
+  if (!caller || caller.failure) return undefined;
+  const found: Found = walk(cache as HttpCache, key, request, caller);
+  return hits.find(found, request.rawHeaders);
+}
+
+type State = 'new' | 'between requests' | 'answering' | 'sending' | "Node's for good";
+
 class Reader {
+  readonly #server: Server;
   readonly #socket: Socket;
   readonly #parse: (chunk: Buffer) => void;
   readonly #answer: (request: PlainRequest) => boolean;
-  #state: 'new' | 'between requests' | 'answering' | "Node's for good" = 'new';
+  #state: State = 'new';
   /** Requests that Node has read. */
   #parsed = 0;
   /** Of these the last, until it was answered. */
   #request: IncomingMessage | undefined;
 
-  constructor(socket: Socket, parse: (chunk: Buffer) => void, answer: (request: PlainRequest) => boolean) {
+  constructor(
+    server: Server,
+    socket: Socket,
+    parse: (chunk: Buffer) => void,
+    answer: (request: PlainRequest) => boolean,
+  ) {
+    this.#server = server;
     this.#socket = socket;
     this.#parse = parse;
     this.#answer = answer;
@@ -103,21 +126,27 @@ class Reader {
     if (this.#state === "Node's for good") return;
     this.#parsed++;
     this.#request = request;
+    // A server of somebody's own kind of requests, or of responses, is to see them all.
+    if (request.constructor !== IncomingMessage || response.constructor !== ServerResponse) this.#leave();
     response.once('finish', () => {
-      if (this.#state === 'answering') this.#state = 'between requests';
       this.#request = undefined;
+      if (!response.shouldKeepAlive) this.#leave();
+      else if (this.#state === 'answering') this.#state = 'between requests';
     });
   }
 
   readonly #read = (chunk: Buffer): void => {
-    const isFree = this.#state === 'new' || (this.#state === 'between requests' && this.#socket.writableLength === 0);
-    const request = isFree ? parsePlainHead(chunk, this.#socket) : undefined;
+    const isFree = this.#state === 'new' || (this.#state === 'between requests' && this.#socket.writable);
+    const request = isFree ? parsePlainHead(chunk, this.#socket, this.#bounds) : undefined;
     if (!request) {
       this.#leave();
       this.#parse(chunk);
       return;
     }
-    if (this.#state === 'between requests' && this.#answer(request)) return;
+    if (this.#state === 'between requests' && this.#answer(request)) {
+      if (this.#socket.writableLength > 0) this.#awaitSent();
+      return;
+    }
     this.#state = 'answering';
     const before = this.#parsed;
     this.#parse(chunk);
@@ -125,9 +154,28 @@ class Reader {
     if (!isWhole) this.#leave();
   };
 
+  get #bounds(): HeadBounds {
+    const { maxHeaderSize: bytes, maxHeadersCount: fields } = this.#server as Server & { maxHeaderSize?: number };
+    return { bytes: bytes || maxHeaderSize, fields: fields || Number.POSITIVE_INFINITY };
+  }
+
+  /** As Node does: while an answer is on its way, the time-out is that of the server, and not of a connection that waits. */
+  #awaitSent(): void {
+    this.#state = 'sending';
+    const { timeout, keepAliveTimeout } = this.#server;
+    this.#socket.setTimeout(timeout);
+    this.#socket.write('', () => {
+      if (this.#state !== 'sending') return;
+      this.#state = 'between requests';
+      this.#socket.setTimeout(keepAliveTimeout > 0 ? keepAliveTimeout + KEEP_ALIVE_BUFFER_MS : 0);
+    });
+  }
+
   /** Before the bytes are handed on: for an upgrade Node takes its own listener away, and expects no other. */
   #leave(): void {
     if (this.#state === "Node's for good") return;
+    // What Node sets with the next request.
+    if (this.#state === 'sending') this.#socket.setTimeout(this.#server.timeout);
     this.#state = "Node's for good";
     this.#request = undefined;
     this.#socket.removeListener('data', this.#read);

@@ -8,6 +8,7 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'n
 import type { HitStatus } from '../cache-status.ts';
 import type { Identities } from '../identities.ts';
 import { type Found, lookUp } from '../lookup.ts';
+import { ownListener } from '../own-listeners.ts';
 import type { Spellings } from '../query-form.ts';
 import { writeStoredResponse } from '../sending/write-stored.ts';
 import type { RequestTimings } from '../timing/index.ts';
@@ -48,7 +49,7 @@ export function installHitListener(server: Server | object, options: HitListener
     return true;
   };
 
-  emitter.on('request', (request: IncomingMessage, response: ServerResponse) => {
+  const listen = (request: IncomingMessage, response: ServerResponse): void => {
     noteParsed(request, response);
     if ((request.method !== 'GET' && !(answersHead && request.method === 'HEAD')) || isClosing())
       return handOn(request, response);
@@ -66,5 +67,6 @@ export function installHitListener(server: Server | object, options: HitListener
       },
       () => handOn(request, response),
     );
-  });
+  };
+  emitter.on('request', ownListener(listen));
 }

@@ -13,8 +13,8 @@ const WORDS_MAX = 200;
 
 const ODD = /[^\t\r\n\x20-\x7e]/;
 const REQUEST_LINE = /GET (\/[\x21-\x7e]*) HTTP\/1\.1\r\n/y;
-/** A name as RFC 9110, 5.6.2 has it, and a value, which may be followed by white space. */
-const FIELD = /([\w!#$%&'*+.^`|~-]+):[ \t]*([^\r\n]*)\r\n/y;
+/** A name as RFC 9110, 5.6.2 has it, and a value, which may be followed by white space. Each blank can be read in one way alone. */
+const FIELD = /([\w!#$%&'*+.^`|~-]+):[ \t]*((?![ \t])[^\r\n]*)\r\n/y;
 const HOST = /^[\w.-]+(?::\d{1,5})?$|^\[[\da-f:.]+\](?::\d{1,5})?$/i;
 
 /** Has of Node's `IncomingMessage` what hits are answered by. */
@@ -53,21 +53,29 @@ export class PlainRequest {
   }
 }
 
+/** What a server takes at most. */
+export interface HeadBounds {
+  readonly bytes: number;
+  readonly fields: number;
+}
+
 /** Undefined for all that is not such a head. */
-export function parsePlainHead(bytes: Buffer, socket: Socket): PlainRequest | undefined {
+export function parsePlainHead(bytes: Buffer, socket: Socket, bounds: HeadBounds): PlainRequest | undefined {
+  if (bytes.length > HEAD_MAX_BYTES || bytes.length > bounds.bytes) return undefined;
   // Most of what is none ends here: `G`, and the empty line.
-  if (bytes[0] !== 0x47 || bytes.length > HEAD_MAX_BYTES || bytes[bytes.length - 1] !== 0x0a) return undefined;
+  if (bytes[0] !== 0x47 || bytes[bytes.length - 1] !== 0x0a) return undefined;
   const text = bytes.toString('latin1');
   REQUEST_LINE.lastIndex = 0;
   const url = REQUEST_LINE.exec(text)?.[1];
   if (url === undefined || !text.endsWith('\r\n\r\n') || ODD.test(text)) return undefined;
   const rawHeaders: string[] = [];
+  const wordsMax = Math.min(WORDS_MAX, bounds.fields * 2);
   const end = text.length - 2;
   let hosts = 0;
   for (let at = REQUEST_LINE.lastIndex; at < end; at = FIELD.lastIndex) {
     FIELD.lastIndex = at;
     const [, name, written] = FIELD.exec(text) ?? [];
-    if (name === undefined || written === undefined || rawHeaders.length >= WORDS_MAX) return undefined;
+    if (name === undefined || written === undefined || rawHeaders.length >= wordsMax) return undefined;
     const value = written.trimEnd();
     if (name.length === 4 && name.toLowerCase() === 'host') {
       if (++hosts > 1 || !HOST.test(value)) return undefined;

@@ -4,6 +4,7 @@
  * It takes the place of the listeners on the server, as `hits/listener.ts` does, and hands on what may pass.
  */
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
+import { isOwnListener, ownListener } from '../own-listeners.ts';
 import type { ClientAddress } from './client-address.ts';
 import type { Fence } from './fence.ts';
 import { seconds } from './rate-fields.ts';
@@ -33,7 +34,7 @@ export class Guard {
     const emitter = server as Server;
     const others = emitter.listeners('request') as RequestListener[];
     emitter.removeAllListeners('request');
-    emitter.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    const listen = (request: IncomingMessage, response: ServerResponse): void => {
       const refused = this.refusalOf(request);
       if (refused) {
         this.#options.onRefused(refused);
@@ -41,7 +42,8 @@ export class Guard {
         return;
       }
       for (const listener of others) listener.call(emitter, request, response);
-    });
+    };
+    emitter.on('request', others.every(isOwnListener) ? ownListener(listen) : listen);
   }
 
   /** Undefined for a request that may pass, which then is counted. */

@@ -19,6 +19,11 @@ export interface PreparedHead {
 
 /** Whoever wraps it (`app.inject`, timings, libraries) wants to know of each head. */
 const WRITE_HEAD = ServerResponse.prototype.writeHead;
+/** Whether all responses of Node write their heads as they did when this was loaded. */
+export function isWriteHeadOriginal(): boolean {
+  return ServerResponse.prototype.writeHead === WRITE_HEAD;
+}
+
 /** What Node looks for among the fields, to know what else to write. */
 const SEEN_BY_NODE = new Set(['connection', 'date', 'expect', 'keep-alive', 'trailer', 'transfer-encoding', 'upgrade']);
 
