@@ -50,7 +50,7 @@ const WATCHERS: readonly (readonly [name: string, begin: (server: Server) => () 
         watch(this);
         return writeHead.apply(this, args as Parameters<typeof writeHead>);
       } as typeof writeHead;
-      return () => void (ServerResponse.prototype.writeHead = writeHead);
+      return () => Object.assign(ServerResponse.prototype, { writeHead });
     },
   ],
 ];

@@ -51,8 +51,10 @@ export function installHitListener(server: Server | object, options: HitListener
 
   const listen = (request: IncomingMessage, response: ServerResponse): void => {
     noteParsed(request, response);
-    if ((request.method !== 'GET' && !(answersHead && request.method === 'HEAD')) || isClosing())
-      return handOn(request, response);
+    if ((request.method !== 'GET' && !(answersHead && request.method === 'HEAD')) || isClosing()) {
+      handOn(request, response);
+      return;
+    }
     const url = request.url as string;
     const found = lookUp(cache, spellings.find(url) ?? url, request, identities);
     if (!(found instanceof Promise)) {
