@@ -10,6 +10,7 @@
  * transaction (AND CHAIN). What such a one leaves open is not forgotten by a ROLLBACK that comes later.
  */
 import { AsyncResource } from 'node:async_hooks';
+import type { Socket } from 'node:net';
 import pg from 'pg';
 import { parsePosition, UNKNOWN_POSITION } from '../feed/index.ts';
 import type { Analysis, Effect } from './analysis.ts';
@@ -27,7 +28,7 @@ const BaseClient = pg.Client as unknown as new (
 ) => Omit<pg.Client, 'query'> & {
   query(...args: unknown[]): unknown;
   getTransactionStatus(): string | null;
-  readonly connection: NodeJS.EventEmitter & { readonly stream: { destroy(): void } };
+  readonly connection: NodeJS.EventEmitter & { readonly stream: Pick<Socket, 'cork' | 'destroy' | 'uncork'> };
   readonly readyForQuery: boolean | undefined;
   pipeline: boolean;
 };
@@ -52,6 +53,7 @@ export class TrackedClient extends BaseClient {
   readonly localSettings: Map<string, string> = new Map();
   /** What the session has where the transaction sets nothing; see {@link SESSION_SETTINGS}. */
   ownSettings: ReadonlyMap<string, string> = new Map();
+  #sendsTogether = false;
   /** A statement may have changed settings of the session since they were last compared. */
   sessionUnsure = true;
 
@@ -108,7 +110,20 @@ export class TrackedClient extends BaseClient {
 
   /** Sends without looking at what it does: for statements that were looked at before. */
   send(config: pg.QueryConfig | string): Promise<Result> {
+    if (this.pipeline) this.#sendTogether();
     return super.query(config) as Promise<Result>;
+  }
+
+  /** What a turn of the loop sends goes out in one write: `BEGIN` with the first statements of a fill, say. */
+  #sendTogether(): void {
+    if (this.#sendsTogether) return;
+    this.#sendsTogether = true;
+    const { stream } = this.connection;
+    stream.cork();
+    process.nextTick(() => {
+      this.#sendsTogether = false;
+      stream.uncork();
+    });
   }
 
   /** Ends the connection at once; statements that wait for an answer fail. */
