@@ -4,7 +4,7 @@
  *   npm run bench:lab                 requests per core, 10,000 users, node:net beside undici; 2 minutes
  *   npm run bench:lab -- --honesty    beside wrk, h2load and Locust (Debian: wrk nghttp2-client python3-locust); a known stall;
  *                                     6 minutes
- *   npm run bench:lab -- --knee       servers of known capacity under `stress`; 5 minutes
+ *   npm run bench:lab -- --knee       servers of known capacity under `stress`; 5 minutes, or those of --knee 50,200
  *   npm run bench:lab -- --soak       a leak of 1 KB a request, a slow-down, and twenty clean servers under `soak`; 25 minutes,
  *                                     or a minute for each of those named: --soak leak,clean
  *
@@ -21,7 +21,7 @@ if (!isMet) process.exitCode = 1;
 
 function measure(): Promise<boolean> {
   if (part === '--honesty') return measureHonesty();
-  if (part === '--knee') return measureKnees();
+  if (part === '--knee') return measureKnees(kinds?.split(','));
   if (part === '--soak') return measureSoaks(kinds?.split(','));
   return measureCapacity();
 }

@@ -2,7 +2,7 @@
  * Does something grow that should not: memory (a leak), latency (degradation)?
  *
  *   warm-up     the first fifth of the time is left out
- *   condensed   to the medians of 30 blocks (latency), or to the floors (memory: what garbage collection leaves) of 30, 20 or 12
+ *   condensed   to the medians of 30 blocks (latency; of 20 where a second each would not do), or to the floors (memory: what garbage collection leaves) of 30, 20 or 12
  *               blocks, whichever lie closest to a line: a block has to hold a collection
  *   significant Mann and Kendall's test over the blocks, two-sided p < 0.001
  *   lasting     a line fits better than what settles (1 − e^(−t/τ)) or happens once (a step): caches fill up and code gets
@@ -63,7 +63,7 @@ export interface Leak extends Growth {
 }
 
 const WARM_UP_DEFAULT = 0.2;
-const BLOCKS = { least: [30, 20, 12], median: [30] } as const;
+const BLOCKS = { least: [30, 20, 12], median: [30, 20] } as const;
 const BLOCKS_MIN = 12;
 const P_MAX = 0.001;
 /** Time constants of what settles, as shares of the time. One of more than a third can't be told from a line. */
@@ -117,8 +117,8 @@ type Judged = Omit<Growth, 'sentence'>;
 
 function judge(points: readonly Point[], by: 'least' | 'median', nothingPerS: number): Judged {
   const seconds = spanOf(points);
-  const candidates = BLOCKS[by]
-    .filter((count) => points.length >= 2 * count)
+  const counts = BLOCKS[by].filter((count) => points.length >= 2 * count);
+  const candidates = (by === 'median' ? counts.slice(0, 1) : counts)
     .map((count) => condense(points, count, by))
     .filter(({ length }) => length >= BLOCKS_MIN)
     .map((blocks) => ({ blocks, ...findTrend(blocks) }));
