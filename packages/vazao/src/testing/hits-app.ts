@@ -8,8 +8,9 @@ import { cached, createPatientSetting, type Setting, until } from './cached-app.
 import { open, parseAnswers } from './raw-http.ts';
 
 const LONG = 'doação '.repeat(2_000);
-/** `Node's`: a server that counts the requests of a connection is asked for each of them. */
+
 interface Options {
+  /** `Node`: each request goes through its parser, as on a server that counts the requests of a connection. */
   readonly by: 'text' | 'Node';
   readonly plugin?: Parameters<typeof createPatientSetting>[0];
   readonly register?: (setting: Setting) => void | Promise<void>;

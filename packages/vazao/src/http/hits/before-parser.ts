@@ -19,7 +19,7 @@ import { channel } from 'node:diagnostics_channel';
 import { EventEmitter } from 'node:events';
 import { IncomingMessage, maxHeaderSize, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { type Found, type HttpCache, walk } from '../lookup.ts';
+import { walk } from '../lookup.ts';
 import { OwnListeners } from '../own-listeners.ts';
 import { formatMessage } from '../sending/format-message.ts';
 import { isWriteHeadOriginal } from '../sending/prepared-head.ts';
@@ -54,7 +54,7 @@ export function answerBeforeParser(server: Server | object, hits: Hits, options:
 
 /** Answers a hit; false, and nothing is done, where Node has to read the request. */
 function createAnswer(server: Server, hits: Hits, options: Options): (request: PlainRequest) => boolean {
-  const { cache, hitStatus, timings, isClosing, isRefused, refresher } = options;
+  const { cache, spellings, hitStatus, timings, isClosing, isRefused, refresher } = options;
   const listeners = new OwnListeners(server);
   /** Whether somebody wants to see each request, or its response, as Node's. */
   const isWatched = (): boolean =>
@@ -64,13 +64,14 @@ function createAnswer(server: Server, hits: Hits, options: Options): (request: P
     !listeners.areAlone();
   return (request) => {
     if (isClosing() || isWatched() || (server.maxRequestsPerSocket ?? 0) > 0) return false;
-    const hit = findHit(request, hits, options);
+    const key = spellings.find(request.url) ?? request.url;
+    const hit = findHit(key, request, hits, options);
     if (!hit || timings.wants(request)) return false;
     const { stored, fields, acceptable, own, entry } = hit;
     if (refresher && entry.expiresAtMs !== Number.POSITIVE_INFINITY && request.repeatsFields) return false;
     const message = formatMessage(stored, fields, acceptable, own, hitStatus.text, server.keepAliveTimeout);
     if (!message || isRefused(request)) return false;
-    cache.get(entry.key); // counts
+    if (entry.key === key) cache.get(key); // counts; a walk has counted
     const { socket } = request;
     if (message.body) socket.cork();
     socket.write(message.text, 'latin1');
@@ -83,16 +84,14 @@ function createAnswer(server: Server, hits: Hits, options: Options): (request: P
   };
 }
 
-/** Without a word to the cache of how often the answer was asked for: what is no hit is looked up again. */
-function findHit(request: PlainRequest, hits: Hits, { cache, spellings, identities }: Options): Hit | undefined {
-  const key = spellings.find(request.url) ?? request.url;
+/** At a URL of one answer without a word to the cache that it was asked for: what is no hit is looked up again. */
+function findHit(key: string, request: PlainRequest, hits: Hits, { cache, identities }: Options): Hit | undefined {
   const entry = cache.peek(key);
   if (entry?.value.kind !== 'node') return entry && hits.find({ key, path: [], entry }, request.rawHeaders);
   if (request.repeatsFields) return undefined;
   const caller = identities.known(request.headers);
   if (!caller || caller.failure) return undefined;
-  const found: Found = walk(cache as HttpCache, key, request, caller);
-  return hits.find(found, request.rawHeaders);
+  return hits.find(walk(cache, key, request, caller), request.rawHeaders);
 }
 
 type State = 'new' | 'between requests' | 'answering' | 'sending' | "Node's for good";

@@ -7,6 +7,7 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { HitStatus } from '../cache-status.ts';
 import type { Identities } from '../identities.ts';
+import type { HttpLimits } from '../limits/index.ts';
 import { type Found, lookUp } from '../lookup.ts';
 import { ownListener } from '../own-listeners.ts';
 import type { Spellings } from '../query-form.ts';
@@ -24,8 +25,7 @@ export interface HitListenerOptions extends HitsOptions {
   readonly isClosing: () => boolean;
   /** False: a HEAD route is the application's own, and so is its answer. */
   readonly answersHead: boolean;
-  /** Whether the limits have something against a request. */
-  readonly isRefused: (request: Pick<IncomingMessage, 'url' | 'rawHeaders' | 'socket' | 'httpVersionMajor'>) => boolean;
+  readonly isRefused: HttpLimits['isRefused'];
 }
 
 export function installHitListener(server: Server | object, options: HitListenerOptions): void {

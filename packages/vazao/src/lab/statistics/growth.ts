@@ -2,8 +2,8 @@
  * Does something grow that should not: memory (a leak), latency (degradation)?
  *
  *   warm-up     the first fifth of the time is left out
- *   condensed   to the medians of 30 blocks (latency; of 20 where a second each would not do), or to the floors (memory: what garbage collection leaves) of 30, 20 or 12
- *               blocks, whichever lie closest to a line: a block has to hold a collection
+ *   condensed   to the medians of 30 blocks (latency), of 20 where there are too few samples for 30, or to the floors (memory: what
+ *               garbage collection leaves) of 30, 20 or 12 blocks, whichever lie closest to a line: a block has to hold a collection
  *   significant Mann and Kendall's test over the blocks, two-sided p < 0.001
  *   lasting     a line fits better than what settles (1 − e^(−t/τ)) or happens once (a step): caches fill up and code gets
  *               compiled, a leak goes on
