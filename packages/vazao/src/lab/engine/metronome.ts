@@ -6,7 +6,8 @@
  * kernel times finely (0.1 ms late in the median, some 0.03 ms of CPU for an arrival), and whom it wakes asks the clock for the rest.
  *
  * Shared memory: [generation, stop] as integers; for each slot when it is due (milliseconds since 1970, Infinity for never) and how
- * often it was woken. Slots are written by two threads, never at the same time: the metronome when it is due, then its owner.
+ * often it was woken. A slot is written by two threads: its owner, and the metronome, which takes out what is due. What the owner
+ * sets in that moment may be taken out unseen; since it is woken after that, it looks whether what it has set is still there.
  */
 const CONTROL_BYTES = 8;
 /** One 64-bit store, which the machines that Node runs on do not tear. */
@@ -65,9 +66,17 @@ export function createAlarm(memory: SharedArrayBuffer, slot: number, onDue: () =
   const { control, due, woken } = openMemory(memory);
   let dueAt = Number.POSITIVE_INFINITY;
   let listening = false;
+  const post = (): void => {
+    due[slot] = dueAt + performance.timeOrigin;
+    Atomics.add(control, 0, 1);
+    Atomics.notify(control, 0);
+  };
   const ring = (): void => {
     const missing = dueAt - performance.now();
-    if (missing > 1) return; // It was set anew, and the metronome knows.
+    if (missing > 1) {
+      if (due[slot] !== dueAt + performance.timeOrigin) post();
+      return;
+    }
     if (missing > 0) {
       setImmediate(ring);
       return;
@@ -90,9 +99,7 @@ export function createAlarm(memory: SharedArrayBuffer, slot: number, onDue: () =
     set(at) {
       dueAt = at;
       listen();
-      due[slot] = at + performance.timeOrigin;
-      Atomics.add(control, 0, 1);
-      Atomics.notify(control, 0);
+      post();
     },
     clear() {
       dueAt = Number.POSITIVE_INFINITY;
