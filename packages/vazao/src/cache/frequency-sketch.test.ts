@@ -17,8 +17,8 @@ test('a key counts as often as it was asked for, and never less', () => {
     assert.ok(count >= times, `${key}: ${count} of ${times}`);
     if (count === times) exact++;
   }
-  // Too large only where all four counters are shared: each is by one other or more with probability 1 - e^(-2000/4096) =
-  // 0.39, all four by 0.39^4 = 0.022 of the keys, of which the raising of the least alone leaves fewer.
+  // Too large only where all four counters are shared: of 32 in a row, with some 16 others in the block, each is by one or more with
+  // probability 1 - e^(-16/32) = 0.39, all four by 0.39^4 = 0.022 of the keys, of which the raising of the least alone leaves fewer.
   assert.ok(exact >= 0.95 * asked.size, `${exact} of ${asked.size} are exact`);
   assert.ok(sketch.count(sketch.fingerprint('/never')) <= 7);
 });

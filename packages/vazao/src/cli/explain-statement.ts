@@ -11,6 +11,7 @@ import {
   type ExplainedTerm,
   explainTerms,
   loadParser,
+  readAtLeisure,
   type Template,
 } from '../readset/index.ts';
 import { connectDatabase } from '../runtime/database.ts';
@@ -46,7 +47,10 @@ export async function explainStatement(words: Words): Promise<number> {
   await using database = await findDatabase(configuration, words.application, "vazao explain --sql '…'");
   const catalog = await readCatalog(database.url, words.searchPath);
   await loadParser();
-  const template = createAnalyzer(catalog, { declaredFunctions: words.declared }).template(statement);
+  const template = createAnalyzer(catalog, {
+    declaredFunctions: words.declared,
+    findLongReading: (text, searchPath) => readAtLeisure(text, searchPath, catalog, words.declared),
+  }).template(statement);
   const explanation = explain(template, words.parameters, {
     database: database.name,
     searchPath: catalog.searchPath.filter((schema) => schema !== 'pg_catalog'),

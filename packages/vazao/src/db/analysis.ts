@@ -18,6 +18,7 @@ import { COMMITTED_POSITION_SQL } from './committed-position.ts';
 import { HeldClient } from './held-client.ts';
 import { loadCatalog } from './load-catalog.ts';
 import { type LocalSession, LocalSessions } from './local-sessions.ts';
+import { LongStatements } from './long-statements.ts';
 import { describeSchema, type Schema } from './schema.ts';
 import { ALL_SETTINGS_SQL, QUICK_SETTINGS_SQL, SERVER_SETTINGS_SQL } from './session-settings.ts';
 import type { PooledClient } from './tracked-client.ts';
@@ -68,6 +69,7 @@ export class Analysis {
   #isLoading = false;
   #loaded = false;
   readonly #closing = new AbortController();
+  readonly #longStatements = new LongStatements();
   readonly #connect: () => Promise<PooledClient>;
   readonly #cache: Pick<Cache<unknown>, 'setLineage'>;
   readonly #feed: AnalysisFeed;
@@ -139,6 +141,7 @@ export class Analysis {
 
   close(): void {
     this.#closing.abort();
+    this.#longStatements.close();
     this.#forget();
   }
 
@@ -209,7 +212,11 @@ export class Analysis {
       const { quick, server } = settings.rows[0];
       this.ownSettings = new Map(SESSION_SETTINGS.map((name) => [name, settings.rows[0][name]]));
       const createFor = (catalog: Catalog, templatesMax?: number): Analyzer =>
-        createAnalyzer(catalog, { declaredFunctions: this.#declaredFunctions, templatesMax });
+        createAnalyzer(catalog, {
+          declaredFunctions: this.#declaredFunctions,
+          templatesMax,
+          findLongReading: this.#longStatements.forCatalog(catalog, this.#declaredFunctions),
+        });
       this.#analyzer = createFor(catalog);
       this.#locals = new LocalSessions({
         connect: this.#connect,

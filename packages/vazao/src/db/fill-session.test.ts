@@ -8,16 +8,10 @@ import pg from 'pg';
 import { Cache } from '../cache/index.ts';
 import { createFeed, type Feed, FLUSHED_POSITION_SQL, parsePosition, setReplicaIdentityFull } from '../feed/index.ts';
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts';
+import { type Filled, runFill } from '../testing/run-fill.ts';
 import { untilUnsuspected } from '../testing/unsuspected.ts';
-import { currentContext, runInContext, trackWrites, type WorkContext } from './context.ts';
+import { currentContext, trackWrites } from './context.ts';
 import { Pool } from './pool.ts';
-
-interface Filled {
-  readonly value: unknown;
-  /** 'stored', or why not. */
-  readonly outcome: string;
-  readonly position: bigint;
-}
 
 describe('a fill', () => {
   let database: TestDatabase;
@@ -64,24 +58,8 @@ describe('a fill', () => {
     assert.ok(await feed.waitFor(position, 5_000));
   };
 
-  /** As the HTTP plugin does: the session ends with the answer, which waits for the feed to pass its snapshot. */
-  const fill = async (key: string, work: () => PromiseLike<unknown>, pool: Pool = db): Promise<Filled> => {
-    const joined = cache.join(key);
-    assert.ok(joined.role === 'leader');
-    const session = pool.openSession(joined.fill);
-    const context: WorkContext = { fill: session, position: 0n };
-    let value: unknown;
-    try {
-      value = await runInContext(context, async () => await work());
-    } catch (error) {
-      joined.fill.abandon('failed', String(error));
-      value = error;
-    }
-    session.close();
-    assert.ok(await feed.waitFor(joined.fill.position, 5_000));
-    const completed = cache.complete(joined.fill, { key, value, valueBytes: 10 });
-    return { value, outcome: completed.stored ? 'stored' : completed.why.code, position: context.position };
-  };
+  const fill = (key: string, work: () => PromiseLike<unknown>, pool: Pool = db): Promise<Filled> =>
+    runFill({ pool, cache, feed }, key, work);
 
   /** All connections are back, and none is left pipelined or in a transaction. */
   const assertClean = async (pool: Pool): Promise<void> => {

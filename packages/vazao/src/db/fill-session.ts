@@ -31,7 +31,7 @@ import { sendRead, sendWithSettings } from './send-read.ts';
 import { ALL_SETTINGS_SQL, QUICK_SETTINGS_SQL } from './session-settings.ts';
 import { isSqlState } from './sql-state.ts';
 import { nameStatement } from './stages.ts';
-import type { Statement } from './statement.ts';
+import { type Statement, shownText } from './statement.ts';
 import type { PooledClient } from './tracked-client.ts';
 
 /** The part of a pool that a session uses. */
@@ -113,7 +113,13 @@ export class FillSession implements FillCare {
         template.refusal?.code ?? 'write',
         template.refusal?.detail ?? 'The statement is not proven to only read.',
       );
-      this.fill.statements.push({ text: statement.text, terms: [], refusal: template.refusal, durationMs: 0, rows: 0 });
+      this.fill.statements.push({
+        text: shownText(statement.text),
+        terms: [],
+        refusal: template.refusal,
+        durationMs: 0,
+        rows: 0,
+      });
       return undefined;
     }
     const unset = template.settings.find((name) => !statement.settings?.has(name));
@@ -123,7 +129,7 @@ export class FillSession implements FillCare {
     }
     const readSet = template.bind(statement.values);
     const record: StatementRecord = {
-      text: statement.text,
+      text: shownText(statement.text),
       terms: readSet.terms,
       refusal: undefined,
       durationMs: 0,

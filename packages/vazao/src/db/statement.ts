@@ -99,3 +99,14 @@ export function answer<T>(promise: Promise<T>, callback: QueryCallback | undefin
   );
   return undefined;
 }
+
+/** Of what is kept with an answer to be shown to people. */
+const SHOWN_LENGTH_MAX = 4_000;
+
+/** A long text only as far as it tells something: it would be kept as long as the answer, whose size does not count it. */
+export function shownText(text: string): string {
+  if (text.length <= SHOWN_LENGTH_MAX) return text;
+  // By way of bytes, since a slice holds the text that it was cut from.
+  const beginning = Buffer.from(text.slice(0, SHOWN_LENGTH_MAX)).toString();
+  return `${beginning} … (${text.length} characters)`;
+}

@@ -1,44 +1,47 @@
 /** Statement text → template, kept for as long as the catalog lasts. */
 import { LRUCache } from 'lru-cache';
-import type { Tree } from './ast.ts';
-import { type Catalog, type CatalogCast, type CatalogFunction, type CatalogTable, mustBeLookedAt } from './catalog.ts';
-import { type DeclaredFunction, readsOf } from './declared-function.ts';
-import { createDefinition, createDefinitions, type Definition, type Definitions, statementOf } from './definitions.ts';
-import { createNames, type Names } from './names.ts';
-import { joinSingleUse } from './outputs.ts';
-import { STATEMENT_BYTES_MAX } from './parse.ts';
-import { readTables } from './read-tables.ts';
-import { type Finding, worst } from './refusal.ts';
-import { scopeOfTable } from './scope.ts';
-import { createFound, createWalk, type FoundTable, type Walk, type WalkHost } from './select.ts';
-import { shortenRepeats } from './shorten-repeats.ts';
+import { analyze, analyzeFunction, type Context, createContext, findForAll } from './analyze.ts';
+import type { Catalog } from './catalog.ts';
+import type { DeclaredFunction } from './declared-function.ts';
 import {
-  createTemplate,
-  createTerms,
-  createWholeTerm,
-  nothingRead,
-  type Template,
-  type TemplateParts,
-  type TermTemplate,
-} from './template.ts';
+  createLongTemplates,
+  type FindLongReading,
+  type LongReading,
+  type LongTemplates,
+  toLongReading,
+} from './long-reading.ts';
+import { createNames, type Names } from './names.ts';
+import { LONG_STATEMENT_BYTES_MAX, STATEMENT_BYTES_MAX } from './parse.ts';
+import { readTables } from './read-tables.ts';
+import { worst } from './refusal.ts';
+import { shortenRepeats } from './shorten-repeats.ts';
+import { createTemplate, createWholeTerm, nothingRead, type Template, type TemplateParts } from './template.ts';
 
 export const TEMPLATES_MAX_DEFAULT = 5_000;
 /** Bound of the texts that are kept; templates take a few times as much. */
 const TEXT_BYTES_MAX: number = 16 * 1024 * 1024;
-/** Longer statements are refused unread: so long takes some tens of milliseconds to be shortened. */
+/** Longer statements are for others to read: so long takes some tens of milliseconds to be shortened. */
 const SHORTENED_LENGTH_MAX = 512 * 1024;
+/** Without what repeats, for who reads at leisure. */
+const LEISURE_BYTES_MAX = 1024 * 1024;
 /** Templates of long statements are few, one for so many others, since each may take a megabyte. */
 const TEMPLATES_FOR_A_LONG_ONE = 600;
-/** Of views within views, and policies within those. */
-const DEPTH_MAX = 20;
-/** Each use of a view is walked by itself, with conditions of its own. */
-const EXPANSIONS_MAX = 100;
+
+const TOO_LONG: Template = createTemplate(
+  nothingRead({
+    code: 'too-complex',
+    detail: 'The statement is very long; pass long lists as an array parameter, or split the statement.',
+    impure: true,
+  }),
+);
 
 export interface AnalyzerOptions {
   /** Templates kept. At least 1. @defaultValue {@link TEMPLATES_MAX_DEFAULT} */
   readonly templatesMax?: number | undefined;
   /** Functions for which the application vouches. @defaultValue none */
   readonly declaredFunctions?: readonly DeclaredFunction[] | undefined;
+  /** Asked for statements that are too long to be analysed at once, each time that they come. @defaultValue they are refused */
+  readonly findLongReading?: FindLongReading | undefined;
 }
 
 export interface Analyzer {
@@ -49,11 +52,18 @@ export interface Analyzer {
 }
 
 /** Creates an analyzer for one state of the catalog; after a change of the schema, create another. */
-export function createAnalyzer(catalog: Catalog, { declaredFunctions, templatesMax }: AnalyzerOptions = {}): Analyzer {
-  return createAnalyzerOf(catalog, createNames(catalog, declaredFunctions ?? []), templatesMax);
+export function createAnalyzer(catalog: Catalog, options: AnalyzerOptions = {}): Analyzer {
+  const { declaredFunctions = [], templatesMax, findLongReading } = options;
+  const longTemplateOf = createLongTemplates(catalog, findLongReading);
+  return createAnalyzerOf(catalog, createNames(catalog, declaredFunctions), longTemplateOf, templatesMax);
 }
 
-function createAnalyzerOf(catalog: Catalog, names: Names, templatesMax = TEMPLATES_MAX_DEFAULT): Analyzer {
+function createAnalyzerOf(
+  catalog: Catalog,
+  names: Names,
+  longTemplateOf: LongTemplates,
+  templatesMax = TEMPLATES_MAX_DEFAULT,
+): Analyzer {
   const context = createContext(names);
   const templates = new LRUCache<string, Template>({
     max: templatesMax,
@@ -61,58 +71,69 @@ function createAnalyzerOf(catalog: Catalog, names: Names, templatesMax = TEMPLAT
     sizeCalculation: (_template, text) => text.length * 2 + 200,
   });
   const longTemplates = new LRUCache<string, Template>({ max: Math.ceil(templatesMax / TEMPLATES_FOR_A_LONG_ONE) });
+  const shortTemplateOf = (text: string): Template => {
+    const known = templates.get(text) ?? longTemplates.get(text);
+    if (known) return known;
+    context.findings ??= findForAll(catalog, context);
+    const template = createTemplate(guard(() => analyzeAny(text, context, LONG_STATEMENT_BYTES_MAX)));
+    if (text.length <= STATEMENT_BYTES_MAX) templates.set(text, template);
+    else longTemplates.set(text, template);
+    return template;
+  };
   return {
     template(text) {
-      const known = templates.get(text) ?? longTemplates.get(text);
-      if (known) return known;
-      context.findings ??= findForAll(catalog, context);
-      const template = createTemplate(guard(() => analyzeAny(text, context)));
-      if (text.length <= STATEMENT_BYTES_MAX) templates.set(text, template);
-      else if (text.length <= SHORTENED_LENGTH_MAX) longTemplates.set(text, template);
-      return template;
+      const template = text.length > SHORTENED_LENGTH_MAX ? TOO_LONG : shortTemplateOf(text);
+      if (text.length <= STATEMENT_BYTES_MAX || template.refusal?.code !== 'too-complex') return template;
+      return longTemplateOf(text, names.searchPath) ?? template;
     },
     withSearchPath: (searchPath, templatesMax) =>
-      createAnalyzerOf(catalog, names.withSearchPath(searchPath), templatesMax),
+      createAnalyzerOf(catalog, names.withSearchPath(searchPath), longTemplateOf, templatesMax),
   };
+}
+
+/**
+ * What a statement of any length reads, as far as the tables that it names. It takes up to a second for the longest, and so has no place
+ * on an event loop that serves. {@link loadParser} must have been awaited.
+ */
+export function readAtLeisure(
+  text: string,
+  searchPath: readonly string[],
+  catalog: Catalog,
+  declaredFunctions: readonly DeclaredFunction[],
+): LongReading {
+  const context = createContext(createNames(catalog, declaredFunctions).withSearchPath(searchPath));
+  context.findings = findForAll(catalog, context);
+  return toLongReading(guard(() => analyzeAny(text, context, LEISURE_BYTES_MAX)));
 }
 
 /** What {@link readTables} says of any statement, however short. */
 export function createTableReader(catalog: Catalog, options: AnalyzerOptions = {}): (text: string) => TemplateParts {
   const context = createContext(createNames(catalog, options.declaredFunctions ?? []));
   context.findings = findForAll(catalog, context);
-  return (text) => guard(() => readTablesOf(text, context));
+  return (text) => guard(() => readTablesOf(text, context, LONG_STATEMENT_BYTES_MAX));
 }
 
-function createContext(names: Names): Context {
-  const definitions = createDefinitions(names);
-  const functions = new Map<CatalogFunction, TemplateParts>();
-  const equalities = new Set(
-    names.findOperators(undefined, '=').flatMap(({ function: { schema, name } }) => names.findFunctions(schema, name)),
-  );
-  return { names, definitions, functions, equalities, findings: undefined };
-}
-
-function findForAll(catalog: Catalog, context: Context): readonly Finding[] {
-  return [...findUnusualSettings(catalog), ...findUnsureCasts(catalog.unsureCasts ?? [], context)];
-}
-
-function readTablesOf(text: string, context: Context): TemplateParts {
+function readTablesOf(text: string, context: Context, bytesMax: number): TemplateParts {
   const { names } = context;
-  const parts = readTables(text, names, {
+  const parts = readTables(text, names, bytesMax, {
     analyze: (text) => analyze(text, names, context, true),
     analyzeFunction: (called) => analyzeFunction(called, context),
   });
   return { ...parts, finding: worst([...(context.findings ?? []), ...(parts.finding ? [parts.finding] : [])]) };
 }
 
-/** What is too long, or has too many operators, goes coarse: without what repeats in it, or else by the tables that it names. */
-function analyzeAny(text: string, context: Context): TemplateParts {
+/**
+ * What is too long, or has too many operators, goes coarse: without what repeats in it, or else by the tables that it names.
+ *
+ * @param bytesMax - of what is parsed for its tables
+ */
+function analyzeAny(text: string, context: Context, bytesMax: number): TemplateParts {
   const { names } = context;
   const parts = analyze(text, names, context, true);
-  if (parts.finding?.code !== 'too-complex' || text.length > SHORTENED_LENGTH_MAX) return parts;
+  if (parts.finding?.code !== 'too-complex') return parts;
   const shortened = shortenRepeats(text) ?? { text, parameterCount: undefined };
   const coarse = shortened.text === text ? parts : coarsen(analyze(shortened.text, names, context, true));
-  const found = coarse.finding?.code === 'too-complex' ? readTablesOf(shortened.text, context) : coarse;
+  const found = coarse.finding?.code === 'too-complex' ? readTablesOf(shortened.text, context, bytesMax) : coarse;
   return { ...found, parameterCount: shortened.parameterCount ?? found.parameterCount };
 }
 
@@ -133,267 +154,4 @@ function guard(run: () => TemplateParts): TemplateParts {
       impure: true,
     });
   }
-}
-
-/** What the analyses of one catalog share. */
-interface Context {
-  readonly names: Names;
-  readonly definitions: Definitions;
-  /** By function; one that is being analysed stands here as refused, which ends a recursion. */
-  readonly functions: Map<CatalogFunction, TemplateParts>;
-  /** The functions of operators that `=` may mean. */
-  readonly equalities: ReadonlySet<CatalogFunction>;
-  /** What is wrong with all statements; undefined until a first one is asked for. */
-  findings: readonly Finding[] | undefined;
-}
-
-function findUnusualSettings({ unusualSettings = [] }: Catalog): readonly Finding[] {
-  return unusualSettings.map((setting) => ({
-    code: 'setting',
-    detail: `${setting}: under this setting statements mean something else than is understood here; set it as it is by default.`,
-    impure: true,
-  }));
-}
-
-/** Any expression may mean a cast without naming it, so that one which depends on more than its argument spoils all. */
-function findUnsureCasts(casts: readonly CatalogCast[], context: Context): readonly Finding[] {
-  const { names } = context;
-  return casts.flatMap((cast): Finding[] => {
-    if (names.findDeclared(cast.schema, cast.function)?.reads === 'arguments') return [];
-    const isSure = (entry: CatalogFunction): boolean => {
-      if (!mustBeLookedAt(entry)) return true;
-      const { finding, terms, usesTime, settings } = analyzeFunction(entry, context);
-      if (entry.isOpaque || entry.body === undefined || finding) return false;
-      return terms.length === 0 && settings.size === 0 && !usesTime;
-    };
-    const overloads = names.findFunctions(cast.schema, cast.function);
-    if (cast.volatility === 'immutable' && overloads.every(isSure)) return [];
-    const detail = `The cast from ${cast.source} to ${cast.target}, which any expression may mean, calls ${cast.schema}.${cast.function}(), which may depend on more than its argument; declare it.`;
-    return [{ code: 'function', detail, impure: cast.volatility === 'volatile' }];
-  });
-}
-
-/** @param isBindable - false for the body of a function, whose parameters are not those of the statement */
-function analyze(text: string, names: Names, context: Context, isBindable: boolean): TemplateParts {
-  const { select, inspection } = createDefinition(text, names);
-  if (!select) return nothingRead(worst(inspection.findings));
-
-  const found = createFound();
-  const { definitions } = context;
-  const rangeVars: { rangeVar: Tree; walk: () => Walk }[] = [];
-  const called = new Set<CatalogFunction>();
-  const parts = { usesTime: false };
-  const settings = new Set<string>();
-  const note = (definition: Definition, walk: () => Walk): void => {
-    found.findings.push(...definition.inspection.findings);
-    if (definition.inspection.usesTime) parts.usesTime = true;
-    for (const name of definition.inspection.settings) settings.add(name);
-    for (const rangeVar of definition.inspection.rangeVars) rangeVars.push({ rangeVar, walk });
-    for (const entry of definition.inspection.functions) called.add(entry);
-  };
-  found.findings.push(...(context.findings ?? []));
-  let depth = 0;
-  let expansions = 0;
-  let asOwner = 0;
-  /** Walks a definition by the names that hold in it. */
-  const expand = <T>(label: string, text: string, run: (walk: Walk, select: Tree) => T): T | undefined => {
-    if (depth >= DEPTH_MAX || ++expansions > EXPANSIONS_MAX) {
-      found.findings.push(tooMany(label));
-      return undefined;
-    }
-    const definition = definitions.find(text);
-    const inner = createWalk(definitions.names, host, found);
-    note(definition, () => inner);
-    if (!definition.select) return undefined;
-    depth++;
-    const result = run(inner, definition.select);
-    depth--;
-    return result;
-  };
-  const host: WalkHost = {
-    table(walk, schema, name) {
-      const resolved = findTable(walk, schema, name);
-      if (resolved?.table.columns.some((column) => column.type === 'timetz')) parts.usesTime = true;
-      if (resolved?.table.rowSecurity && asOwner > 0) found.findings.push(securedFor(resolved.table));
-      return resolved;
-    },
-    view(_walk, view) {
-      if (view.definition === undefined) found.findings.push(tooMany(view.name));
-      if (view.asOwner) asOwner++;
-      const outputs = expand(view.name, view.definition ?? 'SELECT', (inner, select) =>
-        inner.select(select, NOWHERE, 'rows'),
-      );
-      if (view.asOwner) asOwner--;
-      return outputs;
-    },
-    secured(_walk, reference) {
-      if (!reference.table.rowSecurity?.isActive) return;
-      // What a policy reads of a row is read of each row; what else it reads has terms of its own. It narrows nothing.
-      for (const policy of reference.table.rowSecurity.policies) {
-        expand(reference.table.name, `SELECT ${policy}`, (inner, select) =>
-          inner.visit(select.targetList, { scope: scopeOfTable(reference), ctes: undefined }),
-        );
-      }
-    },
-  };
-  const walk = createWalk(names, host, found);
-  note({ select, inspection }, () => walk);
-  walk.select(select, NOWHERE, 'answer');
-
-  // The safety net: a reference that the walk by scopes did not come by is one to the whole table.
-  const extraTerms: TermTemplate[] = [];
-  const missed = rangeVars.filter(({ rangeVar }) => !found.seen.has(rangeVar));
-  for (const { rangeVar, walk } of missed) {
-    const table = walk().table(textOf(rangeVar, 'schemaname'), textOf(rangeVar, 'relname') ?? '');
-    if (table?.kind === 'view' || table?.table.rowSecurity?.isActive) found.findings.push(tooMany(table.table.name));
-    if (table?.kind === 'table') extraTerms.push(createWholeTerm(table.table, 'place'));
-  }
-  // What is missed may be one more use of a CTE.
-  if (missed.length === 0) {
-    for (const { outputs, uses } of found.ctes) {
-      const [use] = uses;
-      if (outputs && use && uses.length === 1) joinSingleUse(outputs, use);
-    }
-  }
-
-  const families = (parameter: number): ReadonlySet<string | undefined> | undefined => {
-    const noted = found.parameterFamilies.get(parameter) ?? [];
-    return noted.length === inspection.parameterUses.get(parameter)
-      ? new Set(noted.filter((family) => family !== undefined))
-      : undefined;
-  };
-  const isUsable = (parameter: number): boolean => isBindable && families(parameter)?.size === 1;
-  const isTimeless = (parameter: number): boolean => {
-    const [family, ...others] = families(parameter) ?? [];
-    const isOnly = family !== undefined && others.length === 0 && !found.timeParameters.has(parameter);
-    return isOnly && TIMELESS.has(family.replace('[]', ''));
-  };
-  const calls = [...called].map((entry) => analyzeFunction(entry, context));
-  const terms = createTerms(found.references, found.pinned, isUsable);
-  const { topN } = found;
-  return {
-    finding: worst([...found.findings, ...calls.flatMap(({ finding }) => finding ?? [])]),
-    // What a function is called with may be text of a column.
-    usesTime:
-      parts.usesTime ||
-      found.readsTimeWords ||
-      (!isBindable && found.timeParameters.size > 0) ||
-      calls.some(({ usesTime }) => usesTime),
-    settings: new Set([...settings, ...calls.flatMap(({ settings }) => [...settings])]),
-    terms: [...terms, ...extraTerms, ...calls.flatMap(({ terms }) => terms)],
-    parameterCount: Math.max(0, ...inspection.parameterUses.keys()),
-    topN,
-    topTerm: topN && terms[(found.references as readonly unknown[]).indexOf(topN.reference)],
-    timeless: new Set([...inspection.parameterUses.keys()].filter(isTimeless)),
-  };
-}
-
-const TIMELESS: ReadonlySet<string> = new Set(
-  'number float4 float8 text name char bool uuid interval enum bytea bit oid pg_lsn inet cidr macaddr macaddr8 jsonb'.split(
-    ' ',
-  ),
-);
-
-/** What a function is declared to read; else its body and default arguments, with nothing known of its arguments. */
-function analyzeFunction(called: CatalogFunction, context: Context): TemplateParts {
-  const known = context.functions.get(called);
-  if (known) return known;
-  const label = `${called.schema}.${called.name}()`;
-  // The name of `=` is implied in its own body; what it reads counts all the same, since each statement implies it as well.
-  const callsItself: Finding = {
-    code: 'function',
-    detail: `The function ${label} calls itself; declare it.`,
-    impure: true,
-  };
-  context.functions.set(called, nothingRead(context.equalities.has(called) ? undefined : callsItself));
-  const { names, definitions } = context;
-  const analyses: TemplateParts[] = [];
-  const declared = names.findDeclared(called.schema, called.name);
-  if (declared) {
-    for (const text of readsOf(declared)) analyses.push(asDeclared(analyze(text, names, context, false)));
-  } else if (called.body) {
-    const bodyNames = called.body.isQualified ? definitions.names : names;
-    analyses.push(analyze(statementOf(called.body.text), bodyNames, context, false));
-  }
-  if (called.defaults && !declared)
-    analyses.push(analyze(`SELECT ${called.defaults}`, definitions.names, context, false));
-  const finding = worst(analyses.flatMap(({ finding }) => finding ?? []));
-  const parts: TemplateParts = {
-    ...nothingRead(finding && { ...finding, detail: `In the function ${label}: ${finding.detail}` }),
-    usesTime: analyses.some(({ usesTime }) => usesTime),
-    settings: new Set(analyses.flatMap(({ settings }) => [...settings])),
-    terms: analyses.flatMap(({ terms }) => terms),
-  };
-  context.functions.set(called, parts);
-  return parts;
-}
-
-function asDeclared(parts: TemplateParts): TemplateParts {
-  const isWhole = (term: TermTemplate): boolean => term.grain === 'table';
-  return {
-    ...parts,
-    terms: parts.terms.map((term) => (isWhole(term) ? createWholeTerm(term.table, 'declared') : term)),
-  };
-}
-
-const NOWHERE = { scope: undefined, ctes: undefined };
-
-function tooMany(name: string): Finding {
-  return {
-    code: 'too-complex',
-    detail: `${name} is nested too deeply, among too many others, or has no definition.`,
-    impure: true,
-  };
-}
-
-function securedFor(table: CatalogTable): Finding {
-  return {
-    code: 'row-security',
-    detail: `${table.name} has row-level security, and is read through a view of another owner: what that role sees is not known here.`,
-    impure: false,
-  };
-}
-
-function findTable(walk: Walk, schema: string | undefined, name: string): FoundTable | undefined {
-  const table = walk.names.findTable(schema, name);
-  const label = schema === undefined ? name : `${schema}.${name}`;
-  if (table === 'system') {
-    walk.findings.push({
-      code: 'system',
-      detail: `${label} belongs to the system catalog, which the feed does not carry.`,
-      impure: false,
-    });
-    return undefined;
-  }
-  if (!table) {
-    walk.findings.push({
-      code: 'unknown-table',
-      detail: `${label} is not in the catalog that was loaded; if it is new, load it again.`,
-      impure: true,
-    });
-    return undefined;
-  }
-  const hidden = walk.names.findInvisible(table);
-  if (hidden) {
-    const code = hidden.reason;
-    walk.findings.push({ code, detail: `${hidden.table.name} ${INVISIBLE[code]}`, impure: code === 'unsupported' });
-  }
-  return { kind: table.kind, table };
-}
-
-const INVISIBLE: Readonly<Record<NonNullable<CatalogTable['invisible']>, string>> = {
-  unlogged: 'is UNLOGGED, so its changes are not in the feed; ALTER TABLE … SET LOGGED.',
-  temporary: 'is a temporary table, so its changes are not in the feed.',
-  foreign: 'is a foreign table: its rows change elsewhere.',
-  'materialized-view': 'is a materialized view: a refresh is not in the feed; read its tables, or cache with a ttl.',
-  sequence: 'is a sequence, whose changes are not in the feed.',
-  system: 'belongs to the system catalog, which the feed does not carry.',
-  'row-security': 'has row-level security: what a role sees of it is not known here.',
-  unpublished: 'is not in the publication (or not with all of its rows and columns); ALTER PUBLICATION … ADD TABLE.',
-  unsupported: 'is a kind of relation that is not understood.',
-};
-
-function textOf(node: Tree, field: string): string | undefined {
-  const value = node[field];
-  return typeof value === 'string' ? value : undefined;
 }

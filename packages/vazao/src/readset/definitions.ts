@@ -33,8 +33,8 @@ export function createDefinitions(callerNames: Names): Definitions {
 }
 
 /** Parses and inspects a statement; what is nested too deeply must not be walked, since the walk recurses. */
-export function createDefinition(text: string, names: Names, isLong = false): Definition {
-  const parsed = parseStatement(text, isLong);
+export function createDefinition(text: string, names: Names, bytesMax?: number): Definition {
+  const parsed = parseStatement(text, bytesMax);
   if (!parsed.select) {
     const inspection: Inspection = {
       findings: [parsed.finding],
@@ -46,7 +46,7 @@ export function createDefinition(text: string, names: Names, isLong = false): De
     };
     return { select: undefined, inspection };
   }
-  const inspection = inspect(parsed.select, names, isLong);
+  const inspection = inspect(parsed.select, names, bytesMax !== undefined);
   const isDeep = inspection.findings.some(({ code }) => code === 'too-complex');
   return { select: isDeep ? undefined : parsed.select, inspection };
 }

@@ -1,6 +1,6 @@
 /**
  * PostgreSQL's own parser, compiled to WebAssembly. V8 reserves 8 GiB of address space for it, of which some 5 MiB become
- * resident, so there is one in each process.
+ * resident, so there is one in each process; and for a moment another, in the thread that reads a long statement.
  */
 import { loadModule, parseSync } from 'libpg-query';
 import { asKind, asList, isTree, type Tree } from './ast.ts';
@@ -9,8 +9,8 @@ import { scanTokens } from './scan-tokens.ts';
 
 /** To be understood whole. */
 export const STATEMENT_BYTES_MAX: number = 64 * 1024;
-/** To be asked which tables it names. */
-const LONG_STATEMENT_BYTES_MAX: number = 256 * 1024;
+/** To be asked which tables it names: as much as costs the event loop some ten milliseconds. */
+export const LONG_STATEMENT_BYTES_MAX: number = 256 * 1024;
 /** To be understood whole. */
 const OPERATORS_MAX = 2_500;
 /** Deeper trees bring the parser's own recursion to its stack's end. It allows some 2,400 brackets, and chains of 3,000. */
@@ -35,10 +35,10 @@ export type Parsed =
 /**
  * Parses one statement. Anything but a single SELECT (VALUES, TABLE) is answered with the reason.
  *
- * @param isLong - so long that it is asked for its tables alone, or has so many operators
+ * @param bytesMax - more than {@link STATEMENT_BYTES_MAX} for one that is asked for its tables alone
  */
-export function parseStatement(text: string, isLong = false): Parsed {
-  const bytesMax = isLong ? LONG_STATEMENT_BYTES_MAX : STATEMENT_BYTES_MAX;
+export function parseStatement(text: string, bytesMax: number = STATEMENT_BYTES_MAX): Parsed {
+  const isLong = bytesMax > STATEMENT_BYTES_MAX;
   if (Buffer.byteLength(text) > bytesMax) {
     return refuse(
       'too-complex',

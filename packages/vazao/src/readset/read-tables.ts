@@ -22,8 +22,14 @@ export interface TableAnalysis {
   analyzeFunction(called: CatalogFunction): TemplateParts;
 }
 
-export function readTables(text: string, names: Names, { analyze, analyzeFunction }: TableAnalysis): TemplateParts {
-  const { select, inspection } = createDefinition(text, names, true);
+/** @param bytesMax - a longer one is refused */
+export function readTables(
+  text: string,
+  names: Names,
+  bytesMax: number,
+  { analyze, analyzeFunction }: TableAnalysis,
+): TemplateParts {
+  const { select, inspection } = createDefinition(text, names, bytesMax);
   if (!select) return nothingRead(worst(inspection.findings));
   const { ctes, findings, readsTimeWords } = lookThrough(select, names);
   const sources = new Set<string>();

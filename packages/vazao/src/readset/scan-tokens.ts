@@ -21,9 +21,10 @@ export interface Tokens {
 // To PostgreSQL what else Unicode calls a space is a letter, as is every character beyond ASCII.
 const SPACE = /(?:[ \t\n\r\f\v]+|--[^\n\r]*)+/y;
 const NAME = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y;
-const QUOTED_NAME = /"(?:[^"]|"")*"/y;
-const TEXT = /[bBxXnN]?'(?:[^']|'')*'/y;
-const ESCAPED_TEXT = /[eE]'(?:[^'\\]|''|\\[\s\S])*'/y;
+// So written that a text of megabytes is one step, which takes no room on the stack of what could still be tried.
+const QUOTED_NAME = /"[^"]*(?:""[^"]*)*"/y;
+const TEXT = /[bBxXnN]?'[^']*(?:''[^']*)*'/y;
+const ESCAPED_TEXT = /[eE]'[^'\\]*(?:(?:''|\\[\s\S])[^'\\]*)*'/y;
 const DOLLAR_TEXT = /\$(?:\d+|((?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?)\$[\s\S]*?\$\1\$)/y;
 /** A sign within an exponent belongs to the number. */
 const NUMBER = /0[xXoObB][\dA-Fa-f_]+|(?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d+)?/y;
@@ -85,6 +86,18 @@ export function scanTokens(text: string): Tokens | undefined {
     at = skipSpace(text, end);
   }
   return { starts, ends, words, texts, parameterCount };
+}
+
+/** Brackets and comments before the first word, in characters. */
+const BEFORE_FIRST_WORD_MAX = 4_096;
+
+/** The first name or keyword, behind brackets; empty if something else comes first, or nothing else for long. */
+export function firstWordOf(whole: string): string {
+  const text = whole.slice(0, BEFORE_FIRST_WORD_MAX);
+  let at = skipSpace(text, 0);
+  while (at >= 0 && text[at] === '(') at = skipSpace(text, at + 1);
+  NAME.lastIndex = Math.max(0, at);
+  return at >= 0 && NAME.test(text) ? text.slice(at, NAME.lastIndex) : '';
 }
 
 function formAt(text: string, at: number): RegExp | undefined {
