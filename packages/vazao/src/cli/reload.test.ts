@@ -117,7 +117,9 @@ suite('a host that changes under load', { timeout: 600_000, skip }, () => {
     const result = await clients.stop();
     context.diagnostic(`${result.answered} answered, ${result.refused} refused`);
     assert.deepEqual(result.lost, []);
-    assert.ok(result.answered <= 100 && result.refused > 0, `${result.answered} answered, ${result.refused} refused`);
+    // Where its supervisor is not heard within 50 ms, a worker allows its part of what it has not counted itself: a few, on a busy
+    // machine. Counts that began anew would be a hundred more with each reload.
+    assert.ok(result.answered < 150 && result.refused > 0, `${result.answered} answered, ${result.refused} refused`);
     run.child.kill('SIGTERM');
     assert.equal(await run.ended, 0, run.output.stderr);
   });

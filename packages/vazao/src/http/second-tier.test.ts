@@ -1,7 +1,14 @@
 /** Two servers on one database and one Redis: what one has computed the other answers with. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { createRelay, createSecondTier, namespaceOf, type Relay, type SecondTier } from '../cache/redis/index.ts';
+import {
+  createRelay,
+  createSecondTier,
+  namespaceOf,
+  type Relay,
+  type SecondTier,
+  type SecondTierOptions,
+} from '../cache/redis/index.ts';
 import { PostgresLeaderLock } from '../db/index.ts';
 import { cached, until } from '../testing/cached-app.ts';
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts';
@@ -21,6 +28,12 @@ const SCHEMA = `
   insert into itens values (1, 'um', 'ana'), (2, 'dois', 'bia');`;
 const SECRET = 'a secret that both servers know, 32 characters';
 
+type Bounds = Pick<SecondTierOptions<CacheValue>, 'callTimeoutMs' | 'waitMaxMs'>;
+
+const BRISK: Bounds = { callTimeoutMs: 300, waitMaxMs: 2_000 };
+/** For who counts computations: where Redis seems slow, as it does from a process that has to wait for its core, each server computes for itself. */
+const PATIENT: Bounds = { callTimeoutMs: 10_000, waitMaxMs: 30_000 };
+
 class Server implements AsyncDisposable {
   readonly platform: TestPlatform;
   readonly tier: SecondTier<CacheValue>;
@@ -33,7 +46,12 @@ class Server implements AsyncDisposable {
     this.relay = relay;
   }
 
-  static async start(database: TestDatabase, schema: string, options: Partial<PluginOptions> = {}): Promise<Server> {
+  static async start(
+    database: TestDatabase,
+    schema: string,
+    options: Partial<PluginOptions> = {},
+    bounds: Bounds = BRISK,
+  ): Promise<Server> {
     // The plugin wants it before the feed is there.
     let tier: SecondTier<CacheValue> | undefined;
     const secondTier: HttpSecondTier = {
@@ -70,8 +88,7 @@ class Server implements AsyncDisposable {
       codec: valueCodec,
       feed,
       secret: SECRET,
-      callTimeoutMs: 300,
-      waitMaxMs: 2_000,
+      ...bounds,
     });
     const relay = await createRelay({
       url: redis.url,
@@ -113,10 +130,13 @@ class Server implements AsyncDisposable {
   }
 }
 
-async function startTwo(database: TestDatabase): Promise<AsyncDisposableStack & { one: Server; other: Server }> {
+async function startTwo(
+  database: TestDatabase,
+  bounds?: Bounds,
+): Promise<AsyncDisposableStack & { one: Server; other: Server }> {
   const stack = new AsyncDisposableStack();
-  const one = stack.use(await Server.start(database, SCHEMA));
-  const other = stack.use(await Server.start(database, 'select 1'));
+  const one = stack.use(await Server.start(database, SCHEMA, {}, bounds));
+  const other = stack.use(await Server.start(database, 'select 1', {}, bounds));
   await until('an open epoch', () => [one, other].some(({ relay }) => relay.status.epoch !== undefined));
   return Object.assign(stack, { one, other });
 }
@@ -161,7 +181,7 @@ test('answers of each user are found under their key, and by nobody else', async
 
 test('a crowd on two servers computes an answer once', async () => {
   await using database = await createTestDatabase();
-  await using servers = await startTwo(database);
+  await using servers = await startTwo(database, PATIENT);
   const { one, other } = servers;
   const answers = await Promise.all(
     Array.from({ length: 40 }, (_, i) => (i % 2 ? one : other).platform.get('/itens/2')),
