@@ -138,6 +138,10 @@ async function startTwo(
   const one = stack.use(await Server.start(database, SCHEMA, {}, bounds));
   const other = stack.use(await Server.start(database, 'select 1', {}, bounds));
   await until('an open epoch', () => [one, other].some(({ relay }) => relay.status.epoch !== undefined));
+  // The start of the second one changes tables, whereupon the first reads the schema anew, and keeps nothing until it has.
+  await Promise.all([one, other].map(({ platform }) => platform.settled()));
+  const hashes = (): (string | undefined)[] => [one, other].map(({ platform }) => platform.db.schema?.hash);
+  await until('one schema', () => hashes().every((hash) => hash !== undefined && hash === hashes()[0]));
   return Object.assign(stack, { one, other });
 }
 
