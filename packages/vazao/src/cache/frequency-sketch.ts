@@ -17,9 +17,9 @@ export interface Fingerprint {
 }
 
 const ROWS = 4;
-/** Of one row, in one block: as many as five bits can tell apart. */
+/** Counters of one row in one block: as many as five bits can tell apart. */
 const BLOCK_WIDTH_BITS = 5;
-const BLOCK_BYTES: number = (ROWS * 2 ** BLOCK_WIDTH_BITS) / 2;
+const BLOCK_WIDTH: number = 2 ** BLOCK_WIDTH_BITS;
 export const COUNT_MAX = 15;
 /** Countings for each key between two halvings, as in the paper. */
 const SAMPLE_FACTOR = 10;
@@ -47,11 +47,12 @@ export class FrequencySketch {
 
   /** Counts one request for the key. */
   add({ a, b }: Fingerprint): void {
-    const least = this.count({ a, b });
+    const block = this.#block(a);
+    const least = this.#least(block, b);
     if (least < COUNT_MAX) {
       // Only the least ones: the others were raised by other keys.
       for (let row = 0; row < ROWS; row++) {
-        const place = this.#place(a, b, row);
+        const place = block + placeIn(b, row);
         if (this.#read(place) === least) this.#counters[place >> 1] = this.#raised(place);
       }
     }
@@ -60,9 +61,7 @@ export class FrequencySketch {
 
   /** How often the key was asked for, at most {@link COUNT_MAX}; too many at times, never too few. */
   count({ a, b }: Fingerprint): number {
-    let least = COUNT_MAX;
-    for (let row = 0; row < ROWS; row++) least = Math.min(least, this.#read(this.#place(a, b, row)));
-    return least;
+    return this.#least(this.#block(a), b);
   }
 
   /** Makes room to count beside so many keys that are kept. What was counted stays. */
@@ -77,11 +76,15 @@ export class FrequencySketch {
     }
   }
 
-  /** The block is chosen by one number, the counter of each row by five bits of the other. */
-  #place(a: number, b: number, row: number): number {
-    const blocks = this.#counters.length / BLOCK_BYTES;
-    const within = (b >>> (row * BLOCK_WIDTH_BITS)) & (2 ** BLOCK_WIDTH_BITS - 1);
-    return (a & (blocks - 1)) * 2 * BLOCK_BYTES + row * 2 ** BLOCK_WIDTH_BITS + within;
+  /** Where the key's block begins. */
+  #block(a: number): number {
+    return (a & (this.#width / BLOCK_WIDTH - 1)) * ROWS * BLOCK_WIDTH;
+  }
+
+  #least(block: number, b: number): number {
+    let least = COUNT_MAX;
+    for (let row = 0; row < ROWS; row++) least = Math.min(least, this.#read(block + placeIn(b, row)));
+    return least;
   }
 
   #read(place: number): number {
@@ -99,4 +102,9 @@ export class FrequencySketch {
     for (let at = 0; at < words.length; at++) words[at] = ((words[at] as number) >>> 1) & 0x77777777;
     this.#counted = Math.floor(this.#counted / 2);
   }
+}
+
+/** The counter of a row, within the block. */
+function placeIn(b: number, row: number): number {
+  return row * BLOCK_WIDTH + ((b >>> (row * BLOCK_WIDTH_BITS)) & (BLOCK_WIDTH - 1));
 }

@@ -30,7 +30,6 @@ export interface LongStatement {
 
 export class LongStatements {
   #thread: Worker | undefined;
-  #isBusy = false;
   /** As `performance.now()`. */
   #restsUntil = 0;
 
@@ -40,7 +39,7 @@ export class LongStatements {
     return (text, searchPath) => {
       const key = createHash('sha256').update(JSON.stringify(searchPath)).update(text).digest('base64');
       const reading = known.get(key);
-      if (!reading && !this.#isBusy && performance.now() >= this.#restsUntil) {
+      if (!reading && !this.#thread && performance.now() >= this.#restsUntil) {
         // Without the context of the request, which would last as long as the thread.
         void runWithoutContext(() => this.#read({ text, searchPath, catalog, declaredFunctions })).then(
           (found) => known.set(key, found),
@@ -57,12 +56,10 @@ export class LongStatements {
   }
 
   async #read(statement: LongStatement): Promise<LongReading> {
-    this.#isBusy = true;
     const startedAt = performance.now();
     try {
       return await this.#readInThread(statement);
     } finally {
-      this.#isBusy = false;
       this.#thread = undefined;
       const now = performance.now();
       this.#restsUntil = Math.max(this.#restsUntil, now + RESTS * (now - startedAt));

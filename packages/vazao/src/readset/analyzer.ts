@@ -92,8 +92,8 @@ function createAnalyzerOf(
 }
 
 /**
- * What a statement of any length reads, as far as the tables that it names. It takes up to a second for the longest, and so has no place
- * on an event loop that serves. {@link loadParser} must have been awaited.
+ * What a statement of any length reads, as far as the tables that it names. It takes up to seconds for the longest, and so has no place on
+ * an event loop that serves. {@link loadParser} must have been awaited.
  */
 export function readAtLeisure(
   text: string,
@@ -101,16 +101,21 @@ export function readAtLeisure(
   catalog: Catalog,
   declaredFunctions: readonly DeclaredFunction[],
 ): LongReading {
-  const context = createContext(createNames(catalog, declaredFunctions).withSearchPath(searchPath));
-  context.findings = findForAll(catalog, context);
+  const context = createFullContext(catalog, createNames(catalog, declaredFunctions).withSearchPath(searchPath));
   return toLongReading(guard(() => analyzeAny(text, context, LEISURE_BYTES_MAX)));
 }
 
 /** What {@link readTables} says of any statement, however short. */
 export function createTableReader(catalog: Catalog, options: AnalyzerOptions = {}): (text: string) => TemplateParts {
-  const context = createContext(createNames(catalog, options.declaredFunctions ?? []));
-  context.findings = findForAll(catalog, context);
+  const context = createFullContext(catalog, createNames(catalog, options.declaredFunctions ?? []));
   return (text) => guard(() => readTablesOf(text, context, LONG_STATEMENT_BYTES_MAX));
+}
+
+/** With what is wrong with all statements. */
+function createFullContext(catalog: Catalog, names: Names): Context {
+  const context = createContext(names);
+  context.findings = findForAll(catalog, context);
+  return context;
 }
 
 function readTablesOf(text: string, context: Context, bytesMax: number): TemplateParts {

@@ -8,7 +8,16 @@ import { firstWordOf } from './scan-tokens.ts';
 import { createTemplate, createWholeTerm, nothingRead, type Template, type TemplateParts } from './template.ts';
 
 /** In characters. Longer ones are refused unread. */
-export const LONG_LENGTH_MAX: number = 2 * 1024 * 1024;
+const LONG_LENGTH_MAX: number = 2 * 1024 * 1024;
+
+const UNKNOWN: Template = createTemplate(
+  nothingRead({
+    code: 'too-complex',
+    detail:
+      'The statement is long: which tables it names is found in a thread of its own, for one such statement at a time. Ask again.',
+    impure: true,
+  }),
+);
 
 export interface LongReading {
   readonly finding: Finding | undefined;
@@ -32,14 +41,10 @@ export type LongTemplates = (text: string, searchPath: readonly string[]) => Tem
 /** Templates of statements that others must read, each made once; undefined for a statement that they need not be asked for. */
 export function createLongTemplates(catalog: Catalog, find: FindLongReading | undefined): LongTemplates {
   const templates = new WeakMap<LongReading, Template>();
-  let unknown: Template | undefined;
   return (text, searchPath) => {
     if (!find || text.length > LONG_LENGTH_MAX || !mayBeSelect(text)) return undefined;
     const reading = find(text, searchPath);
-    if (!reading) {
-      unknown ??= createTemplate(nothingRead({ code: 'too-complex', detail: UNKNOWN, impure: true }));
-      return unknown;
-    }
+    if (!reading) return UNKNOWN;
     let template = templates.get(reading);
     if (!template) {
       template = createTemplate(toParts(reading, catalog));
@@ -48,9 +53,6 @@ export function createLongTemplates(catalog: Catalog, find: FindLongReading | un
     return template;
   };
 }
-
-const UNKNOWN =
-  'The statement is long: which tables it names is found in a thread of its own, for one such statement at a time. Ask again.';
 
 /** A long text is most often one that writes. */
 function mayBeSelect(text: string): boolean {
