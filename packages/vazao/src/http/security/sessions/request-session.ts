@@ -13,7 +13,10 @@ export interface RequestSession {
   write(data: SessionData): Promise<void>;
   /** Begins a session with another id for who has proved to be this user, and ends the one before; data go along. */
   logIn(user: Identity): Promise<void>;
-  /** Ends the session. */
+  /**
+   * Ends the session. A browser is told to forget what it keeps of this origin, by `Clear-Site-Data` (W3C), unless the handler has said
+   * itself what to clear.
+   */
   logOut(): Promise<void>;
   /** Ends this and all other sessions of the user. */
   logOutEverywhere(): Promise<void>;
@@ -28,6 +31,8 @@ const SESSION: unique symbol = Symbol('vazao.session');
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
 const TOKEN_HEADER = 'x-csrf-token';
 const TOKEN_FIELD = '_csrf';
+/** Answers for the user, and what scripts have stored of them. The session's cookie is deleted by name: others are not ours. */
+const FORGOTTEN_AT_LOG_OUT = '"cache", "storage"';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -80,6 +85,7 @@ class OpenSession implements RequestSession {
     if (!this.#hash) return;
     this.#setCookie(await this.#sessions.remove(this.#hash));
     this.#hash = undefined;
+    if (!this.#reply.hasHeader('clear-site-data')) this.#reply.header('clear-site-data', FORGOTTEN_AT_LOG_OUT);
   }
 
   async logOutEverywhere(): Promise<void> {

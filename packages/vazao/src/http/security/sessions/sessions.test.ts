@@ -187,6 +187,7 @@ test('log-out ends a session at once, and log-out everywhere all of the user', a
   for (let n = 0; n < 2; n++) for (const cookie of [one, two, three]) assert.equal(await user(cookie), 'ana');
   const gone = await setting.ask('/log-out', { cookie: one as string, body: {} });
   assert.match(gone.setCookie, /^__Host-session=; Path=\/; Max-Age=0;/);
+  assert.equal(gone.headers.get('clear-site-data'), '"cache", "storage"');
   assert.equal(await user(one), 'nobody');
   assert.equal(await user(two), 'ana');
   await setting.ask('/log-out-everywhere', { cookie: two as string, body: {} });
