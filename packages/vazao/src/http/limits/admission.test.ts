@@ -67,7 +67,7 @@ test('a burst is served in its order', () => {
   assert.deepEqual(order, ['first', 'second', 'third']);
 });
 
-test('under overload the newest is served, and who waited longer than the target is refused', () => {
+test('under overload the oldest is served, and who waited longer than the target is refused', () => {
   let now = 0;
   const { waitMaxMs, waitTargetMs } = options(4, () => now);
   const admission = new Admission(options(4, () => now));
@@ -84,11 +84,70 @@ test('under overload the newest is served, and who waited longer than the target
   for (now = 3; now <= waitMaxMs + 6; now += 3) wait(`at ${now}`);
   // From here on the line has not been empty for longer than a burst may last.
   assert.equal(fates[0], 'a refused for its age');
-  const waiting = admission.figures().read.waiting;
+  const { waiting } = admission.figures().read;
   assert.ok(waiting <= waitTargetMs / 3 + 1, `${waiting} wait: those within the target`);
   assert.ok(waiting > 1);
+  now -= 3;
   release();
-  assert.equal(fates.at(-1), `at ${now - 3} served`);
+  assert.equal(fates.at(-1), `at ${now - 3 * (waiting - 1)} served`);
+});
+
+test('who would have to wait too long, at the pace of the work, is refused at once, and one may always wait', () => {
+  let now = 0;
+  const admission = new Admission(options(5, () => now));
+  const { waitMaxMs } = options(5, () => now);
+  const enter = (): Release => admission.tryEnter('read') as Release;
+  const places = [enter(), enter()]; // the one of reads, and the one of all
+  assert.equal(admission.tryEnter('read'), undefined);
+  const join = (): boolean => {
+    if (admission.refusesAtOnce('read')) return false;
+    admission.wait(
+      'read',
+      (release) => places.push(release),
+      () => {},
+    );
+    return true;
+  };
+  for (let n = 0; n < 50; n++) assert.ok(join(), 'nothing is known of the pace yet');
+  for (let n = 0; n < 50; n++) (places.shift() as Release)(); // at once: 50 wait for nothing
+  for (let n = 0; n < 100; n++) {
+    now += 7;
+    (places.shift() as Release)();
+    places.push(enter());
+  }
+  let joined = 0;
+  while (join()) joined++;
+  assert.equal(joined, Math.ceil(waitMaxMs / 7), 'those whose turn comes within the time that a burst may wait');
+  assert.equal(admission.figures().read.refused, 1);
+  now += 60_000;
+  for (let n = 0; n < 100; n++) {
+    now += 1_000;
+    (places.shift() as Release)();
+    if (places.length < 2) places.push(enter());
+  }
+  joined = 0;
+  while (join()) joined++;
+  assert.equal(joined, 1, 'at a place every second one waits, so that the next does not stay empty');
+});
+
+test('a pause in which nothing was asked is no slow pace', () => {
+  let now = 0;
+  const admission = new Admission(options(5, () => now));
+  for (let n = 0; n < 30; n++) {
+    now += 60_000;
+    const places = [admission.tryEnter('read'), admission.tryEnter('read')] as Release[];
+    now += 2;
+    for (const release of places) release();
+  }
+  while (admission.tryEnter('read'));
+  for (let n = 0; n < 10; n++) {
+    assert.equal(admission.refusesAtOnce('read'), false, `${n} wait`);
+    admission.wait(
+      'read',
+      () => {},
+      () => {},
+    );
+  }
 });
 
 test('a line has a length: the oldest goes', () => {
@@ -154,7 +213,8 @@ test(`room is never exceeded, reserved room is always there, and everybody is to
           if (release) {
             tell();
             places.push(release);
-          } else {
+          } else if (admission.refusesAtOnce(one.name)) tell();
+          else {
             const leave = admission.wait(
               one.name,
               (free) => {

@@ -3,8 +3,9 @@
  * each only waits longer for the same connections and the same core. So there is room for so many, and who finds none waits
  * briefly in the line of its class, or is refused at once with an honest answer.
  *
- *   ask() ─┬─ room ─────────────────────────────► in flight ──release()──► done
- *          └─ none ──► waiting (waiting-line.ts) ─┴─ too old ──► refused
+ *   tryEnter() ─┬─ room ──────────────────────────────────────► in flight ──release()──► done
+ *               ├─ none ──► wait() ──► waiting (waiting-line.ts) ─┴─ too old ──► refused
+ *               └─ none, and none in time ──► refused
  *
  * Room is reserved by class: `reserved[class]` places that only this class may take, and beyond them the shared places,
  * up to `max[class]` of them in all. So writes go on while reads overflow, and `health` always gets in.
@@ -63,16 +64,18 @@ export class Admission {
   #sharedInUse = 0;
   /** Mean time between two places given back, while all are in use. */
   #paceMs = 0;
-  #releasedAt: number;
+  /** When a place was given back last, or the last free one was taken. */
+  #paceSince: number;
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
-    this.#releasedAt = this.#now();
+    this.#paceSince = this.#now();
     const entries = REQUEST_CLASSES.map((name) => {
       const line = new WaitingLine({
         ageMaxMs: options.waitMaxMs,
         targetMs: () => this.#targetMs(),
+        paceMs: () => this.#paceMs,
         lengthMax: options.queueLengthMax,
         now: options.now,
       });
@@ -89,8 +92,16 @@ export class Admission {
     return state.line.length === 0 && this.#hasRoom(state) ? this.#enter(state) : undefined;
   }
 
+  /** Whether there will be no place in time; it then counts as refused. Ask after {@link Admission.tryEnter}. */
+  refusesAtOnce(name: RequestClass): boolean {
+    const state = this.#states[name];
+    if (!state.line.isHopeless) return false;
+    state.refused++;
+    return true;
+  }
+
   /**
-   * Waits for a place. Call it after {@link Admission.tryEnter}.
+   * Waits for a place. Call it after {@link Admission.refusesAtOnce}.
    * @returns what ends the waiting: its client is gone
    */
   wait(
@@ -122,7 +133,7 @@ export class Admission {
   }
 
   #enter(state: ClassState): Release {
-    if (state.inFlight >= state.room.reserved) this.#sharedInUse++;
+    if (state.inFlight >= state.room.reserved && ++this.#sharedInUse === this.#sharedMax) this.#paceSince = this.#now();
     state.inFlight++;
     state.admitted++;
     let isReleased = false;
@@ -158,8 +169,8 @@ export class Admission {
   #measurePace(): void {
     const now = this.#now();
     const isBusy = this.#sharedInUse + 1 >= this.#sharedMax;
-    if (isBusy) this.#paceMs += PACE_SMOOTHING * (Math.min(now - this.#releasedAt, 1_000) - this.#paceMs);
-    this.#releasedAt = now;
+    if (isBusy) this.#paceMs += PACE_SMOOTHING * (Math.min(now - this.#paceSince, 1_000) - this.#paceMs);
+    this.#paceSince = now;
   }
 
   /** Where places come free rarely, a fixed target would leave them empty: nobody would be young enough when one does. */

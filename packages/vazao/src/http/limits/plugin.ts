@@ -259,6 +259,13 @@ class LimitsPlugin {
       forsake();
       return;
     }
+    const refuse = (): void => {
+      this.#refuse(request, reply, refusal('ERR_LIMIT_OVERLOAD', { retryAfter: this.#retryAfter() }));
+    };
+    if (admission.refusesAtOnce(limits.class)) {
+      refuse();
+      return;
+    }
     // It is called by whoever gives its place back, in the context of that one's request.
     const enter = AsyncLocalStorage.bind(done);
     const stages = request[STATE]?.context.stages;
@@ -276,7 +283,7 @@ class LimitsPlugin {
       },
       () => {
         onWaited();
-        this.#refuse(request, reply, refusal('ERR_LIMIT_OVERLOAD', { retryAfter: this.#retryAfter() }));
+        refuse();
       },
     );
     limits.leave = () => {

@@ -1,15 +1,16 @@
 /**
- * A line of requests that wait for room. It is kept short by age, not by length: a queue that stands for long makes every
+ * A line of requests that wait for room. It is kept short by time, not by number: a queue that stands for long makes every
  * request late and none of them faster.
  *
  * Controlled delay (CoDel, RFC 8289), as Facebook adapted it to queues of requests (B. Maurer, "Fail at Scale", ACM Queue
  * 13 (8), 2015): while the line has been empty within the last `ageMaxMs`, a burst may wait that long; once it has not, the
- * load is more than can be done, and who waits longer than `targetMs` is refused. Then the newest is served first
- * (adaptive LIFO), for the oldest would be refused, or given up by its client, before its answer is there.
+ * load is more than can be done, and nobody waits longer than `targetMs`. Who would wait longer than that at the pace at which room
+ * comes free ({@link WaitingLine.isHopeless}) is not to join, but to be refused at once: to wait in vain takes two more turns of Node's
+ * loop, which are long just then. So the oldest is mostly in time, and served first.
  *
- *   waiting ──take()──► taken
- *      ├── too old, or the line too long (the oldest goes) ──► refused
- *      └── leave() ──► left: its client is gone
+ *   join() ──► waiting ──take()──► taken
+ *                ├── too old, or the line too long (the oldest goes) ──► refused
+ *                └── leave() ──► left: its client is gone
  *
  * Cost: constant for each step; one timer for the line, at the age limit of its oldest.
  */
@@ -21,6 +22,8 @@ export interface WaitingLineOptions {
   readonly ageMaxMs: number;
   /** The longest wait while more arrives than can be done; asked for each time, for it may follow the pace of the work. */
   readonly targetMs: () => number;
+  /** Mean time between two of those whom the line is for getting room; 0 while nothing is known. */
+  readonly paceMs: () => number;
   readonly lengthMax: number;
   /** @defaultValue `performance.now` */
   readonly now?: (() => number) | undefined;
@@ -63,6 +66,11 @@ export class WaitingLine {
     return this.#length > 0 && this.#now() - this.#lastEmptyAt > this.#options.ageMaxMs;
   }
 
+  /** Who joins now would be too old before its turn. One may always wait: however slow the pace, the next room is not to stay empty. */
+  get isHopeless(): boolean {
+    return this.#length > 0 && this.#length * this.#options.paceMs() >= this.#ageMaxMs;
+  }
+
   /** Returns what takes it out of the line again; after it was taken or refused that does nothing. */
   join(onTaken: Waiting['onTaken'], onRefused: Waiting['onRefused']): () => void {
     const since = this.#now();
@@ -80,16 +88,20 @@ export class WaitingLine {
   /** Takes the next one out and tells it; false when nobody waits. */
   take(): boolean {
     this.#dropAged();
-    const link = this.isOverloaded ? this.#newest : this.#oldest;
+    const link = this.#oldest;
     if (!link) return false;
     this.#unlink(link);
     link.onTaken();
     return true;
   }
 
+  get #ageMaxMs(): number {
+    return this.isOverloaded ? this.#options.targetMs() : this.#options.ageMaxMs;
+  }
+
   #dropAged(): void {
     const now = this.#now();
-    const ageMaxMs = this.isOverloaded ? this.#options.targetMs() : this.#options.ageMaxMs;
+    const ageMaxMs = this.#ageMaxMs;
     while (this.#oldest && now - this.#oldest.since >= ageMaxMs) this.#refuse(this.#oldest, 'age');
     if (!this.#oldest || this.#timer) return;
     // A little late rather than a turn too early.
