@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { type CommandRun, watch } from '../packages/vazao/src/testing/cli.ts';
 import { createTestDatabase } from '../packages/vazao/src/testing/database.ts';
+import { until } from '../packages/vazao/src/testing/running-host.ts';
 import { createBooks, FINDS_BOOKS, runGuide } from './guide.ts';
 import { installPackedPackage, listInstalled, ROOT, sizeBytes } from './packed-package.ts';
 
@@ -113,6 +114,36 @@ test('the platform says what it lacks, and serves once that is installed', { tim
   try {
     const response = await fetch(`${await served.url}/notes/1`);
     assert.deepEqual(await response.json(), { id: 1, text: 'first' });
+  } finally {
+    served.child.kill('SIGINT');
+    assert.equal(await served.ended, 0);
+  }
+});
+
+test('a thread reads a long statement for its tables, and its answer is kept from then on', {
+  timeout: 240_000,
+}, async () => {
+  packed.writeFile(
+    'app.ts',
+    `import { defineApplication } from 'vazao';
+     const ids = Array.from({ length: 140_000 }, (_, id) => id).join(',');
+     export default defineApplication({
+       name: 'long',
+       migrations: new URL('./migrations/', import.meta.url),
+       register(app, { db }) {
+         app.get('/count', { config: { cache: true } }, async () =>
+           (await db.query(\`select count(*)::int as n from notes where id = any(array[\${ids}])\`)).rows[0]);
+       },
+     });`,
+  );
+  const served = dev();
+  try {
+    const url = `${await served.url}/count`;
+    await until(async () => {
+      const response = await fetch(url);
+      assert.deepEqual(await response.json(), { n: 1 });
+      return /; hit/.test(response.headers.get('cache-status') ?? '');
+    }, 'a hit');
   } finally {
     served.child.kill('SIGINT');
     assert.equal(await served.ended, 0);

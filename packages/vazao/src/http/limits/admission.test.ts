@@ -67,87 +67,103 @@ test('a burst is served in its order', () => {
   assert.deepEqual(order, ['first', 'second', 'third']);
 });
 
-test('under overload the oldest is served, and who waited longer than the target is refused', () => {
+/** Reads that all wait for one place; each tells its fate. */
+function crowd(admission: Admission) {
+  const fates: string[] = [];
+  return {
+    fates,
+    wait(name: string): void {
+      admission.wait(
+        'read',
+        () => fates.push(`${name} served`),
+        (reason) => fates.push(`${name} refused for its ${reason}`),
+      );
+    },
+  };
+}
+
+test('once one of twenty is refused nobody waits longer than the target, and the oldest is served', () => {
   let now = 0;
   const { waitMaxMs, waitTargetMs } = options(4, () => now);
   const admission = new Admission(options(4, () => now));
   const release = admission.tryEnter('read') as Release;
-  const fates: string[] = [];
-  const wait = (name: string): void => {
-    admission.wait(
-      'read',
-      () => fates.push(`${name} served`),
-      (reason) => fates.push(`${name} refused for its ${reason}`),
-    );
-  };
-  wait('a');
-  for (now = 3; now <= waitMaxMs + 6; now += 3) wait(`at ${now}`);
-  // From here on the line has not been empty for longer than a burst may last.
-  assert.equal(fates[0], 'a refused for its age');
-  const { waiting } = admission.figures().read;
-  assert.ok(waiting <= waitTargetMs / 3 + 1, `${waiting} wait: those within the target`);
-  assert.ok(waiting > 1);
-  now -= 3;
+  const { fates, wait } = crowd(admission);
+  for (now = 0; now < waitMaxMs; now++) wait(`at ${now}`);
+  assert.deepEqual(fates, [], 'a burst may wait');
+  for (; now < waitMaxMs + 10; now++) wait(`at ${now}`);
+  assert.equal(fates[0], 'at 0 refused for its age');
+  assert.equal(admission.figures().read.waiting, waitTargetMs, 'those within the target');
+  now--;
   release();
-  assert.equal(fates.at(-1), `at ${now - 3 * (waiting - 1)} served`);
+  assert.equal(fates.at(-1), `at ${now + 1 - waitTargetMs} served`);
 });
 
-test('who would have to wait too long, at the pace of the work, is refused at once, and one may always wait', () => {
+test('under overload, who would wait too long at the pace of the work is refused at once; one may always wait', () => {
   let now = 0;
   const admission = new Admission(options(5, () => now));
-  const { waitMaxMs } = options(5, () => now);
+  const { waitTargetMs, waitMaxMs } = options(5, () => now);
   const enter = (): Release => admission.tryEnter('read') as Release;
   const places = [enter(), enter()]; // the one of reads, and the one of all
-  assert.equal(admission.tryEnter('read'), undefined);
-  const join = (): boolean => {
-    if (admission.refusesAtOnce('read')) return false;
+  const { wait } = crowd(admission);
+  /** So many may wait beside each other. */
+  const joining = (): number => {
+    for (let joined = 0; ; joined++) {
+      if (admission.refusesAtOnce('read')) return joined;
+      wait('');
+    }
+  };
+  const endWaiting = (): void => {
+    now += waitMaxMs;
     admission.wait(
       'read',
-      (release) => places.push(release),
       () => {},
-    );
-    return true;
+      () => {},
+    )();
   };
-  for (let n = 0; n < 50; n++) assert.ok(join(), 'nothing is known of the pace yet');
-  for (let n = 0; n < 50; n++) (places.shift() as Release)(); // at once: 50 wait for nothing
-  for (let n = 0; n < 100; n++) {
-    now += 7;
-    (places.shift() as Release)();
-    places.push(enter());
-  }
-  let joined = 0;
-  while (join()) joined++;
-  assert.equal(joined, Math.ceil(waitMaxMs / 7), 'those whose turn comes within the time that a burst may wait');
-  assert.equal(admission.figures().read.refused, 1);
-  now += 60_000;
-  for (let n = 0; n < 100; n++) {
-    now += 1_000;
-    (places.shift() as Release)();
-    if (places.length < 2) places.push(enter());
-  }
-  joined = 0;
-  while (join()) joined++;
-  assert.equal(joined, 1, 'at a place every second one waits, so that the next does not stay empty');
+  const workAt = (paceMs: number): void => {
+    endWaiting();
+    for (let n = 0; n < 100; n++) {
+      now += paceMs;
+      (places.shift() as Release)();
+      places.push(enter());
+    }
+  };
+  const overload = (): void => {
+    for (let n = 0; n < 10; n++) wait('');
+    endWaiting();
+  };
+  workAt(3);
+  for (let n = 0; n < 9; n++) assert.equal(admission.refusesAtOnce('read'), false, 'no overload');
+  overload();
+  assert.equal(joining(), Math.ceil(waitTargetMs / 3));
+  assert.equal(admission.figures().read.refused, 11);
+  workAt(500);
+  overload();
+  assert.equal(joining(), 1, 'so that the next place does not stay empty');
+  endWaiting();
+  now += 1_000;
+  for (let n = 0; n < 9; n++) wait('');
+  assert.equal(admission.refusesAtOnce('read'), false, 'a second without a refusal is no overload');
 });
 
 test('a pause in which nothing was asked is no slow pace', () => {
   let now = 0;
   const admission = new Admission(options(5, () => now));
+  const { waitTargetMs } = options(5, () => now);
   for (let n = 0; n < 30; n++) {
     now += 60_000;
     const places = [admission.tryEnter('read'), admission.tryEnter('read')] as Release[];
     now += 2;
     for (const release of places) release();
   }
+  const { wait, fates } = crowd(admission);
   while (admission.tryEnter('read'));
-  for (let n = 0; n < 10; n++) {
-    assert.equal(admission.refusesAtOnce('read'), false, `${n} wait`);
-    admission.wait(
-      'read',
-      () => {},
-      () => {},
-    );
-  }
+  for (let n = 0; n < 10; n++) wait('');
+  now += 30;
+  let joined = 0;
+  for (wait(''); !admission.refusesAtOnce('read'); joined++) wait('');
+  assert.equal(fates.length, 10);
+  assert.ok(joined > waitTargetMs / 3, `${joined} wait`);
 });
 
 test('a line has a length: the oldest goes', () => {

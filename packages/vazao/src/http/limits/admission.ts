@@ -89,13 +89,16 @@ export class Admission {
   /** A place at once; undefined when there is none, or others wait for it. */
   tryEnter(name: RequestClass): Release | undefined {
     const state = this.#states[name];
-    return state.line.length === 0 && this.#hasRoom(state) ? this.#enter(state) : undefined;
+    if (state.line.length > 0 || !this.#hasRoom(state)) return undefined;
+    state.line.note(false);
+    return this.#enter(state);
   }
 
   /** Whether there will be no place in time; it then counts as refused. Ask after {@link Admission.tryEnter}. */
   refusesAtOnce(name: RequestClass): boolean {
     const state = this.#states[name];
     if (!state.line.isHopeless) return false;
+    state.line.note(true);
     state.refused++;
     return true;
   }

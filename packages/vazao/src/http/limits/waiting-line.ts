@@ -2,11 +2,11 @@
  * A line of requests that wait for room. It is kept short by time, not by number: a queue that stands for long makes every
  * request late and none of them faster.
  *
- * Controlled delay (CoDel, RFC 8289), as Facebook adapted it to queues of requests (B. Maurer, "Fail at Scale", ACM Queue
- * 13 (8), 2015): while the line has been empty within the last `ageMaxMs`, a burst may wait that long; once it has not, the
- * load is more than can be done, and nobody waits longer than `targetMs`. Who would wait longer than that at the pace at which room
- * comes free ({@link WaitingLine.isHopeless}) is not to join, but to be refused at once: to wait in vain takes two more turns of Node's
- * loop, which are long just then. So the oldest is mostly in time, and served first.
+ * Controlled delay (CoDel, RFC 8289; for queues of requests B. Maurer, "Fail at Scale", ACM Queue 13 (8), 2015): a burst may wait for
+ * `ageMaxMs`; under overload nobody waits longer than `targetMs`. Then, who would wait longer at the pace at which room comes free
+ * ({@link WaitingLine.isHopeless}) is not to join, but to be refused at once: to wait in vain takes two more turns of Node's loop, which
+ * are long just then. So the oldest is mostly in time, and served first. Overload is told by what is refused, and not, as there, by
+ * whether the line was empty lately: a turn of the loop may free all places at once, and empty it, and be overrun by the next.
  *
  *   join() ──► waiting ──take()──► taken
  *                ├── too old, or the line too long (the oldest goes) ──► refused
@@ -35,6 +35,12 @@ export interface Waiting {
   readonly onRefused: (reason: RefusalReason) => void;
 }
 
+/** How much of the last one who asked counts in the share of those who were refused. */
+const SHARE_SMOOTHING = 0.02;
+const OVERLOAD_SHARE = 0.05;
+/** Without a refusal for so long nothing is overloaded, however few have asked since. */
+const CALM_MS = 1_000;
+
 /** A link of the line; `line` is undefined once it is out of it. */
 interface Link extends Waiting {
   older: Link | undefined;
@@ -48,34 +54,38 @@ export class WaitingLine {
   #oldest: Link | undefined;
   #newest: Link | undefined;
   #length = 0;
-  #lastEmptyAt: number;
+  #refusedShare = 0;
+  #refusedAt = 0;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: WaitingLineOptions) {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
-    this.#lastEmptyAt = this.#now();
   }
 
   get length(): number {
     return this.#length;
   }
 
-  /** More arrives than can be done: the line has not been empty for a while. */
+  /** More arrives than can be done: of those who asked lately, more than one of twenty was refused. */
   get isOverloaded(): boolean {
-    return this.#length > 0 && this.#now() - this.#lastEmptyAt > this.#options.ageMaxMs;
+    return this.#refusedShare > OVERLOAD_SHARE && this.#now() - this.#refusedAt < CALM_MS;
   }
 
   /** Who joins now would be too old before its turn. One may always wait: however slow the pace, the next room is not to stay empty. */
   get isHopeless(): boolean {
-    return this.#length > 0 && this.#length * this.#options.paceMs() >= this.#ageMaxMs;
+    return this.isOverloaded && this.#length > 0 && this.#length * this.#options.paceMs() >= this.#options.targetMs();
+  }
+
+  /** To be told of each who finds room without waiting, or is refused without joining. */
+  note(isRefused: boolean): void {
+    this.#refusedShare += SHARE_SMOOTHING * (Number(isRefused) - this.#refusedShare);
+    if (isRefused) this.#refusedAt = this.#now();
   }
 
   /** Returns what takes it out of the line again; after it was taken or refused that does nothing. */
   join(onTaken: Waiting['onTaken'], onRefused: Waiting['onRefused']): () => void {
-    const since = this.#now();
-    if (this.#length === 0) this.#lastEmptyAt = since;
-    const link: Link = { since, onTaken, onRefused, older: this.#newest, newer: undefined, isIn: true };
+    const link: Link = { since: this.#now(), onTaken, onRefused, older: this.#newest, newer: undefined, isIn: true };
     if (this.#newest) this.#newest.newer = link;
     else this.#oldest = link;
     this.#newest = link;
@@ -91,17 +101,14 @@ export class WaitingLine {
     const link = this.#oldest;
     if (!link) return false;
     this.#unlink(link);
+    this.note(false);
     link.onTaken();
     return true;
   }
 
-  get #ageMaxMs(): number {
-    return this.isOverloaded ? this.#options.targetMs() : this.#options.ageMaxMs;
-  }
-
   #dropAged(): void {
     const now = this.#now();
-    const ageMaxMs = this.#ageMaxMs;
+    const ageMaxMs = this.isOverloaded ? this.#options.targetMs() : this.#options.ageMaxMs;
     while (this.#oldest && now - this.#oldest.since >= ageMaxMs) this.#refuse(this.#oldest, 'age');
     if (!this.#oldest || this.#timer) return;
     // A little late rather than a turn too early.
@@ -114,6 +121,7 @@ export class WaitingLine {
 
   #refuse(link: Link, reason: RefusalReason): void {
     this.#unlink(link);
+    this.note(true);
     link.onRefused(reason);
   }
 
@@ -125,7 +133,6 @@ export class WaitingLine {
     if (link.newer) link.newer.older = link.older;
     else this.#newest = link.older;
     if (--this.#length > 0) return;
-    this.#lastEmptyAt = this.#now();
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
