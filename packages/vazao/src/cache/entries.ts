@@ -23,9 +23,9 @@ export interface EntriesOptions<V> {
 const WINDOW_SHARE = 0.01;
 const PROTECTED_SHARE = 0.8;
 
-interface Place<V> {
+/** Its fingerprint is in it, and no object of its own: among millions each object more is another wait for memory. */
+interface Place<V> extends Fingerprint {
   entry: Entry<V>;
-  readonly fingerprint: Fingerprint;
   segment: Segment<V>;
   newer: Place<V> | undefined;
   older: Place<V> | undefined;
@@ -64,7 +64,7 @@ export class Entries<V> {
   get(key: string): Entry<V> | undefined {
     const place = this.#places.get(key);
     if (!place) return undefined;
-    this.#sketch.add(place.fingerprint);
+    this.#sketch.add(place);
     if (place.segment === this.#probation) {
       this.#move(place, this.#protected);
       this.#demote();
@@ -85,9 +85,9 @@ export class Entries<V> {
   set(entry: Entry<V>): void {
     const before = this.#places.get(entry.key);
     if (before) this.#leave(before, 'replace');
-    const fingerprint = before?.fingerprint ?? this.#sketch.fingerprint(entry.key);
+    const { a, b } = before ?? this.#sketch.fingerprint(entry.key);
     const segment = before?.segment ?? this.#window;
-    const place: Place<V> = { entry, fingerprint, segment, newer: undefined, older: undefined };
+    const place: Place<V> = { a, b, entry, segment, newer: undefined, older: undefined };
     this.#places.set(entry.key, place);
     segment.push(place);
     this.#sketch.ensure(this.#places.size);
@@ -160,10 +160,10 @@ export class Entries<V> {
     const victims: Place<V>[] = [];
     let missing = this.#missingBytes(candidate.entry.sizeBytes);
     if (missing <= 0) return victims;
-    const count = this.#sketch.count(candidate.fingerprint);
+    const count = this.#sketch.count(candidate);
     let victim = this.#probation.oldest ?? this.#protected.oldest;
     while (victim && missing > 0) {
-      if (this.#sketch.count(victim.fingerprint) >= count) {
+      if (this.#sketch.count(victim) >= count) {
         // The next one is to stand against another: one whose counters a hot key shares would keep all of them out.
         if (victim.segment === this.#probation) this.#probation.refresh(victim);
         return undefined;

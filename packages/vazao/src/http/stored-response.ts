@@ -7,15 +7,13 @@ import { type Coding, isNegotiated } from './sending/content-coding.ts';
 import { parseHttpDate } from './sending/preconditions.ts';
 import { type PreparedHead, prepareHead } from './sending/prepared-head.ts';
 
-/** A body, and the fields before it. */
-export interface Representation {
+/** A body, and the fields before it: also as one text, in this object and not in one of its own, which would be one more wait for memory. */
+export interface Representation extends PreparedHead {
   readonly body: Buffer;
   /** Name, value, name, value …, as `writeHead` takes them. The last value is for `Cache-Status`, set before each writing. */
   readonly head: string[];
   /** A short body as text of one byte a character: it goes out in one piece with its head. */
   readonly text: string | undefined;
-  /** The head in one piece, too. */
-  readonly prepared: PreparedHead;
 }
 
 /** Of larger ones a copy would cost more than the second piece. */
@@ -179,11 +177,8 @@ export function prepare(
   status: number,
   head: readonly string[],
   body: Buffer,
-): Pick<Representation, 'text' | 'prepared'> {
-  return {
-    text: body.length > TEXT_MAX_BYTES ? undefined : body.toString('latin1'),
-    prepared: prepareHead(status, head),
-  };
+): PreparedHead & Pick<Representation, 'text'> {
+  return { text: body.length > TEXT_MAX_BYTES ? undefined : body.toString('latin1'), ...prepareHead(status, head) };
 }
 
 /** The head of a 304 that names an entity tag. */

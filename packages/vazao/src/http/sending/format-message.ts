@@ -33,20 +33,20 @@ export function formatMessage(
     return head === undefined ? undefined : { status: 304, text: head, body: undefined };
   }
   if (form?.kind !== 'whole') return undefined;
-  const { prepared, text, body } = form.representation;
-  const head = formatHead(prepared, cacheStatus, keepAliveTimeoutMs);
+  const { text, body } = form.representation;
+  const head = formatHead(form.representation, cacheStatus, keepAliveTimeoutMs);
   if (head === undefined) return undefined;
   if (text === undefined) return { status: stored.status, text: head, body };
   return { status: stored.status, text: head + text, body: undefined };
 }
 
 function formatHead(
-  { lines, framing, lastName }: PreparedHead,
+  { lines, contentLength, lastName }: PreparedHead,
   lastValue: string,
   keepAliveTimeoutMs: number,
 ): string | undefined {
   if (lines === undefined) return undefined;
-  const length = framing.length > 0 ? `${framing[0]}: ${framing[1]}\r\n` : '';
+  const length = contentLength === undefined ? '' : `content-length: ${contentLength}\r\n`;
   return `${lines}${lastName}: ${lastValue}\r\n${length}${dateField()}${connectionFields(keepAliveTimeoutMs)}\r\n`;
 }
 

@@ -9,10 +9,10 @@
 import { ServerResponse, STATUS_CODES, validateHeaderName, validateHeaderValue } from 'node:http';
 
 export interface PreparedHead {
-  /** The status line and the fields, but for what is in `framing` and the last one; undefined: not for us. */
+  /** The status line and the fields, but for the length and the last one; undefined: not for us. */
   readonly lines: string | undefined;
-  /** `content-length` and its value, which Node must see; or nothing. */
-  readonly framing: readonly string[];
+  /** The value of `content-length`, which Node must see; undefined: there is none. */
+  readonly contentLength: string | undefined;
   /** Name of the field that each sending gives its own value. */
   readonly lastName: string;
 }
@@ -29,17 +29,17 @@ const SEEN_BY_NODE = new Set(['connection', 'date', 'expect', 'keep-alive', 'tra
 
 /** @param head - name, value, name, value …, as `writeHead` takes them; the last value is left out */
 export function prepareHead(status: number, head: readonly string[]): PreparedHead {
-  const framing: string[] = [];
+  let contentLength: string | undefined;
   const lastName = head.at(-2) as string;
   let lines = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n`;
   for (let at = 0; at < head.length - 2; at += 2) {
     const [name, value] = [head[at] as string, head[at + 1] as string];
-    if (name === 'content-length') framing.push(name, value);
-    else if (SEEN_BY_NODE.has(name) || !isValid(name, value)) return { lines: undefined, framing, lastName };
+    if (name === 'content-length') contentLength = value;
+    else if (SEEN_BY_NODE.has(name) || !isValid(name, value)) return { lines: undefined, contentLength, lastName };
     else lines += `${name}: ${value}\r\n`;
   }
   // In one piece: a text that was put together stays a tree of its parts, to be walked by each hit.
-  return { lines: Buffer.from(lines, 'latin1').toString('latin1'), framing, lastName };
+  return { lines: Buffer.from(lines, 'latin1').toString('latin1'), contentLength, lastName };
 }
 
 interface Inner {
@@ -52,7 +52,7 @@ interface Inner {
 export function writePreparedHead(
   response: ServerResponse,
   status: number,
-  { lines, framing, lastName }: PreparedHead,
+  { lines, contentLength, lastName }: PreparedHead,
   lastValue: string,
 ): boolean {
   const inner = response as unknown as Inner;
@@ -62,7 +62,8 @@ export function writePreparedHead(
   response.statusCode = status;
   response.statusMessage = STATUS_CODES[status] ?? 'unknown';
   if (status === 204 || status === 304) inner._hasBody = false;
-  inner._storeHeader(`${lines}${lastName}: ${lastValue}\r\n`, framing);
+  const seen = contentLength === undefined ? [] : ['content-length', contentLength];
+  inner._storeHeader(`${lines}${lastName}: ${lastValue}\r\n`, seen);
   return true;
 }
 

@@ -64,9 +64,9 @@ export function writeStoredResponse(
     response.end();
     return true;
   }
-  const { head, body, prepared, text } = form.representation;
+  const { head, body, text } = form.representation;
   const isPlain = !own && !fields.hasRange;
-  if (!isPlain || !writePreparedHead(response, stored.status, prepared, cacheStatus)) {
+  if (!isPlain || !writePreparedHead(response, stored.status, form.representation, cacheStatus)) {
     head[head.length - 1] = cacheStatus;
     response.writeHead(stored.status, withOwn(head, own, fields.hasRange));
   }
