@@ -23,7 +23,6 @@ export interface EntriesOptions<V> {
 const WINDOW_SHARE = 0.01;
 const PROTECTED_SHARE = 0.8;
 
-/** Its fingerprint is in it, and no object of its own: among millions each object more is another wait for memory. */
 interface Place<V> extends Fingerprint {
   entry: Entry<V>;
   segment: Segment<V>;

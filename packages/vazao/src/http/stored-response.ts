@@ -7,7 +7,7 @@ import { type Coding, isNegotiated } from './sending/content-coding.ts';
 import { parseHttpDate } from './sending/preconditions.ts';
 import { type PreparedHead, prepareHead } from './sending/prepared-head.ts';
 
-/** A body, and the fields before it: also as one text, in this object and not in one of its own, which would be one more wait for memory. */
+/** A body, and the fields before it, also as one text. */
 export interface Representation extends PreparedHead {
   readonly body: Buffer;
   /** Name, value, name, value …, as `writeHead` takes them. The last value is for `Cache-Status`, set before each writing. */
