@@ -50,7 +50,13 @@ export function isDatabaseAway(error: unknown): boolean {
     const code = errorCode(at) ?? '';
     // A file may be missing, too; a socket is connected to.
     if (AWAY.test(code) || (code === 'ENOENT' && 'syscall' in at && at.syscall === 'connect')) return true;
-    if (/^Connection terminated|timeout expired|^timeout exceeded when trying to connect/.test(at.message)) return true;
+    // What pg says of a connection that was cut: to the statement that was under way, and to the next one.
+    if (
+      /^Connection terminated|is not queryable$|timeout expired|^timeout exceeded when trying to connect/.test(
+        at.message,
+      )
+    )
+      return true;
   }
   return false;
 }
