@@ -31,6 +31,16 @@ const dev = (): CommandRun =>
     }),
   );
 
+async function whileServed(use: (url: string) => Promise<void>): Promise<void> {
+  const served = dev();
+  try {
+    await use(await served.url);
+  } finally {
+    served.child.kill('SIGINT');
+    assert.equal(await served.ended, 0);
+  }
+}
+
 test('who installs only the cache gets only the cache', () => {
   const installed = listInstalled(folder);
   assert.deepEqual(
@@ -110,14 +120,10 @@ test('the platform says what it lacks, and serves once that is installed', { tim
     assert.ok(command.startsWith(`${missing}@`), refused.output.stderr);
     packed.install(command);
   }
-  const served = dev();
-  try {
-    const response = await fetch(`${await served.url}/notes/1`);
+  await whileServed(async (url) => {
+    const response = await fetch(`${url}/notes/1`);
     assert.deepEqual(await response.json(), { id: 1, text: 'first' });
-  } finally {
-    served.child.kill('SIGINT');
-    assert.equal(await served.ended, 0);
-  }
+  });
 });
 
 test('a thread reads a long statement for its tables, and its answer is kept from then on', {
@@ -136,16 +142,11 @@ test('a thread reads a long statement for its tables, and its answer is kept fro
        },
      });`,
   );
-  const served = dev();
-  try {
-    const url = `${await served.url}/count`;
-    await until(async () => {
-      const response = await fetch(url);
+  await whileServed((url) =>
+    until(async () => {
+      const response = await fetch(`${url}/count`);
       assert.deepEqual(await response.json(), { n: 1 });
       return /; hit/.test(response.headers.get('cache-status') ?? '');
-    }, 'a hit');
-  } finally {
-    served.child.kill('SIGINT');
-    assert.equal(await served.ended, 0);
-  }
+    }, 'a hit'),
+  );
 });

@@ -63,11 +63,12 @@ async function workOnDrawn(
   let client = await createDatabase(job, label);
   let groups = 0;
   for (let group = from + job.worker * LANES + lane; !isOver(); group += workers * LANES) {
-    if (groups++ === GROUPS_PER_DATABASE) {
+    if (groups === GROUPS_PER_DATABASE) {
       await client.end();
       client = await createDatabase(job, label);
-      groups = 1;
+      groups = 0;
     }
+    groups++;
     const tally = createTally();
     const miss = await runGroup(client, seed, group, tally, isOver);
     report({ kind: 'tally', tally, next: group + 1 });
@@ -104,7 +105,7 @@ async function workOnCorpus(job: Job, report: (report: Report) => void, isOver: 
   await client.end();
 }
 
-/** A new one, in the place of one of that name that nobody is connected to. */
+/** A new one, in the place of one of that name. Its last session may not have ended yet. */
 async function createDatabase(job: Job, label: string): Promise<pg.Client> {
   const name = `soak_${job.worker}_${label}`;
   const admin = new pg.Client(job.serverUrl);

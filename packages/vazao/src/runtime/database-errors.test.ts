@@ -25,6 +25,11 @@ test('a connection that is cut says so to the statement under way and to the nex
   assert.match(next.message, /not queryable/);
   assert.ok(isDatabaseAway(next));
   assert.ok(isDatabaseAway(new Error('The worker could not start.', { cause: next })));
+  const own = new pg.Client({ connectionString: database.url });
+  await own.connect();
+  await own.end();
+  const closed = await own.query('select 1').catch((error: unknown) => error);
+  assert.ok(!isDatabaseAway(closed), 'a client that we have closed ourselves');
   const wrong = await database.pool.query('select nothing').catch((error: unknown) => error);
   assert.ok(!isDatabaseAway(wrong), 'what is wrong with a statement is no matter of where the database is');
 });

@@ -44,19 +44,20 @@ const SENTENCES: Readonly<Record<string, (target: Target) => string>> = {
 const AWAY =
   /^(?:ECONNREFUSED|ECONNRESET|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|08...|28...|3D000|53300|57P0[1-5]|ERR_RUNTIME_DATABASE|ERR_FEED_HEARTBEAT)$/;
 
+/**
+ * What pg says without a code. Of a connection that was cut: to the statement that was under way, and to the next one. A client that
+ * we have closed ourselves says otherwise, and is our own mistake.
+ */
+const LOST =
+  /^Connection terminated|^Client has encountered a connection error|timeout expired|^timeout exceeded when trying to connect/;
+
 /** Whether the database, and not what was run on it, is the reason, at any depth. */
 export function isDatabaseAway(error: unknown): boolean {
   for (let at: unknown = error, depth = 0; at instanceof Error && depth < 10; at = at.cause, depth++) {
     const code = errorCode(at) ?? '';
     // A file may be missing, too; a socket is connected to.
     if (AWAY.test(code) || (code === 'ENOENT' && 'syscall' in at && at.syscall === 'connect')) return true;
-    // What pg says of a connection that was cut: to the statement that was under way, and to the next one.
-    if (
-      /^Connection terminated|is not queryable$|timeout expired|^timeout exceeded when trying to connect/.test(
-        at.message,
-      )
-    )
-      return true;
+    if (LOST.test(at.message)) return true;
   }
   return false;
 }

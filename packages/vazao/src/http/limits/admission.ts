@@ -136,7 +136,10 @@ export class Admission {
   }
 
   #enter(state: ClassState): Release {
-    if (state.inFlight >= state.room.reserved && ++this.#sharedInUse === this.#sharedMax) this.#paceSince = this.#now();
+    if (state.inFlight >= state.room.reserved) {
+      this.#sharedInUse++;
+      if (this.#sharedInUse === this.#sharedMax) this.#paceSince = this.#now();
+    }
     state.inFlight++;
     state.admitted++;
     let isReleased = false;

@@ -41,7 +41,7 @@ const OVERLOAD_SHARE = 0.05;
 /** Without a refusal for so long nothing is overloaded, however few have asked since. */
 const CALM_MS = 1_000;
 
-/** A link of the line; `line` is undefined once it is out of it. */
+/** A link of the line. */
 interface Link extends Waiting {
   older: Link | undefined;
   newer: Link | undefined;
@@ -68,13 +68,13 @@ export class WaitingLine {
   }
 
   /** More arrives than can be done: of those who asked lately, more than one of twenty was refused. */
-  get isOverloaded(): boolean {
+  get #isOverloaded(): boolean {
     return this.#refusedShare > OVERLOAD_SHARE && this.#now() - this.#refusedAt < CALM_MS;
   }
 
   /** Who joins now would be too old before its turn. One may always wait: however slow the pace, the next room is not to stay empty. */
   get isHopeless(): boolean {
-    return this.isOverloaded && this.#length > 0 && this.#length * this.#options.paceMs() >= this.#options.targetMs();
+    return this.#isOverloaded && this.#length > 0 && this.#length * this.#options.paceMs() >= this.#options.targetMs();
   }
 
   /** To be told of each who finds room without waiting, or is refused without joining. */
@@ -108,7 +108,7 @@ export class WaitingLine {
 
   #dropAged(): void {
     const now = this.#now();
-    const ageMaxMs = this.isOverloaded ? this.#options.targetMs() : this.#options.ageMaxMs;
+    const ageMaxMs = this.#isOverloaded ? this.#options.targetMs() : this.#options.ageMaxMs;
     while (this.#oldest && now - this.#oldest.since >= ageMaxMs) this.#refuse(this.#oldest, 'age');
     if (!this.#oldest || this.#timer) return;
     // A little late rather than a turn too early.
