@@ -1,7 +1,7 @@
 import type { Client, Database } from './database.ts';
-import { USUARIOS_DE_DESENVOLVIMENTO } from './seed.ts';
 import { senhas } from './senhas.ts';
 import { inTransaction } from './transaction.ts';
+import { USUARIOS_DE_DESENVOLVIMENTO } from './usuarios-de-desenvolvimento.ts';
 
 const ADMIN_PASSWORD_LENGTH_MIN = 12;
 

@@ -9,14 +9,14 @@ import type { App } from './http.ts';
 import { createIdentify } from './identidade.ts';
 import { organizadoras } from './organizadoras.ts';
 import { pessoas } from './pessoas.ts';
-import { seed } from './seed.ts';
 import { token } from './token.ts';
 import { registrarValidacao } from './validation.ts';
 
 const conectades: Application = defineApplication({
   name: 'conectades',
   migrations: new URL('../migrations/', import.meta.url),
-  seed,
+  // What makes names up is a sixth of all that a worker would load, and no worker seeds.
+  seed: async (client, progress) => (await import('./seed.ts')).seed(client, progress),
   identify: createIdentify,
   refuses: (client) => recusas(client, process.env.ADMIN_PASSWORD),
   async register(instance, context) {

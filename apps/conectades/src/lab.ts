@@ -5,7 +5,7 @@
 import { routes, type Scenario, type ScenarioStep, scenario, step, type Turn, zipf } from 'vazao/lab';
 import type { Client } from './database.ts';
 import type { Routes } from './rotas.ts';
-import { type SeedSizes, seed, USUARIOS_DE_DESENVOLVIMENTO } from './seed.ts';
+import { type SeedSizes, seed } from './seed.ts';
 import { senhas } from './senhas.ts';
 
 type Query = Client['query'];

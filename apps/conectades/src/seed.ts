@@ -11,6 +11,7 @@ import { abreviarNome } from './pessoas.ts';
 import { cidadeComUf, descricao, nomeDeOrganizadora, tituloDeCampanha } from './seed-textos.ts';
 import { type Distribuicao, zipf } from './seed-zipf.ts';
 import { senhas } from './senhas.ts';
+import { USUARIOS_DE_DESENVOLVIMENTO } from './usuarios-de-desenvolvimento.ts';
 
 export interface SeedSizes {
   readonly organizadoras: number;
@@ -20,17 +21,6 @@ export interface SeedSizes {
 }
 
 const SEED_SIZES: SeedSizes = { organizadoras: 50, campanhas: 1_000, pessoas: 20_000, doacoes: 200_000 };
-
-/** Log-ins of development. The runtime seeds in development only; `admin.ts` refuses this password in production. */
-export const USUARIOS_DE_DESENVOLVIMENTO: readonly {
-  readonly username: string;
-  readonly senha: string;
-  readonly papel: 'admin' | 'organizadora' | 'doador';
-}[] = [
-  { username: 'admin', senha: 'admin123', papel: 'admin' },
-  ...[1, 2, 3].map((n) => ({ username: `organizadora${n}`, senha: 'organizadora123', papel: 'organizadora' as const })),
-  ...[1, 2, 3, 4, 5].map((n) => ({ username: `doador${n}`, senha: 'doador123', papel: 'doador' as const })),
-];
 
 const FAKER_SEED = 20_250_101;
 const REFERENCE = Date.UTC(2025, 0, 1);
