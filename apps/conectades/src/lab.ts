@@ -7,6 +7,7 @@ import type { Client } from './database.ts';
 import type { Routes } from './rotas.ts';
 import { type SeedSizes, seed } from './seed.ts';
 import { senhas } from './senhas.ts';
+import { USUARIOS_DE_DESENVOLVIMENTO } from './usuarios-de-desenvolvimento.ts';
 
 type Query = Client['query'];
 
