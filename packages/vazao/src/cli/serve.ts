@@ -26,7 +26,6 @@ export async function serve(word: string, environment: Environment): Promise<num
   putInto(process.env, given);
   process.env.NODE_ENV ||= environment; // libraries look there
   const file = findModule(word, { root, cwd });
-  const application = await loadModule(file, cwd);
 
   const stopping = new AbortController();
   let server: RunningServer | RunningSupervisor | undefined;
@@ -44,8 +43,7 @@ export async function serve(word: string, environment: Environment): Promise<num
   const progress = createProgressLine(process.stderr);
   try {
     const { signal } = stopping;
-    const options = { application, configuration, onProgress: progress.update, onCrash: end.fail, signal };
-    server = await start({ ...options, file });
+    server = await start({ file, cwd, configuration, onProgress: progress.update, onCrash: end.fail, signal });
   } catch (error) {
     if (!stopping.signal.aborted) throw error;
     return end.exitCode();
@@ -54,7 +52,7 @@ export async function serve(word: string, environment: Environment): Promise<num
   }
   using _watch =
     environment === 'development' ? followCode(server, { file, root, configuration, readAgain }) : undefined;
-  greet(application, server, configuration, (performance.now() - startedAt) / 1_000);
+  greet(await loadModule(file, cwd), server, configuration, (performance.now() - startedAt) / 1_000);
 
   await end.requested;
   const cutOff = setTimeout(
@@ -74,12 +72,14 @@ export async function serve(word: string, environment: Environment): Promise<num
 async function start(options: SupervisorOptions): Promise<RunningServer | RunningSupervisor> {
   const { environment, workers } = options.configuration;
   const isDevelopment = environment === 'development';
-  if (isDevelopment ? !SHARES_PORT : workers === 1) return startServer(options);
+  const startAlone = async (): Promise<RunningServer> =>
+    startServer({ ...options, application: await loadModule(options.file, options.cwd) });
+  if (isDevelopment ? !SHARES_PORT : workers === 1) return startAlone();
   try {
     return await startSupervisor(options);
   } catch (error) {
     if (!isDevelopment || errorCode(error) !== 'ERR_RUNTIME_UNSHARED') throw error;
-    return startServer(options);
+    return startAlone();
   }
 }
 

@@ -7,15 +7,18 @@
 import type { Configuration } from './configuration.ts';
 import { RuntimeError } from './errors.ts';
 import { type Host, openHost, resolveStartOptions, type StartOptions } from './host.ts';
+import { loadModule } from './load-application.ts';
 import { heapOptions, rssMax } from './memory.ts';
 import type { RunningServer } from './server.ts';
 import { ListeningSocket } from './workers/listening-socket.ts';
 import { WorkerProcess } from './workers/worker-process.ts';
 import { type WorkerPlan, Workers } from './workers/workers.ts';
 
-export interface SupervisorOptions extends StartOptions {
-  /** Path of the application's module, which each worker loads for itself. */
+export interface SupervisorOptions extends Omit<StartOptions, 'application'> {
+  /** Path of the application's module, which this process and each worker load for themselves. */
   readonly file: string;
+  /** Paths in errors are shown from here. */
+  readonly cwd: string;
   /** Numbers from 0 to 1, for jitter. @defaultValue `Math.random` */
   readonly random?: (() => number) | undefined;
 }
@@ -34,21 +37,24 @@ const POOL_MIN = 2;
 
 /** Starts everything; resolves when every worker answers. Throws {@link RuntimeError}, or the reason of the signal. */
 export async function startSupervisor(options: SupervisorOptions): Promise<RunningSupervisor> {
-  const resolved = resolveStartOptions(options);
-  const { configuration, onProgress, onCrash, signal } = resolved;
+  const { file, cwd, random, configuration } = options;
   await using acquired = new AsyncDisposableStack();
   const socket = acquired.use(await ListeningSocket.bind(configuration));
   const plan = makePlan(configuration);
   const isDevelopment = configuration.environment === 'development';
-  // They load the platform while the rest is opened; in development one more than there are seats is always there.
+  // They load the platform and the code while the rest is opened. In development, where one more than there are seats is always
+  // there, the code is that of when it is needed.
   const { execArgv, env } = plan;
+  const preloads = isDevelopment ? undefined : file;
   const spares = Array.from(
     { length: configuration.workers },
-    () => new WorkerProcess({ socketFd: socket.fd(), execArgv, env }),
+    () => new WorkerProcess({ socketFd: socket.fd(), execArgv, env, preloads }),
   );
   acquired.defer(() => {
     for (const spare of spares) spare.kill(); // those that became workers are gone by then
   });
+  const resolved = resolveStartOptions({ ...options, application: await loadModule(file, cwd) });
+  const { onProgress, onCrash, signal } = resolved;
   const host = await openHost(resolved, acquired);
   assertSeenByAll(host);
 
@@ -56,11 +62,11 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Runni
   const workers = new Workers({
     fanOut: host.fanOut,
     host,
-    file: options.file,
+    file,
     socket,
     plan,
     count: configuration.workers,
-    random: options.random ?? Math.random,
+    random: random ?? Math.random,
     spares,
     isDevelopment,
     onCrash,

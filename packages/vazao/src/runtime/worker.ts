@@ -32,8 +32,11 @@ const AFTER_DRAIN_MS: number = 4 * RELEASE_TIMEOUT_MS;
 /** What a worker without a supervisor may take in all. */
 const ORPHAN_MS = 1_000;
 
-/** Runs in a process that a supervisor has forked; resolves with the exit code. */
-export async function runWorker(): Promise<number> {
+/**
+ * Runs in a process that a supervisor has forked; resolves with the exit code.
+ * @param preloads - path of a module to load while there is no assignment yet
+ */
+export async function runWorker(preloads: string | undefined): Promise<number> {
   const ending = new AbortController();
   const { promise: assigned, resolve: assign } = Promise.withResolvers<Assignment>();
   let exitCode = 0;
@@ -69,7 +72,7 @@ export async function runWorker(): Promise<number> {
   await using acquired = new AsyncDisposableStack();
   try {
     await tell({ kind: 'worker:up' });
-    void preload();
+    void preload(preloads);
     const assignment = await assigned;
     drain = new Drain(assignment.configuration);
     const { url, collect } = await serve(assignment, () => host, figures, drain, ending.signal, acquired);
@@ -91,9 +94,10 @@ export async function runWorker(): Promise<number> {
 }
 
 /** What every application needs, and is else loaded when it is first used: whoever waits for an assignment has time for it. */
-async function preload(): Promise<void> {
+async function preload(file: string | undefined): Promise<void> {
   // What fails fails again where it is used, and is told there.
   await Promise.allSettled([loadParser(), loadPeer('fastify', 'Serving an application')]);
+  if (file !== undefined) await loadModule(file, process.cwd()).catch(() => {});
 }
 
 async function serve(

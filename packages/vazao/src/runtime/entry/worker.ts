@@ -2,4 +2,4 @@
 import { runWorker } from '../worker.ts';
 
 // Whatever the application has left running ends here, too.
-process.exit(await runWorker());
+process.exit(await runWorker(process.argv[2]));

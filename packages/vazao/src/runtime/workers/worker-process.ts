@@ -28,6 +28,8 @@ export interface WorkerProcessOptions {
   /** Options of V8, beside those of this process. */
   readonly execArgv: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** A module that it loads while it waits. */
+  readonly preloads?: string | undefined;
 }
 
 export interface WorkerHandlers {
@@ -66,11 +68,11 @@ export class WorkerProcess {
   #isDebugged = false;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor({ socketFd, execArgv, env }: WorkerProcessOptions) {
+  constructor({ socketFd, execArgv, env, preloads }: WorkerProcessOptions) {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.gone = promise;
     // The settings of this process (loaders, limits of memory) are the worker's, too.
-    this.child = fork(ENTRY, {
+    this.child = fork(ENTRY, preloads === undefined ? [] : [preloads], {
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...LISTENING_FDS.map(() => socketFd)],
       execArgv: [...process.execArgv, ...execArgv],
