@@ -1,5 +1,5 @@
 import type { Client, Database } from './database.ts';
-import { senhas } from './senhas.ts';
+import { problemaDaSenha, senhas } from './senhas.ts';
 import { inTransaction } from './transaction.ts';
 import { USUARIOS_DE_DESENVOLVIMENTO } from './usuarios-de-desenvolvimento.ts';
 
@@ -23,9 +23,14 @@ export async function recusas(client: Pick<Client, 'query'>, adminPassword: stri
       );
     }
   }
-  if ((adminPassword?.length ?? 0) < ADMIN_PASSWORD_LENGTH_MIN && !(await temAdmin(client))) {
+  if (await temAdmin(client)) return found;
+  if (adminPassword === undefined || adminPassword.length < ADMIN_PASSWORD_LENGTH_MIN) {
     found.push(
       `There is no administrator yet. Set ADMIN_PASSWORD (at least ${ADMIN_PASSWORD_LENGTH_MIN} characters) for the first start.`,
+    );
+  } else if (await problemaDaSenha(adminPassword)) {
+    found.push(
+      'ADMIN_PASSWORD is one of the most used, or made of a word that is easily guessed here. Choose another.',
     );
   }
   return found;

@@ -53,6 +53,20 @@ describe('people over HTTP', () => {
       assert.equal(login.statusCode, 200);
     });
 
+    it('get no password that is easily guessed', async () => {
+      const username = 'joaquina';
+      for (const password of ['12345678', 'iloveyou', 'conectades1', 'Joaquina.99', 'antonia!']) {
+        const payload = { ...NOVA, acesso: { username, password } };
+        const problem = { method: 'POST', url: '/api/pessoas/', como: 'admin', payload } as const;
+        const { errors } = (await teste.esperarErro('requisicao_invalida', problem)).json();
+        assert.deepEqual(
+          errors.map(({ campo }: { campo: string }) => campo),
+          ['/acesso/password'],
+          password,
+        );
+      }
+    });
+
     it('are created whole or not at all', async () => {
       const count = async (): Promise<number> =>
         (await teste.database.pool.query('select count(*)::int as n from pessoas')).rows[0].n;

@@ -12,7 +12,7 @@ import { Problema, respostasDeErro } from './errors.ts';
 import type { App } from './http.ts';
 import { COM_TOKEN, exigir, getUsuario, type Usuario } from './identidade.ts';
 import { CORPO_BYTES_MAX, ComId, Id, Instante, NumeroDaPagina, paginaDe, Texto, Uf } from './schemas.ts';
-import { senhas } from './senhas.ts';
+import { problemaDaSenha, senhas } from './senhas.ts';
 import { inTransaction } from './transaction.ts';
 
 const ouNulo = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
@@ -144,6 +144,7 @@ export function pessoas(app: App, { db }: ApplicationContext): void {
         const errors = [{ campo: '/cpf', mensagem: 'tem dígitos verificadores errados' }];
         throw new Problema('requisicao_invalida', undefined, { errors });
       }
+      if (acesso) await assertSenha(acesso, request.body.nome);
       const senhaHash = acesso && (await senhas.hash(acesso.password)); // slow: not while a transaction is open
       const row = await inTransaction(db, async (client) => {
         const { rows } = await client.query<PessoaRow>(
@@ -197,6 +198,15 @@ export function abreviarNome(nome: string): string {
 
 function assertPodeVer({ papel, pessoaId }: Usuario, id: number): void {
   if (papel !== 'admin' && pessoaId !== id) throw new Problema('sem_permissao');
+}
+
+async function assertSenha(
+  { username, password }: NonNullable<Static<typeof Criacao>['acesso']>,
+  nome: string,
+): Promise<void> {
+  const mensagem = await problemaDaSenha(password, [username, ...nome.split(/\s+/)]);
+  if (mensagem === undefined) return;
+  throw new Problema('requisicao_invalida', undefined, { errors: [{ campo: '/acesso/password', mensagem }] });
 }
 
 async function inserirDoador(client: Client, username: string, senhaHash: string, id: number): Promise<void> {

@@ -75,6 +75,8 @@ describe('production', () => {
     await criarPrimeiroAdmin(pool, undefined);
     assert.match(String(await recusas(pool, undefined)), /ADMIN_PASSWORD/);
     assert.match(String(await recusas(pool, 'admin123')), /at least 12/);
+    for (const password of ['conectades2025', '123456789012'])
+      assert.match(String(await recusas(pool, password)), /guessed/);
     assert.deepEqual(await recusas(pool, 'uma senha bem longa'), []);
     await Promise.all([1, 2, 3].map(() => criarPrimeiroAdmin(pool, 'uma senha bem longa')));
     const { rows } = await pool.query("select senha_hash from usuarios where papel = 'admin'");

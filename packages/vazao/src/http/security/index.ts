@@ -2,6 +2,12 @@
 export type { CrossOriginOptions } from './cross-origin.ts';
 export { SecurityError, type SecurityErrorCode } from './errors.ts';
 export type { HeadersOptions, PolicyDirectives } from './headers.ts';
+export {
+  createPasswordRules,
+  type PasswordProblem,
+  type PasswordRules,
+  type PasswordRulesOptions,
+} from './password-rules.ts';
 export { createPasswords, type PasswordCheck, type Passwords, type PasswordsOptions } from './passwords.ts';
 export { type SecurityOptions, securityPlugin } from './plugin.ts';
 export {
