@@ -47,7 +47,7 @@ async function compare(title: string, url: string, runs: number): Promise<void> 
   await piped.connect();
   let n = 0;
   const next = (): [number] => [(n++ % 10_000) + 1];
-  const start = { atMs: 0, epoch: 1, generation: 0, neededAfter: 0, suspects: new Set<bigint>() };
+  const start = { atMs: 0, epoch: 1, generation: 0, neededAfter: 0, suspects: new Set<bigint>(), isUntold: false };
   const fill = async (work: () => Promise<unknown>): Promise<void> => {
     const session = db.openSession(new Fill<unknown>('/', start));
     await runInContext({ fill: session, position: 0n }, work);

@@ -5,7 +5,7 @@
  * uninterrupted step. That is what makes "test the recent commits, then store" free of races here.
  */
 import { LRUCache } from 'lru-cache';
-import { type Commit, type ReadSnapshot, type Snapshot, seesCommit } from '../feed/index.ts';
+import { type Commit, type ReadSnapshot, type Snapshot, seesCommit, UNKNOWN_POSITION } from '../feed/index.ts';
 import type { Change, Term } from '../readset/index.ts';
 import { createDrop, type Drop, describeRow } from './drop.ts';
 import { Endings } from './endings.ts';
@@ -48,6 +48,8 @@ export class Cache<V> {
   #sequence = 0;
   /** Grows when everything was dropped: a fill that began before is not stored. */
   #generation = 0;
+  /** Of what has left before the feed had told it. */
+  #untoldTo = 0n;
   #lastFreshAtMs: number;
   /** Where the schema last changed: what was good before that may be no longer, whichever rows it read. */
   #schemaPosition = 0n;
@@ -100,9 +102,21 @@ export class Cache<V> {
     return findTouching(this.#recent.unconfirmed(fill.position), terms, this.#lineage) !== undefined;
   }
 
-  /** True while answers may be called fresh: the feed has spoken within its lease. */
+  /** True while answers may be called fresh: the feed has spoken within its lease, and has told all that {@link Cache.noteUntold} was told of. */
   isFresh(): boolean {
-    return this.feed.isFresh();
+    return this.feed.isFresh() && this.#untoldTo <= this.feed.position;
+  }
+
+  /**
+   * Something leaves this process before the feed has told it, because the feed is silent. When it speaks again it may prove less at
+   * first: a heartbeat that comes late proves what was so when it was sent. Until it has told this, too, nothing is answered from here,
+   * else the same reader could be shown something older next. For what is meant to wait, `feed.isFresh()` counts, and not this: those
+   * who left while others waited would keep it from ever being so.
+   */
+  noteUntold(position: bigint): void {
+    // Where it is not known, what a fill sees that begins from now on is after it.
+    if (position === UNKNOWN_POSITION) this.#generation++;
+    if (position > this.#untoldTo) this.#untoldTo = position;
   }
 
   /** The entry of a key, fresh or not: look at {@link Cache.isGood} before serving it. */
@@ -161,6 +175,10 @@ export class Cache<V> {
     // Given up before: another may lead the fill of this key by now, and nobody waits for this one.
     if (this.#fills.get(fill.key) === fill) this.#fills.delete(fill.key);
     else fill.abandon('given-up', 'The computation had been given up before it ended.');
+    const { generation } = fill.start;
+    const isOfPrimary = fill.snapshot !== undefined && fill.validAt === undefined;
+    if (this.#untoldTo === UNKNOWN_POSITION && isOfPrimary && generation === this.#generation)
+      this.#untoldTo = fill.position;
     const terms = fill.statements.flatMap((statement) => statement.terms);
     const outdatedAt = fill.snapshot ? this.#firstUnseenTouch(terms, fill.snapshot, fill) : SHARED_WITH_ALL;
     const why = findWhyNotStored(fill, {
@@ -287,6 +305,7 @@ export class Cache<V> {
       generation: this.#generation,
       neededAfter: this.#recent.seenUpTo,
       suspects: this.feed.suspects,
+      isUntold: this.#untoldTo > this.feed.position,
     };
   }
 

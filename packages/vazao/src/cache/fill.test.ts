@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Fill, findSharedUntil, SHARED_WITH_ALL, SHARED_WITH_EARLY } from './fill.ts';
 
-const start = { atMs: 0, epoch: 1, generation: 0, neededAfter: 0, suspects: new Set<bigint>() };
+const start = { atMs: 0, epoch: 1, generation: 0, neededAfter: 0, suspects: new Set<bigint>(), isUntold: false };
 
 test('waiters are settled once each, by when they asked', async () => {
   const fill = new Fill<string>('/', start);

@@ -10,7 +10,7 @@ import { runInContext } from './context.ts';
 import type { FillSession } from './fill-session.ts';
 import { Pool } from './pool.ts';
 
-const START = { atMs: 0, epoch: 1, generation: 0, neededAfter: 0, suspects: new Set<bigint>() };
+const START = { atMs: 0, epoch: 1, generation: 0, neededAfter: 0, suspects: new Set<bigint>(), isUntold: false };
 
 /** Sends itself, as pg-cursor and pg-query-stream do, through pg's own query. */
 class Submitted extends EventEmitter {

@@ -205,7 +205,12 @@ export class AnswerFill {
   /** The answer leaves when the feed has told all that it shows. */
   #hold(captured: CapturedResponse): void {
     const { cache, feed, answerWaitMaxMs } = this.#settings;
-    if (!feed.isFresh() || this.#mayLeaveEarly || isShown(this.#fill, cache)) {
+    if (this.#mayLeaveEarly || isShown(this.#fill, cache)) {
+      this.#settle(captured);
+      return;
+    }
+    if (!feed.isFresh()) {
+      cache.noteUntold(this.#fill.position);
       this.#settle(captured);
       return;
     }
@@ -213,7 +218,10 @@ export class AnswerFill {
     const startedAtMs = performance.now();
     void untilToldOrSilent(feed, wait, answerWaitMaxMs).then((isTold) => {
       this.#request[STATE]?.context.stages?.add('feed', performance.now() - startedAtMs);
-      if (!isTold) this.#fill.abandon('feed-behind', 'The feed did not reach the snapshot in time.');
+      if (!isTold) {
+        cache.noteUntold(this.#fill.position);
+        this.#fill.abandon('feed-behind', 'The feed did not reach the snapshot in time.');
+      }
       this.#settle(captured);
     });
   }

@@ -264,7 +264,8 @@ class VazaoPlugin {
     const { feed } = this.#options;
     const wait = (timeoutMs: number): Promise<boolean> => feed.waitFor(position, timeoutMs);
     const startedAtMs = performance.now();
-    void untilToldOrSilent(feed, wait, this.#writeWaitMaxMs).then(() => {
+    void untilToldOrSilent(feed, wait, this.#writeWaitMaxMs).then((isTold) => {
+      if (!isTold) this.#cache.noteUntold(position);
       state?.context.stages?.add('feed', performance.now() - startedAtMs);
       done();
     });

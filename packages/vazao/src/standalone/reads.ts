@@ -104,10 +104,13 @@ export class Reads<V> {
   /** Waits until the feed has told all that a fill shows; one that it does not tell in time will not be stored. */
   async untilShown(fill: Fill<Kept<V>>): Promise<void> {
     const { cache, feed, waitMaxMs } = this.#settings;
-    if (!feed.isFresh() || isShown(fill, cache)) return;
-    // Never told in time, and fresh: the feed lags behind what this process has written or read. It is not kept, then.
-    if (!(await untilToldOrSilent(feed, (ms) => untilShown(fill, cache, feed, ms), waitMaxMs)))
+    if (isShown(fill, cache)) return;
+    if (feed.isFresh()) {
+      if (await untilToldOrSilent(feed, (ms) => untilShown(fill, cache, feed, ms), waitMaxMs)) return;
+      // Never told in time, and fresh: the feed lags behind what this process has written or read. It is not kept, then.
       fill.abandon('feed-behind', 'The feed did not reach the snapshot in time.');
+    }
+    cache.noteUntold(fill.position);
   }
 
   /** Rejects with what `compute` throws. */

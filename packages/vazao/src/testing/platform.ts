@@ -24,6 +24,8 @@ export interface TestPlatform extends AsyncDisposable {
   listen(): Promise<string>;
   /** Waits until the feed has passed everything committed so far. */
   settled(): Promise<void>;
+  /** Where it listens. */
+  readonly origin: string;
   get(path: string, headers?: Record<string, string>): Promise<TestAnswer>;
 }
 
@@ -42,6 +44,8 @@ export interface TestPlatformOptions {
   readonly pool?: Pick<PoolOptions, 'declaredFunctions' | 'connectionString'> | undefined;
   readonly cacheBytes?: number | undefined;
   readonly fastify?: FastifyServerOptions | undefined;
+  /** Puts something between the feed and all who listen to it. */
+  readonly wrapFeed?: ((feed: Feed) => Feed) | undefined;
 }
 
 export async function createTestPlatform(database: TestDatabase, options: TestPlatformOptions): Promise<TestPlatform> {
@@ -56,7 +60,8 @@ export async function createTestPlatform(database: TestDatabase, options: TestPl
   );
   await client.end();
 
-  const feed = createFeed({ connection: database.url, ...options.feed });
+  const { wrapFeed = (feed) => feed } = options;
+  const feed = wrapFeed(createFeed({ connection: database.url, ...options.feed }));
   const cache = new Cache<CacheValue>({ feed, sizeMaxBytes: options.cacheBytes });
   const db = new Pool({
     connectionString: database.url,
@@ -79,6 +84,9 @@ export async function createTestPlatform(database: TestDatabase, options: TestPl
     app,
     async listen() {
       origin = await app.listen({ host: '127.0.0.1', port: 0 });
+      return origin;
+    },
+    get origin() {
       return origin;
     },
     async settled() {

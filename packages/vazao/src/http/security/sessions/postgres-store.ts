@@ -4,7 +4,7 @@
  */
 import { apart } from '../apart.ts';
 import { type Statements, startCleaning } from '../tables.ts';
-import type { SessionLifetimes, SessionStore } from './store.ts';
+import { handleOf, LISTED_MAX, type SessionLifetimes, type SessionStore } from './store.ts';
 
 export interface PostgresSessionStoreOptions extends SessionLifetimes {
   readonly db: Statements;
@@ -16,8 +16,8 @@ export interface PostgresSessionStoreOptions extends SessionLifetimes {
 export const CLEAN_BATCH_MAX = 1_000;
 
 const ALIVE = 'seen_at > now() - make_interval(secs => $2) and created_at > now() - make_interval(secs => $3)';
-const ENDS_AT = `extract(epoch from least(
-  seen_at + make_interval(secs => $2), created_at + make_interval(secs => $3))) * 1000 as "endsAt"`;
+const toMs = (time: string): string => `extract(epoch from ${time}) * 1000`;
+const ENDS_AT = `${toMs('least(seen_at + make_interval(secs => $2), created_at + make_interval(secs => $3))')} as "endsAt"`;
 
 /** Needs `createSecurityTables`. */
 export function createPostgresSessionStore(
@@ -82,6 +82,20 @@ export function createPostgresSessionStore(
     },
     async remove(hash) {
       await query('delete from vazao.sessions where id_hash = $1', [hash]);
+    },
+    async list(userId) {
+      const { rows } = await query<{ hash: Buffer; data: string; startedAt: string; seenAt: string; endsAt: string }>(
+        `select id_hash as hash, data, ${toMs('created_at')} as "startedAt", ${toMs('seen_at')} as "seenAt", ${ENDS_AT}
+         from vazao.sessions where user_id = $1 and ${ALIVE} order by created_at desc limit ${LISTED_MAX}`,
+        [userId, idleS, absoluteS],
+      );
+      return rows.map(({ hash, data, startedAt, seenAt, endsAt }) => ({
+        handle: handleOf(hash),
+        data: JSON.parse(data),
+        startedAt: Number(startedAt),
+        seenAt: Number(seenAt),
+        endsAt: Number(endsAt),
+      }));
     },
     async removeAll(userId) {
       await query('delete from vazao.sessions where user_id = $1', [userId]);

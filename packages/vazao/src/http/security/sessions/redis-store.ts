@@ -4,7 +4,14 @@
  */
 import type { Identity } from '../../options.ts';
 import { SecurityError } from '../errors.ts';
-import type { SessionData, SessionLifetimes, SessionStore } from './store.ts';
+import {
+  handleOf,
+  LISTED_MAX,
+  type ListedSession,
+  type SessionData,
+  type SessionLifetimes,
+  type SessionStore,
+} from './store.ts';
 
 /** The part of a client of `ioredis` that is used. Give it no offline queue and a time-out for commands; the caller closes it. */
 export interface RedisCommands {
@@ -35,7 +42,7 @@ export async function createRedisSessionStore(options: RedisSessionStoreOptions)
     );
   }
   const idleMs = Math.round(idleS * 1_000);
-  const keyOf = (hash: Buffer): string => prefix + hash.toString('base64url');
+  const keyOf = (hash: Buffer): string => prefix + handleOf(hash);
   const listOf = (userId: string): string => `${prefix}of:${userId}`;
   const lifeMs = (until: number): number => Math.min(idleMs, until - Date.now());
   const remove = async (key: string): Promise<void> => {
@@ -78,6 +85,22 @@ export async function createRedisSessionStore(options: RedisSessionStoreOptions)
       );
     },
     remove: (hash) => remove(keyOf(hash)),
+    async list(userId) {
+      const now = Date.now();
+      const listed: ListedSession[] = [];
+      // By when they end at most, which is the order in which they began.
+      for (const key of (await client.call('ZREVRANGE', listOf(userId), 0, LISTED_MAX - 1)) as string[]) {
+        const text = (await client.call('GET', key)) as string | null;
+        const life = Number(await client.call('PTTL', key));
+        if (text === null || life <= 0) continue;
+        const { data, until } = JSON.parse(text) as Value;
+        if (until <= now) continue;
+        const startedAt = until - Math.round(absoluteS * 1_000);
+        const seenAt = Math.min(now, Math.max(startedAt, now + life - idleMs));
+        listed.push({ handle: key.slice(prefix.length), data, startedAt, seenAt, endsAt: Math.min(until, now + life) });
+      }
+      return listed;
+    },
     async removeAll(userId) {
       const keys = (await client.call('ZRANGE', listOf(userId), 0, -1)) as string[];
       for (const key of keys) await client.call('DEL', key);

@@ -4,7 +4,7 @@ import type { Identity } from '../../options.ts';
 import { STATE } from '../../request-state.ts';
 import { SecurityError } from '../errors.ts';
 import type { Sessions } from './sessions.ts';
-import type { SessionData } from './store.ts';
+import { handleOf, type SessionData } from './store.ts';
 
 export interface RequestSession {
   /** What was remembered; empty without a session. In a cached handler the answer is then not stored (`session`). */
@@ -18,6 +18,8 @@ export interface RequestSession {
    * itself what to clear.
    */
   logOut(): Promise<void>;
+  /** The handle of this session among those of {@link Sessions.list}; undefined where none has begun. */
+  readonly handle: string | undefined;
   /** Ends this and all other sessions of the user. */
   logOutEverywhere(): Promise<void>;
   /**
@@ -86,6 +88,10 @@ class OpenSession implements RequestSession {
     this.#setCookie(await this.#sessions.remove(this.#hash));
     this.#hash = undefined;
     if (!this.#reply.hasHeader('clear-site-data')) this.#reply.header('clear-site-data', FORGOTTEN_AT_LOG_OUT);
+  }
+
+  get handle(): string | undefined {
+    return this.#hash && handleOf(this.#hash);
   }
 
   async logOutEverywhere(): Promise<void> {

@@ -13,7 +13,7 @@ import { LRUCache } from 'lru-cache';
 import type { Identify, Identity } from '../../options.ts';
 import { SecurityError } from '../errors.ts';
 import { SessionIds } from './session-id.ts';
-import type { SessionData, SessionStore, StoredSession } from './store.ts';
+import { handleOf, type ListedSession, type SessionData, type SessionStore, type StoredSession } from './store.ts';
 
 export interface SessionsOptions {
   readonly store: SessionStore;
@@ -97,7 +97,7 @@ export class Sessions {
 
   /** The session as the store has it now. Throws {@link SecurityError} when the store does not answer. */
   async find(hash: Buffer): Promise<StoredSession | undefined> {
-    const key = hash.toString('base64url');
+    const key = handleOf(hash);
     const running = this.#lookups.get(key);
     if (running) return running;
     if (this.#lookups.size >= LOOKUPS_MAX) throw storeError(new Error(`${LOOKUPS_MAX} look-ups are running`));
@@ -127,7 +127,7 @@ export class Sessions {
     const session = { user: user && (claims as Identity), data };
     const { endsAt } = await this.#ask(() => this.#store.replace(old, hash, session));
     if (old) this.#forget(old);
-    this.#remember(hash.toString('base64url'), { ...session, endsAt });
+    this.#remember(handleOf(hash), { ...session, endsAt });
     return { hash, cookie: this.#cookie(id, this.#options.absoluteS) };
   }
 
@@ -147,6 +147,19 @@ export class Sessions {
     return this.#cookie('', 0);
   }
 
+  /** The sessions of a user, the newest first, 100 at most: for a page on which they can be ended one by one. */
+  async list(userId: string): Promise<readonly ListedSession[]> {
+    return this.#ask(() => this.#store.list(userId));
+  }
+
+  /** Ends one session of {@link list}. False where this user has none of that handle. */
+  async end(userId: string, handle: string): Promise<boolean> {
+    const listed = await this.list(userId);
+    if (!listed.some((session) => session.handle === handle)) return false;
+    await this.remove(Buffer.from(handle, 'base64url'));
+    return true;
+  }
+
   /** Ends all sessions of a user, as after a new password. Other processes notice within `recheckMs`. */
   async endAll(userId: string): Promise<void> {
     await this.#ask(() => this.#store.removeAll(userId));
@@ -160,7 +173,7 @@ export class Sessions {
 
   #identify(hash: Buffer | undefined): Identity | undefined | Promise<Identity | undefined> {
     if (!hash) return undefined;
-    const key = hash.toString('base64url');
+    const key = handleOf(hash);
     const known = this.#remembered.get(key);
     if (known && Date.now() < known.until) return known.identity;
     return this.find(hash).then((session) => session && (this.#remembered.get(key)?.identity ?? session.user));
@@ -177,7 +190,7 @@ export class Sessions {
   }
 
   #forget(hash: Buffer): void {
-    const key = hash.toString('base64url');
+    const key = handleOf(hash);
     this.#remembered.delete(key);
     this.#lookups.delete(key);
   }

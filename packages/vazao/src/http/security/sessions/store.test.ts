@@ -10,7 +10,7 @@ import { type RedisServer, startRedisServer } from '../../../testing/redis.ts';
 import { createSecurityTables } from '../tables.ts';
 import { CLEAN_BATCH_MAX, createPostgresSessionStore } from './postgres-store.ts';
 import { createRedisSessionStore } from './redis-store.ts';
-import type { SessionLifetimes, SessionStore } from './store.ts';
+import { LISTED_MAX, type SessionLifetimes, type SessionStore } from './store.ts';
 
 const LONG: SessionLifetimes = { idleS: 600, absoluteS: 3_600 };
 const hashes = (count: number): Buffer[] => Array.from({ length: count }, () => randomBytes(32));
@@ -58,6 +58,35 @@ function holdsTheContract(create: (lifetimes: SessionLifetimes) => Promise<Sessi
     await store.removeAll('nobody has this id');
     for (const hash of [one, two]) assert.equal(await store.find(hash), undefined);
     for (const hash of [other, nobody]) assert.ok(await store.find(hash));
+    await store.close();
+  });
+
+  test("the sessions of a user are listed, the newest first, and nobody else's", async () => {
+    const store = await create(LONG);
+    const user = { id: `caio ${randomBytes(4).toString('hex')}` };
+    const [first, second, gone, other] = hashes(4) as [Buffer, Buffer, Buffer, Buffer];
+    const begun = Date.now();
+    await store.replace(undefined, first, { user, data: { aparelho: 'casa' } });
+    await delay(5); // two of one moment have no order
+    await store.replace(undefined, second, { user, data: {} });
+    await store.replace(undefined, gone, { user, data: {} });
+    await store.replace(undefined, other, ana);
+    await store.remove(gone);
+    const listed = await store.list(user.id);
+    assert.deepEqual(
+      listed.map(({ handle, data }) => ({ handle, data })),
+      [
+        { handle: second.toString('base64url'), data: {} },
+        { handle: first.toString('base64url'), data: { aparelho: 'casa' } },
+      ],
+    );
+    for (const { startedAt, seenAt, endsAt } of listed) {
+      assert.ok(Math.abs(startedAt - begun) < 60_000 && Math.abs(seenAt - begun) < 60_000);
+      assert.ok(Math.abs(endsAt - begun - 600_000) < 60_000);
+    }
+    assert.deepEqual(await store.list('nobody has this id'), []);
+    for (const hash of hashes(LISTED_MAX)) await store.replace(undefined, hash, { user, data: {} });
+    assert.equal((await store.list(user.id)).length, LISTED_MAX);
     await store.close();
   });
 

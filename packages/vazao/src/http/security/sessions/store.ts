@@ -11,6 +11,22 @@ export interface StoredSession {
   readonly endsAt: number;
 }
 
+/** A session as its user may see it in a list. Times are in milliseconds since 1970. */
+export interface ListedSession {
+  /** Names it to the user, and proves nothing: who has it can't use the session. */
+  readonly handle: string;
+  readonly data: SessionData;
+  readonly startedAt: number;
+  /** When it was last used, to a tenth of the idle time. */
+  readonly seenAt: number;
+  readonly endsAt: number;
+}
+
+/** Of one user; older ones are not listed. */
+export const LISTED_MAX = 100;
+
+export const handleOf = (hash: Buffer): string => hash.toString('base64url');
+
 export interface SessionLifetimes {
   /** Without a request for so long, a session ends. In seconds. */
   readonly idleS: number;
@@ -31,6 +47,8 @@ export interface SessionStore {
   /** False when the session has ended. */
   write(hash: Buffer, data: SessionData): Promise<boolean>;
   remove(hash: Buffer): Promise<void>;
+  /** The sessions of a user that have not ended, the newest first, {@link LISTED_MAX} at most. Looking at them is no use of them. */
+  list(userId: string): Promise<ListedSession[]>;
   /** Ends all sessions of a user. */
   removeAll(userId: string): Promise<void>;
   close(): Promise<void> | void;
