@@ -19,6 +19,7 @@ export {
 export {
   createPostgresSessionStore,
   createRedisSessionStore,
+  type ListedSession,
   type PostgresSessionStoreOptions,
   type RedisCommands,
   type RedisSessionStoreOptions,

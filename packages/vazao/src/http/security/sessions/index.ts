@@ -3,4 +3,4 @@ export { createPostgresSessionStore, type PostgresSessionStoreOptions } from './
 export { createRedisSessionStore, type RedisCommands, type RedisSessionStoreOptions } from './redis-store.ts';
 export { type RequestSession, registerSessions } from './request-session.ts';
 export { Sessions, type SessionsOptions } from './sessions.ts';
-export type { SessionData, SessionLifetimes, SessionStore, StoredSession } from './store.ts';
+export type { ListedSession, SessionData, SessionLifetimes, SessionStore, StoredSession } from './store.ts';

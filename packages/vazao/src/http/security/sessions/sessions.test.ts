@@ -97,6 +97,7 @@ function registerRoutes(app: FastifyInstance, { db }: TestPlatform): void {
   app.get('/mine', cached, async ({ user }) => `${await item()} ${user?.id ?? 'nobody'}`);
   app.get('/basket', cached, async ({ session }) => `${await item()} ${JSON.stringify(await session.read())}`);
   app.get('/own-reading', cached, async ({ headers }) => `${await item()} ${headers.cookie?.length}`);
+  app.get('/handle', async ({ session }) => session.handle);
   app.get('/form', async ({ session }) => session.csrfToken());
   app.post<{ Body: { id: string } }>('/log-in', async ({ session, body }) => {
     await session.logIn({ id: body.id });
@@ -195,6 +196,28 @@ test('log-out ends a session at once, and log-out everywhere all of the user', a
   assert.equal(await user(bia), 'bia');
   const { rows } = await setting.database.pool.query('select user_id from vazao.sessions');
   assert.deepEqual(rows, [{ user_id: 'bia' }]);
+});
+
+test('a user sees the own sessions, knows which is this one, and ends one of them', async () => {
+  await using setting = await createSetting();
+  const { sessions } = setting;
+  const [here, there, bia] = await Promise.all(['ana', 'ana', 'bia'].map((id) => setting.logIn(id)));
+  const user = async (cookie: string | undefined): Promise<string> =>
+    (await setting.ask('/mine', { ...(cookie && { cookie }) })).text.replace('um ', '');
+  for (const cookie of [here, there, bia]) await user(cookie);
+  const handle = (await setting.ask('/handle', { cookie: here as string })).text;
+  const listed = await sessions.list('ana');
+  assert.equal(listed.length, 2);
+  const other = listed.find((session) => session.handle !== handle)?.handle as string;
+  assert.ok(listed.some((session) => session.handle === handle));
+  // A handle is no key: neither to the session, nor to that of another user.
+  assert.equal(await user(`__Host-session=${handle}`), 'nobody');
+  const [{ handle: ofBia = '' } = {}] = await sessions.list('bia');
+  assert.equal(await sessions.end('ana', ofBia), false);
+  assert.equal(await sessions.end('ana', 'none of them'), false);
+  assert.equal(await sessions.end('ana', other), true);
+  assert.deepEqual([await user(here), await user(there), await user(bia)], ['ana', 'nobody', 'bia']);
+  assert.equal(await sessions.end('ana', other), false);
 });
 
 test('a request during the log-out does not bring the session back', async () => {
