@@ -1,6 +1,6 @@
 /** docs/security.md: each requirement once, with a test that is there, or an honest word. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
@@ -35,4 +35,20 @@ test('every test that the document names exists under its title', () => {
     );
     assert.ok(titles.includes(title), `${id}: ${file} has no test "${title}"`);
   }
+});
+
+test('every key that is derived in the sources is listed', () => {
+  const sources = globSync('packages/vazao/src/**/*.ts', { cwd: ROOT }).map((file) =>
+    readFileSync(join(ROOT, file), 'utf8'),
+  );
+  // The purpose stands in the call: `hkdfSync('sha256', secret, '', 'vazao session id', 32)`, `hash('sha256', `vazao tier …`)`.
+  const derived = sources.flatMap((source) => [
+    ...[...source.matchAll(/\bhkdfSync\(/g)].map(
+      ({ index }) => /['`](vazao [^'`$]*?) ?(?:\$|['`])/.exec(source.slice(index))?.[1],
+    ),
+    ...[...source.matchAll(/createSecretKey\(hash\('sha256', `(vazao \w+)/g)].map(([, purpose]) => purpose),
+  ]);
+  assert.ok(derived.length >= 6, String(derived));
+  const keys = text.slice(text.indexOf('## Keys'), text.indexOf('## Logs'));
+  for (const purpose of derived) assert.match(keys, new RegExp(`^\\| \`${purpose}( …)?\``, 'm'));
 });

@@ -14,4 +14,4 @@ export {
 } from './fill.ts';
 export type { CacheFeed, CacheOptions } from './options.ts';
 export { BYPASS_MS, isPassing } from './reasons.ts';
-export { isShown, untilShown } from './shown.ts';
+export { holdBack, isShown, untilShown } from './shown.ts';

@@ -1,5 +1,5 @@
 /** When the answer of a fill may leave. */
-import type { Feed } from '../feed/index.ts';
+import { type Feed, untilToldOrSilent } from '../feed/index.ts';
 import type { Cache } from './cache.ts';
 import type { Fill } from './fill.ts';
 
@@ -23,4 +23,20 @@ export async function untilShown<V>(
     position = feed.position + 1n;
   }
   return false;
+}
+
+/**
+ * Holds an answer back until {@link isShown}, or until it has to leave: because the feed is silent, which the cache then remembers
+ * ({@link Cache.noteUntold}), or because it lags behind for longer than an answer waits, which is then not kept.
+ */
+export async function holdBack<V>(
+  fill: Fill<V>,
+  cache: Cache<V>,
+  feed: Pick<Feed, 'position' | 'waitFor' | 'isFresh'>,
+  maxMs: number,
+): Promise<void> {
+  const isTold = await untilToldOrSilent(feed, (timeoutMs) => untilShown(fill, cache, feed, timeoutMs), maxMs);
+  if (isTold) return;
+  if (feed.isFresh()) fill.abandon('feed-behind', 'The feed did not reach the snapshot in time.');
+  else cache.noteUntold(fill.position);
 }

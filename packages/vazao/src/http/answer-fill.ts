@@ -3,10 +3,10 @@
  * response, and decides what is written and what is kept.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { BYPASS_MS, type Entry, type Fill, isPassing, isShown, type NotStored, untilShown } from '../cache/index.ts';
+import { BYPASS_MS, type Entry, type Fill, holdBack, isPassing, isShown, type NotStored } from '../cache/index.ts';
 import type { Ticket } from '../cache/redis/index.ts';
 import { type FillSession, type Pool, runInContext } from '../db/index.ts';
-import { UNKNOWN_POSITION, untilToldOrSilent } from '../feed/index.ts';
+import { UNKNOWN_POSITION } from '../feed/index.ts';
 import { bypassStatus, isHitStatus, missStatus, staleStatus } from './cache-status.ts';
 import { Capture } from './capture.ts';
 import type { FacetValue } from './facets.ts';
@@ -209,19 +209,9 @@ export class AnswerFill {
       this.#settle(captured);
       return;
     }
-    if (!feed.isFresh()) {
-      cache.noteUntold(this.#fill.position);
-      this.#settle(captured);
-      return;
-    }
-    const wait = (timeoutMs: number): Promise<boolean> => untilShown(this.#fill, cache, feed, timeoutMs);
     const startedAtMs = performance.now();
-    void untilToldOrSilent(feed, wait, answerWaitMaxMs).then((isTold) => {
+    void holdBack(this.#fill, cache, feed, answerWaitMaxMs).then(() => {
       this.#request[STATE]?.context.stages?.add('feed', performance.now() - startedAtMs);
-      if (!isTold) {
-        cache.noteUntold(this.#fill.position);
-        this.#fill.abandon('feed-behind', 'The feed did not reach the snapshot in time.');
-      }
       this.#settle(captured);
     });
   }

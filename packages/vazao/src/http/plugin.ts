@@ -265,7 +265,7 @@ class VazaoPlugin {
     const wait = (timeoutMs: number): Promise<boolean> => feed.waitFor(position, timeoutMs);
     const startedAtMs = performance.now();
     void untilToldOrSilent(feed, wait, this.#writeWaitMaxMs).then((isTold) => {
-      if (!isTold) this.#cache.noteUntold(position);
+      if (!isTold && !feed.isFresh()) this.#cache.noteUntold(position);
       state?.context.stages?.add('feed', performance.now() - startedAtMs);
       done();
     });

@@ -13,12 +13,12 @@ import {
   BYPASS_MS,
   type Cache,
   type Fill,
+  holdBack,
   isPassing,
   isShown,
   type NotStored,
   SHARED_WITH_EARLY,
   type StatementRecord,
-  untilShown,
 } from '../cache/index.ts';
 import {
   currentContext,
@@ -104,13 +104,7 @@ export class Reads<V> {
   /** Waits until the feed has told all that a fill shows; one that it does not tell in time will not be stored. */
   async untilShown(fill: Fill<Kept<V>>): Promise<void> {
     const { cache, feed, waitMaxMs } = this.#settings;
-    if (isShown(fill, cache)) return;
-    if (feed.isFresh()) {
-      if (await untilToldOrSilent(feed, (ms) => untilShown(fill, cache, feed, ms), waitMaxMs)) return;
-      // Never told in time, and fresh: the feed lags behind what this process has written or read. It is not kept, then.
-      fill.abandon('feed-behind', 'The feed did not reach the snapshot in time.');
-    }
-    cache.noteUntold(fill.position);
+    if (!isShown(fill, cache)) await holdBack(fill, cache, feed, waitMaxMs);
   }
 
   /** Rejects with what `compute` throws. */

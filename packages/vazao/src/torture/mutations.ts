@@ -49,8 +49,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'answer-fill-at-once',
     breaks: 'an answer leaves before the feed has passed what it shows',
     file: 'http/answer-fill',
-    find: 'void untilToldOrSilent(feed, wait, answerWaitMaxMs).then((isTold) => {',
-    replace: 'void Promise.resolve(true).then((isTold) => {',
+    find: 'void holdBack(this.#fill, cache, feed, answerWaitMaxMs).then(() => {',
+    replace: 'void Promise.resolve().then(() => {',
     faults: ['feed-frozen'],
   },
   {
