@@ -55,7 +55,7 @@ export class Topics {
     this.slow = new SlowStreams(options);
     this.#turns = new Turns(
       options,
-      () => cache.isFresh(),
+      () => cache.feed.isFresh(), // and not whether something is untold: it is by computing that this becomes known
       (topic) => this.#take(topic),
     );
     cache.endings.listen(({ key }, ending) => {
