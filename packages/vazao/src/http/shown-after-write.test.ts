@@ -91,7 +91,7 @@ test('a write whose answer shows what others have committed since is carried wit
   };
   const write = `update itens set nome = 'a' where id = 1`;
   const read = 'select nome from itens where id = 2';
-  const lateRead = 'select nome, pg_sleep(0.05)::text from itens where id = 2';
+  const lock = await database.client();
   app.post('/depois', async () => {
     await db.query(write);
     await others();
@@ -108,9 +108,11 @@ test('a write whose answer shows what others have committed since is carried wit
     }
   });
   app.post('/ao-mesmo-tempo', async () => {
-    const reading = db.query(lateRead);
+    await lock.query('select pg_advisory_lock(1)');
+    const reading = db.query('select nome, pg_advisory_xact_lock(1)::text from itens where id = 2');
     await db.query(write);
     await others();
+    await lock.query('select pg_advisory_unlock(1)');
     return (await reading).rows;
   });
   const origin = await platform.listen();

@@ -208,7 +208,8 @@ describe('the outbox', () => {
     await untilPassed(second.feed, pool);
     assert.deepEqual(describeChanges(second.commits), ['insert public.t 6001,seen']);
     await untilPassed(first.feed, pool);
-    await until(() => first.feed.suspects.size === 0 && second.feed.suspects.size === 0, 'cleared');
+    // Transactions of other databases of the server may be suspected, too, and take as long as they like.
+    for (const { feed } of [first, second]) assert.ok(!feed.suspects.has(BigInt(rows[0].xid)), 'cleared');
   });
 
   test('a table that a writer holds is left out for as long, and others are not held up by it', async () => {
