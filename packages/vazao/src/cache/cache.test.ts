@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
-import { type ReadSnapshot, type Snapshot, UNKNOWN_POSITION } from '../feed/index.ts';
+import type { ReadSnapshot, Snapshot } from '../feed/index.ts';
 import type { Catalog, Change, Relation, Term } from '../readset/index.ts';
 import { FakeFeed } from '../testing/fake-feed.ts';
 import { Cache, type Fill } from './index.ts';
@@ -227,43 +227,6 @@ describe('a cache', () => {
     const fill = begin('/1', snapshot(100));
     feed.fresh = false;
     assert.equal(end(fill), 'not-fresh');
-  });
-
-  test('what left untold keeps the cache from being fresh until the feed has told it, and fills from replicas', () => {
-    store('a');
-    feed.position = 10n;
-    cache.noteUntold(10n);
-    assert.equal(cache.isFresh(), true);
-    cache.noteUntold(12n);
-    cache.noteUntold(11n);
-    assert.equal(cache.isFresh(), false);
-    assert.equal(begin('b', snapshot(100)).start.isUntold, true);
-    feed.commit(200n, [update(7)]); // to 11
-    assert.equal(cache.isFresh(), false);
-    feed.commit(201n, [update(8)]);
-    assert.equal(cache.isFresh(), true);
-    assert.equal(lead('c').start.isUntold, false);
-    feed.fresh = false;
-    assert.equal(cache.isFresh(), false);
-  });
-
-  test('where the position of what left is not known, that of a later fill on the primary takes its place', () => {
-    feed.position = 10n;
-    const before = begin('before', snapshot(100));
-    cache.noteUntold(UNKNOWN_POSITION);
-    const ofReplica = begin('of a replica', snapshot(100));
-    ofReplica.begin({ replayedTo: 10n }, 10n);
-    const later = begin('later', snapshot(100));
-    later.begin(snapshot(100), 12n);
-    for (const fill of [before, ofReplica]) {
-      end(fill);
-      feed.position = 11n;
-      assert.equal(cache.isFresh(), false, fill.key);
-    }
-    end(later);
-    assert.equal(cache.isFresh(), false);
-    feed.position = 12n;
-    assert.equal(cache.isFresh(), true);
   });
 
   test('what depends on time lives for its ttl, from the beginning of its computation', () => {

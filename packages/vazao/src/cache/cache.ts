@@ -31,6 +31,7 @@ import {
 import { RecentCommits } from './recent-commits.ts';
 import { TermIndex } from './term-index.ts';
 import { findTouching, type Lineage } from './touched.ts';
+import { Untold } from './untold.ts';
 import { findWhyNotStored } from './why-not-stored.ts';
 
 export class Cache<V> {
@@ -48,8 +49,7 @@ export class Cache<V> {
   #sequence = 0;
   /** Grows when everything was dropped: a fill that began before is not stored. */
   #generation = 0;
-  /** Of what has left before the feed had told it. */
-  #untoldTo = 0n;
+  readonly #untold: Untold;
   #lastFreshAtMs: number;
   /** Where the schema last changed: what was good before that may be no longer, whichever rows it read. */
   #schemaPosition = 0n;
@@ -62,6 +62,7 @@ export class Cache<V> {
     this.#recent = new RecentCommits(options.feed.position, {
       commitsMax: options.recentCommitsMax ?? RECENT_COMMITS_MAX_DEFAULT,
     });
+    this.#untold = new Untold(this.feed);
     this.#entries = new Entries<V>({
       sizeMaxBytes: options.sizeMaxBytes ?? SIZE_MAX_BYTES_DEFAULT,
       onLeave: (entry, reason) => {
@@ -104,19 +105,27 @@ export class Cache<V> {
 
   /** True while answers may be called fresh: the feed has spoken within its lease, and has told all that {@link Cache.noteUntold} was told of. */
   isFresh(): boolean {
-    return this.feed.isFresh() && this.#untoldTo <= this.feed.position;
+    return this.feed.isFresh() && this.#untold.isTold;
   }
 
   /**
-   * Something leaves this process before the feed has told it, because the feed is silent. When it speaks again it may prove less at
-   * first: a heartbeat that comes late proves what was so when it was sent. Until it has told this, too, nothing is answered from here,
-   * else the same reader could be shown something older next. For what is meant to wait, `feed.isFresh()` counts, and not this: those
-   * who left while others waited would keep it from ever being so.
+   * Something leaves this process before the feed has told it. Until it has, nothing is answered from here, else the same reader could
+   * be shown something older next. For what is meant to wait, `feed.isFresh()` counts, and not {@link Cache.isFresh}: those who left
+   * while others waited would keep it from ever being so.
+   * @param position - everything that it shows was committed before; `UNKNOWN_POSITION` where that is not known
    */
   noteUntold(position: bigint): void {
-    // Where it is not known, what a fill sees that begins from now on is after it.
-    if (position === UNKNOWN_POSITION) this.#generation++;
-    if (position > this.#untoldTo) this.#untoldTo = position;
+    this.#untold.note(position);
+  }
+
+  /** Something leaves that was not held back: {@link Cache.noteUntold}, if the feed is silent. */
+  noteLeaving(position: bigint = UNKNOWN_POSITION): void {
+    if (!this.feed.isFresh()) this.noteUntold(position);
+  }
+
+  /** Says how the position of what has left is found out; called by whoever connects to the primary. */
+  findUntoldBy(readPosition: () => Promise<bigint>): void {
+    this.#untold.askBy(readPosition);
   }
 
   /** The entry of a key, fresh or not: look at {@link Cache.isGood} before serving it. */
@@ -175,10 +184,6 @@ export class Cache<V> {
     // Given up before: another may lead the fill of this key by now, and nobody waits for this one.
     if (this.#fills.get(fill.key) === fill) this.#fills.delete(fill.key);
     else fill.abandon('given-up', 'The computation had been given up before it ended.');
-    const { generation } = fill.start;
-    const isOfPrimary = fill.snapshot !== undefined && fill.validAt === undefined;
-    if (this.#untoldTo === UNKNOWN_POSITION && isOfPrimary && generation === this.#generation)
-      this.#untoldTo = fill.position;
     const terms = fill.statements.flatMap((statement) => statement.terms);
     const outdatedAt = fill.snapshot ? this.#firstUnseenTouch(terms, fill.snapshot, fill) : SHARED_WITH_ALL;
     const why = findWhyNotStored(fill, {
@@ -305,7 +310,6 @@ export class Cache<V> {
       generation: this.#generation,
       neededAfter: this.#recent.seenUpTo,
       suspects: this.feed.suspects,
-      isUntold: this.#untoldTo > this.feed.position,
     };
   }
 

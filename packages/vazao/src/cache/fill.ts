@@ -50,8 +50,6 @@ export interface FillStart {
   readonly neededAfter: number;
   /** Transactions whose changes the feed may not deliver in full. Taken before the snapshot; the feed forgets them when they end. */
   readonly suspects: ReadonlySet<bigint>;
-  /** Something had left that the feed had not told yet: a replica may not show it. */
-  readonly isUntold: boolean;
 }
 
 /**

@@ -28,15 +28,20 @@ export async function untilShown<V>(
 /**
  * Holds an answer back until {@link isShown}, or until it has to leave: because the feed is silent, which the cache then remembers
  * ({@link Cache.noteUntold}), or because it lags behind for longer than an answer waits, which is then not kept.
+ * @returns false for one that must not leave: a replica showed it, and the primary, which answers next, may not show it yet
  */
 export async function holdBack<V>(
   fill: Fill<V>,
   cache: Cache<V>,
   feed: Pick<Feed, 'position' | 'waitFor' | 'isFresh'>,
   maxMs: number,
-): Promise<void> {
+): Promise<boolean> {
   const isTold = await untilToldOrSilent(feed, (timeoutMs) => untilShown(fill, cache, feed, timeoutMs), maxMs);
-  if (isTold) return;
-  if (feed.isFresh()) fill.abandon('feed-behind', 'The feed did not reach the snapshot in time.');
-  else cache.noteUntold(fill.position);
+  if (isTold) return true;
+  if (feed.isFresh()) {
+    fill.abandon('feed-behind', 'The feed did not reach the snapshot in time.');
+    return true;
+  }
+  cache.noteUntold(fill.position);
+  return !fill.snapshot || !('replayedTo' in fill.snapshot);
 }

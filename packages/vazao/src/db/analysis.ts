@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Cache } from '../cache/index.ts';
-import { type Feed, originOf, parsePosition, parseSnapshot, sees } from '../feed/index.ts';
+import { type Feed, originOf, parsePosition, parseSnapshot, sees, UNKNOWN_POSITION } from '../feed/index.ts';
 import {
   type Analyzer,
   assertDeclared,
@@ -36,8 +36,10 @@ export type AnalysisFeed = Pick<Feed, 'on'> & Partial<Pick<Feed, 'published' | '
 
 const RETRY_MS = [5, 20, 100, 500, 2_000] as const;
 
+type AnalysisCache = Pick<Cache<unknown>, 'setLineage' | 'noteUntold'>;
+
 export interface AnalysisOptions {
-  readonly cache: Pick<Cache<unknown>, 'setLineage'>;
+  readonly cache: AnalysisCache;
   readonly feed: AnalysisFeed;
   readonly publication: string;
   readonly declaredFunctions: readonly DeclaredFunction[];
@@ -71,7 +73,7 @@ export class Analysis {
   readonly #closing = new AbortController();
   readonly #longStatements = new LongStatements();
   readonly #connect: () => Promise<PooledClient>;
-  readonly #cache: Pick<Cache<unknown>, 'setLineage'>;
+  readonly #cache: AnalysisCache;
   readonly #feed: AnalysisFeed;
   readonly #publication: string;
   readonly #declaredFunctions: readonly DeclaredFunction[];
@@ -109,6 +111,11 @@ export class Analysis {
   /** Where to tell of writes; undefined where the feed sees them by itself. */
   get writes(): Feed['writes'] {
     return this.#feed.writes;
+  }
+
+  /** Nobody knows what became of a write. */
+  noteUnknownWrite(): void {
+    this.#cache.noteUntold(UNKNOWN_POSITION);
   }
 
   effectOf(text: string): Effect {

@@ -190,7 +190,7 @@ export class FillSession implements FillCare {
     if (this.#replica !== undefined) return this.#replica;
     const { replicas, analysis } = this.#pool;
     // What is not to be stored anyway is computed past the cache because it must show more than the cache could.
-    const replica = this.fill.notStored || this.fill.start.isUntold ? undefined : replicas?.choose();
+    const replica = this.fill.notStored ? undefined : replicas?.choose();
     this.#replica =
       replica && replicas ? new ReplicaTransaction(replica, this.fill, analysis, () => replicas.needed) : null;
     return this.#replica;

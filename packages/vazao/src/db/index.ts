@@ -16,7 +16,7 @@ export type { FillSession } from './fill-session.ts';
 export { type LeaderLockOptions, PostgresLeaderLock } from './leader-lock.ts';
 export { loadCatalog } from './load-catalog.ts';
 export { LooseSession } from './loose-session.ts';
-export { Pool, type PoolOptions } from './pool.ts';
+export { Pool, type PoolCache, type PoolOptions } from './pool.ts';
 export type { PoolBounds } from './pool-bounds.ts';
 export { judgeReplica, LAG_MAX_MS, type ReplicaFigures, type ReplicaRefusal } from './replica.ts';
 export { probeReplica } from './replica-probe.ts';

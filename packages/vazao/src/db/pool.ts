@@ -20,8 +20,11 @@ import { type ReplicaFeed, Replicas } from './replicas.ts';
 import type { Schema } from './schema.ts';
 import { type PooledClient, TrackedClient } from './tracked-client.ts';
 
+/** The part of a cache that a pool speaks with. */
+export type PoolCache = Pick<Cache<unknown>, 'setLineage' | 'isFresh' | 'noteUntold' | 'findUntoldBy'>;
+
 export interface PoolOptions extends pg.PoolConfig {
-  readonly cache: Pick<Cache<unknown>, 'setLineage'>;
+  readonly cache: PoolCache;
   readonly feed: AnalysisFeed & ReplicaFeed;
   /** Name of the feed's publication. @defaultValue `vazao` */
   readonly publication?: string | undefined;
@@ -98,7 +101,8 @@ export class Pool extends pg.Pool {
     });
     // The string wins over the single options; what it does not say is as for the primary.
     const connections = replicaUrls.map((connectionString) => ({ ...rest, connectionString }));
-    if (connections.length > 0) this.#replicas = new Replicas(connections, feed, this.#analysis);
+    if (connections.length > 0) this.#replicas = new Replicas(connections, feed, this.#analysis, () => cache.isFresh());
+    cache.findUntoldBy(() => this.readPosition());
     Object.defineProperty(this.options, 'analysis', { value: this.#analysis, enumerable: false });
   }
 

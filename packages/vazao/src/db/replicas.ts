@@ -24,7 +24,7 @@ import type { Analysis } from './analysis.ts';
 import { Replica, type ReplicaFigures, type ReplicaStandard } from './replica.ts';
 
 /** The part of a feed that replicas are judged by. */
-export type ReplicaFeed = Pick<Feed, 'on' | 'status' | 'isFresh' | 'suspects'>;
+export type ReplicaFeed = Pick<Feed, 'on' | 'status' | 'suspects'>;
 
 /** Between two heartbeats; more than that is taken for a primary that is slow. */
 const UNCONFIRMED_MAX = 10_000;
@@ -32,6 +32,7 @@ const UNCONFIRMED_MAX = 10_000;
 export class Replicas {
   readonly #replicas: readonly Replica[];
   readonly #feed: ReplicaFeed;
+  readonly #isFresh: () => boolean;
   readonly #analysis: Analysis;
   #lastCommit = 0n;
   /** Transactions whose commit was delivered, and not seen by a heartbeat's snapshot yet. */
@@ -42,8 +43,10 @@ export class Replicas {
   #next = 0;
   #isPrepared = false;
 
-  constructor(connections: readonly pg.PoolConfig[], feed: ReplicaFeed, analysis: Analysis) {
+  /** @param isFresh - whether all has been told that was shown: only then is what it needs known */
+  constructor(connections: readonly pg.PoolConfig[], feed: ReplicaFeed, analysis: Analysis, isFresh: () => boolean) {
     this.#feed = feed;
+    this.#isFresh = isFresh;
     this.#analysis = analysis;
     const standard = () => ({
       ...pickServer(feed),
@@ -89,7 +92,7 @@ export class Replicas {
   /** The ready one with the fewest connections in use, by turns among equals; undefined when none is. */
   choose(): Replica | undefined {
     // A transaction that the feed may not have seen whole can't be recognized in a replica's snapshot.
-    if (!this.#feed.isFresh() || this.#feed.suspects.size > 0 || this.#isPrimarySlow) return undefined;
+    if (!this.#isFresh() || this.#feed.suspects.size > 0 || this.#isPrimarySlow) return undefined;
     const count = this.#replicas.length;
     const start = this.#next++ % Math.max(1, count);
     let best: Replica | undefined;

@@ -222,6 +222,7 @@ export class TrackedClient extends BaseClient {
       return position;
     } catch {
       context.position = UNKNOWN_POSITION;
+      this.#analysis?.noteUnknownWrite();
       return undefined;
     } finally {
       client.end().catch(() => {});

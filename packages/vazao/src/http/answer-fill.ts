@@ -55,12 +55,6 @@ export interface FillSettings {
   readonly recent: RecentAnswers | undefined;
 }
 
-/**
- * What need not wait until the feed has told it: it is for a client that carries what it has seen, or for nobody.
- * Whoever is served past the cache for another reason may carry nothing, and would be shown something older next.
- */
-const LEAVING_EARLY = new Set(['position', 'audit']);
-
 export class AnswerFill {
   readonly #settings: FillSettings;
   readonly #request: FastifyRequest;
@@ -108,7 +102,10 @@ export class AnswerFill {
     this.#carried = carried;
     this.#ticket = ticket;
     this.#bypass = fill.notStored && bypassStatus(fill.notStored.code);
-    this.#mayLeaveEarly = LEAVING_EARLY.has(fill.notStored?.code ?? '');
+    // It is for a client that carries what it has seen, or for nobody. Whoever is served past the cache for another reason may
+    // carry nothing, and would be shown something older next.
+    const code = fill.notStored?.code;
+    this.#mayLeaveEarly = code === 'audit' || (code === 'position' && carried !== undefined);
     this.#session = settings.db.openSession(fill as Fill<unknown>);
     this.#capture = new Capture(reply.raw, settings.bodyMaxBytes, {
       onComplete: (captured) => this.#complete(captured),
@@ -210,15 +207,19 @@ export class AnswerFill {
       return;
     }
     const startedAtMs = performance.now();
-    void holdBack(this.#fill, cache, feed, answerWaitMaxMs).then(() => {
+    void holdBack(this.#fill, cache, feed, answerWaitMaxMs).then((mayLeave) => {
       this.#request[STATE]?.context.stages?.add('feed', performance.now() - startedAtMs);
-      this.#settle(captured);
+      if (mayLeave || this.#hasWritten) this.#settle(captured);
+      else void this.#repeat(captured);
     });
   }
 
-  /** A replica could not go on, and the handler failed by it. Nothing has left yet: it runs again, on the primary. */
+  /**
+   * A replica could not go on, and the handler failed by it, or what it showed must not be. Nothing has left yet: it runs again, on
+   * the primary.
+   */
   async #repeat(captured: CapturedResponse): Promise<void> {
-    const detail = 'A replica could not go on, and the primary had other rows by then.';
+    const detail = 'A replica could not go on, or showed more than may be shown.';
     this.#fill.abandon('replica-conflict', detail);
     this.#settings.cache.fail(this.#fill);
     this.#leave(undefined, []);

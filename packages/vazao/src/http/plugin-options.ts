@@ -32,9 +32,15 @@ export interface PluginOptions {
   readonly bodyMaxBytes?: number | undefined;
   /** After this time a computation is no longer cared for, and those who wait for it compute for themselves. @defaultValue 30 s */
   readonly fillMaxMs?: number | undefined;
-  /** How long the response to a write waits until this process's feed has passed it, or is not fresh any more. @defaultValue {@link ANSWER_WAIT_MAX_MS} */
+  /**
+   * How long the response to a write waits until this process's feed has passed it, or is not fresh any more. With less than the
+   * feed's lease it may leave before either, and the next read show something older. @defaultValue {@link ANSWER_WAIT_MAX_MS}
+   */
   readonly writeWaitMaxMs?: number | undefined;
-  /** How long an answer waits that shows what the feed has not told yet: until it has, or is not fresh any more. @defaultValue {@link ANSWER_WAIT_MAX_MS} */
+  /**
+   * How long an answer waits that shows what the feed has not told yet: until it has, or is not fresh any more. With less than the
+   * feed's lease it may leave before either, and the next answer be older. @defaultValue {@link ANSWER_WAIT_MAX_MS}
+   */
   readonly answerWaitMaxMs?: number | undefined;
   /** How long a read that carries a position waits for the feed, before it is computed past the cache. @defaultValue 100 ms */
   readonly readWaitMaxMs?: number | undefined;

@@ -123,6 +123,7 @@ class VazaoPlugin {
     app.addHook('onRoute', (route) => this.#onRoute(route));
     app.addHook('onRequest', (request, reply, done) => this.#onRequest(request, reply, done));
     app.addHook('onResponse', (request, reply, done) => {
+      this.#cache.noteLeaving(); // a stream may have read until now
       this.#count(request, reply);
       done();
     });
@@ -245,6 +246,7 @@ class VazaoPlugin {
     if (this.#recent && !state?.observation) this.#recordUncached(this.#recent, request, reply);
     const position = state?.context.position ?? 0n;
     if (position === 0n) {
+      this.#cache.noteLeaving();
       if (state?.carried) void this.#tellPosition(reply, state.carried).then(done);
       else done();
       return;
@@ -265,7 +267,7 @@ class VazaoPlugin {
     const wait = (timeoutMs: number): Promise<boolean> => feed.waitFor(position, timeoutMs);
     const startedAtMs = performance.now();
     void untilToldOrSilent(feed, wait, this.#writeWaitMaxMs).then((isTold) => {
-      if (!isTold && !feed.isFresh()) this.#cache.noteUntold(position);
+      if (!isTold) this.#cache.noteLeaving(position);
       state?.context.stages?.add('feed', performance.now() - startedAtMs);
       done();
     });

@@ -1,6 +1,6 @@
 /** The second tier of a server: each process that serves has a client of it, and each host a relay. */
 import type { SecondTier } from '../cache/redis/index.ts';
-import { Pool, PostgresLeaderLock } from '../db/index.ts';
+import { Pool, type PoolCache, PostgresLeaderLock } from '../db/index.ts';
 import { createStreamedFeed, type FanOut, type Feed, PUBLICATION_DEFAULT } from '../feed/index.ts';
 import { type CacheValue, valueCodec } from '../http/index.ts';
 import { PeerError } from '../peer/index.ts';
@@ -13,6 +13,12 @@ import { RuntimeError } from './errors.ts';
 import { RELEASE_TIMEOUT_MS, within } from './release.ts';
 import { readVersion } from './version.ts';
 
+const NO_CACHE: PoolCache = {
+  setLineage: () => {},
+  isFresh: () => false,
+  noteUntold: () => {},
+  findUntoldBy: () => {},
+};
 const REPORT_PAUSE_MS = 60_000;
 /** All hosts may be starting, and the one that writes the stream is no faster. */
 const STREAM_TIMEOUT_MS = 60_000;
@@ -74,7 +80,7 @@ export async function openRelay(
     connectionString: databaseUrl,
     max: 1,
     application_name: 'vazao relay',
-    cache: { setLineage: () => {} },
+    cache: NO_CACHE,
     feed,
   });
   schema.on('error', () => {}); // an idle connection was lost: the pool opens another when it needs one

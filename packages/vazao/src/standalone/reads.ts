@@ -39,7 +39,7 @@ export type Kept<V> =
   | { readonly kind: 'bypass'; readonly reason: string };
 
 export type ReadsCache<V> = Cache<Kept<V>>;
-export type ReadsFeed = Pick<Feed, 'position' | 'isFresh' | 'waitFor'>;
+export type ReadsFeed = Pick<Feed, 'position' | 'isFresh' | 'waitFor' | 'on'>;
 
 /** How a value came about. */
 export type ReadOutcome = 'hit' | 'stale' | 'filled' | 'collapsed' | 'bypass' | 'nested';
@@ -89,6 +89,13 @@ export class Reads<V> {
 
   constructor(settings: ReadsSettings<V>) {
     this.#settings = settings;
+    const { cache, feed } = settings;
+    feed.on('epoch', () => {
+      // Of a server whose log is shorter, perhaps, which says nothing of this one: nobody is to wait for it.
+      if (this.#writtenTo <= feed.position) return;
+      this.#writtenTo = 0n;
+      cache.noteUntold(UNKNOWN_POSITION);
+    });
   }
 
   /** Told of each write of this process: no read that begins later shows anything older. */
@@ -101,10 +108,13 @@ export class Reads<V> {
     return this.#writtenTo <= this.#settings.feed.position || (await this.#untilTold(this.#writtenTo));
   }
 
-  /** Waits until the feed has told all that a fill shows; one that it does not tell in time will not be stored. */
-  async untilShown(fill: Fill<Kept<V>>): Promise<void> {
+  /**
+   * Waits until the feed has told all that a fill shows; one that it does not tell in time will not be stored.
+   * @returns whether it may be shown
+   */
+  async untilShown(fill: Fill<Kept<V>>): Promise<boolean> {
     const { cache, feed, waitMaxMs } = this.#settings;
-    if (!isShown(fill, cache)) await holdBack(fill, cache, feed, waitMaxMs);
+    return isShown(fill, cache) || (await holdBack(fill, cache, feed, waitMaxMs));
   }
 
   /** Rejects with what `compute` throws. */
@@ -164,7 +174,9 @@ export class Reads<V> {
   /** As code that is not cached runs: on the pool, each statement by itself. */
   async #computePast({ compute }: ReadQuestion<V>, reason: string): Promise<Read<V>> {
     const notStored = { code: reason, detail: 'Its value was not to be kept a moment ago.' };
-    return { value: await compute(() => {}), outcome: 'bypass', notStored };
+    const value = await compute(() => {});
+    this.#settings.cache.noteLeaving();
+    return { value, outcome: 'bypass', notStored };
   }
 
   async #lead(question: ReadQuestion<V>, fill: Fill<Kept<V>>): Promise<Read<V>> {
@@ -201,7 +213,8 @@ export class Reads<V> {
     }
     if (mayRepeat()) return await this.#repeat(question, fill);
     try {
-      await this.#hold(fill, session, context.position);
+      const mayLeave = await this.#hold(fill, session, context.position);
+      if (!mayLeave && question.mayRepeat && context.position === 0n) return await this.#repeat(question, fill);
       return this.#keep(question, fill, value);
     } catch (error) {
       cache.fail(fill);
@@ -209,18 +222,22 @@ export class Reads<V> {
     }
   }
 
-  /** A replica could not go on, and the computation may have failed by it: it runs again, on the primary. */
+  /** A replica could not go on, and the computation may have failed by it, or what it showed must not be: it runs again, on the primary. */
   #repeat(question: ReadQuestion<V>, fill: Fill<Kept<V>>): Promise<Read<V>> {
     this.#settings.cache.fail(fill);
-    return this.#computeAlone(question, 'replica-conflict', 'A replica could not go on.');
+    return this.#computeAlone(
+      question,
+      'replica-conflict',
+      'A replica could not go on, or showed more than may be shown.',
+    );
   }
 
   /** The value leaves when the feed has told all that it shows, and all that was written on its way. */
-  async #hold(fill: Fill<Kept<V>>, session: FillSession, written: bigint): Promise<void> {
+  async #hold(fill: Fill<Kept<V>>, session: FillSession, written: bigint): Promise<boolean> {
     fill.raise(written);
     // What ran after the fill was left may have seen anything that is committed by now.
     if (session.hasLeft) fill.raise(await this.#settings.db.readPosition().catch(() => UNKNOWN_POSITION));
-    await this.untilShown(fill);
+    return this.untilShown(fill);
   }
 
   #keep(question: ReadQuestion<V>, fill: Fill<Kept<V>>, value: V): Read<V> {

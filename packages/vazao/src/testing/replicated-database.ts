@@ -42,11 +42,13 @@ export interface ReplicatedDatabaseOptions {
   /** Of which standbys the pool is told; all, unless said. */
   readonly replicas?: readonly string[] | undefined;
   readonly pool?: Partial<PoolOptions> | undefined;
+  /** Puts something between the feed and all who listen to it. */
+  readonly wrapFeed?: ((feed: Feed) => Feed) | undefined;
 }
 
 /** The table is `t (id int primary key, v int)`, with rows 1 to 1000 of value 10 × id. */
 export async function createReplicatedDatabase(options: ReplicatedDatabaseOptions = {}): Promise<ReplicatedDatabase> {
-  const { standbys = [{ name: 'replica' }] } = options;
+  const { standbys = [{ name: 'replica' }], wrapFeed = (feed) => feed } = options;
   await using acquired = new AsyncDisposableStack();
   const cluster = acquired.use(await startCluster({ standbys, settings: SETTINGS }));
   await cluster.primary.query('create database app');
@@ -61,7 +63,7 @@ export async function createReplicatedDatabase(options: ReplicatedDatabaseOption
   await setReplicaIdentityFull(client, ['t']);
   await client.end();
   for (const standby of cluster.standbys) await cluster.untilReplayed(standby);
-  const feed = acquired.use(createFeed({ connection: url }));
+  const feed = wrapFeed(acquired.use(createFeed({ connection: url })));
   const cache = new Cache<unknown>({ feed });
   const names = options.replicas ?? standbys.map(({ name }) => name);
   const replicaUrls = names.map((name) => cluster.node(name).urlOf('app'));

@@ -85,6 +85,7 @@ export class Renders {
   }
 
   async set(key: string, data: unknown, context: NextSetContext): Promise<void> {
+    this.#parts.cache.noteLeaving(); // Next does not wait with it
     const why = context.isRoutePPREnabled ? PARTIAL : await this.#keep(key, data, context);
     if (!why) return;
     // What stood there is older than what Next has now.

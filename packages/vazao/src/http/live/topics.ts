@@ -55,7 +55,7 @@ export class Topics {
     this.slow = new SlowStreams(options);
     this.#turns = new Turns(
       options,
-      () => cache.feed.isFresh(), // and not whether something is untold: it is by computing that this becomes known
+      () => cache.feed.isFresh(), // what is untold keeps nobody from computing
       (topic) => this.#take(topic),
     );
     cache.endings.listen(({ key }, ending) => {
