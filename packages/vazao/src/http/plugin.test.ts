@@ -30,7 +30,10 @@ describe('cached routes', () => {
 
   before(async () => {
     database = await createTestDatabase();
-    platform = await createTestPlatform(database, { schema: SCHEMA, plugin: { identify, explain: true, audit: false } });
+    platform = await createTestPlatform(database, {
+      schema: SCHEMA,
+      plugin: { identify, explain: true, audit: false },
+    });
     const { app, db } = platform;
     await app.register(cookie);
     const cached = { config: { cache: true } } as const;

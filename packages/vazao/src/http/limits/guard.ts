@@ -17,7 +17,7 @@ export interface GuardOptions {
   /** Undefined: addresses are not limited. */
   readonly fence: Fence | undefined;
   readonly page: RefusalPage;
-  readonly onRefused: (refused: Refusal) => void;
+  readonly onRefused: (refused: Refusal, request: GuardedRequest) => void;
 }
 
 /** What of a request the guard looks at. */
@@ -37,7 +37,7 @@ export class Guard {
     const listen = (request: IncomingMessage, response: ServerResponse): void => {
       const refused = this.refusalOf(request);
       if (refused) {
-        this.#options.onRefused(refused);
+        this.#options.onRefused(refused, request);
         writeRefusal(request, response, refused, this.#options.page);
         return;
       }

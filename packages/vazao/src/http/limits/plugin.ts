@@ -39,6 +39,7 @@ import { type Rate, resolveRate } from './rate.ts';
 import { formatPolicy, formatRemaining, type Quota, seconds } from './rate-fields.ts';
 import type { RatePolicy, RateStore } from './rate-store.ts';
 import { type Refusal, type RefusalCode, refusal, renderRefusal } from './refusal.ts';
+import { RefusalLog } from './refusal-log.ts';
 import { classOf, REQUEST_CLASSES } from './request-class.ts';
 import { LIMITS, type LimitsFigures, type RequestLimits, ROUTE_LIMITS } from './request-limits.ts';
 import { boundConnections } from './server-bounds.ts';
@@ -61,6 +62,7 @@ class LimitsPlugin {
   readonly #refused = new Map<RefusalCode, number>();
   readonly #slowBodies: SlowBodies;
   readonly #guard: Guard;
+  #log: RefusalLog | undefined;
   #slowReaders: SlowReaders | undefined;
 
   constructor(options: LimitsOptions) {
@@ -77,11 +79,12 @@ class LimitsPlugin {
       addresses: this.#addresses,
       fence: this.#fence,
       page,
-      onRefused: ({ code }) => this.#count(code),
+      onRefused: ({ code }, request) => this.#count(code, request),
     });
   }
 
   register(app: FastifyInstance): void {
+    this.#log = new RefusalLog((refused) => app.log.warn({ refused }, 'requests were refused'));
     app.decorateRequest(LIMITS, null);
     if (this.#options.trustProxy.length > 0) this.#tellAddress(app);
     app.decorate('limits', {
@@ -121,6 +124,7 @@ class LimitsPlugin {
       done();
     });
     app.addHook('onClose', async () => {
+      this.#log?.flush();
       this.#fence?.close();
       this.#slowReaders?.close();
       await this.#options.store?.close?.();
@@ -321,7 +325,7 @@ class LimitsPlugin {
   }
 
   #refuse(request: FastifyRequest, reply: FastifyReply, refused: Refusal): FastifyReply {
-    this.#count(refused.code);
+    this.#count(refused.code, request.raw);
     // A refusal shows nothing of the database, and must not ask it how far the client has seen.
     if (request[STATE]) request[STATE].carried = undefined;
     const { type, body } = renderRefusal(refused, acceptOf(request, refused), this.#options.page);
@@ -334,7 +338,8 @@ class LimitsPlugin {
     return 1 + Math.floor(this.#options.random() * RETRY_AFTER_MAX_S);
   }
 
-  #count(code: RefusalCode): void {
+  #count(code: RefusalCode, request: GuardedRequest): void {
+    this.#log?.note(code, this.#addresses.partitionOf(this.#addresses.find(request)));
     this.#refused.set(code, (this.#refused.get(code) ?? 0) + 1);
   }
 
