@@ -2,20 +2,26 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Cache } from '../cache/index.ts';
-import { createFeed } from '../feed/index.ts';
+import { createFeed, UNKNOWN_POSITION } from '../feed/index.ts';
+import { until } from '../testing/cached-app.ts';
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts';
 import { Pool } from './pool.ts';
 import type { PoolBounds } from './pool-bounds.ts';
 
-async function createPool(database: TestDatabase, bounds: PoolBounds): Promise<AsyncDisposable & { pool: Pool }> {
+async function createPool(
+  database: TestDatabase,
+  bounds: PoolBounds,
+): Promise<AsyncDisposable & { pool: Pool; cache: Cache<unknown> }> {
   await database.pool.query('create table if not exists t (id int primary key)');
   const feed = createFeed({ connection: database.url });
-  const pool = new Pool({ connectionString: database.url, max: 2, bounds, cache: new Cache<unknown>({ feed }), feed });
+  const cache = new Cache<unknown>({ feed });
+  const pool = new Pool({ connectionString: database.url, max: 2, bounds, cache, feed });
   pool.on('error', () => {});
   await feed.start();
   await pool.prepare();
   return {
     pool,
+    cache,
     async [Symbol.asyncDispose]() {
       await pool.end();
       await feed.close();
@@ -51,6 +57,20 @@ test('who waits too long for a connection is told so, and who finds too many wai
   }
   for (const client of held) client.release();
   assert.equal((await pool.query('select 1 as one')).rows[0].one, 1, 'and goes on');
+});
+
+test('how far the log was when something left untold is asked although the line is full', async () => {
+  await using database = await createTestDatabase();
+  await using bounded = await createPool(database, { waitMs: 60_000, waitingMax: 3 });
+  const { pool, cache } = bounded;
+  const held = [await pool.connect(), await pool.connect()];
+  const waiting = Array.from({ length: 3 }, () => pool.query('select 1'));
+  cache.noteUntold(UNKNOWN_POSITION);
+  await until('it waits, too', () => pool.waitingCount === 4);
+  assert.equal(cache.isFresh(), false);
+  for (const client of held) client.release();
+  await Promise.all(waiting);
+  await until('it is told', () => cache.isFresh());
 });
 
 test('a statement, a transaction that idles, and one that lasts are ended by PostgreSQL', async () => {

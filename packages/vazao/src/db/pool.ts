@@ -102,7 +102,8 @@ export class Pool extends pg.Pool {
     // The string wins over the single options; what it does not say is as for the primary.
     const connections = replicaUrls.map((connectionString) => ({ ...rest, connectionString }));
     if (connections.length > 0) this.#replicas = new Replicas(connections, feed, this.#analysis, () => cache.isFresh());
-    cache.findUntoldBy(() => this.readPosition());
+    // While it waits nothing is answered from memory, so that the line is long: being refused would keep it so.
+    cache.findUntoldBy(async () => readPosition(await this.#connectInLine()));
     Object.defineProperty(this.options, 'analysis', { value: this.#analysis, enumerable: false });
   }
 
@@ -130,13 +131,7 @@ export class Pool extends pg.Pool {
 
   /** Everything that anybody has seen of the primary so far was committed before this. Throws what pg throws. */
   async readPosition(): Promise<bigint> {
-    const held = new HeldClient(await this.#connectPlain());
-    try {
-      const { rows } = await held.client.send(`select ${COMMITTED_POSITION_SQL} as position`);
-      return parsePosition(rows[0].position);
-    } finally {
-      held.release();
-    }
+    return readPosition(await this.#connectPlain());
   }
 
   /** Opens the care for a fill; its statements are those issued in a context with this session. */
@@ -197,10 +192,14 @@ export class Pool extends pg.Pool {
     return undefined;
   }
 
-  /** A connection outlives the work that it is opened for, and what it emits belongs to nobody's. */
   async #connectPlain(): Promise<PooledClient> {
     const busy = findBusy(this, this.#bounds);
     if (busy) throw busy;
+    return await this.#connectInLine();
+  }
+
+  /** A connection outlives the work that it is opened for, and what it emits belongs to nobody's. */
+  async #connectInLine(): Promise<PooledClient> {
     const endWait = this.#beginWait();
     try {
       return (await runWithoutContext(() => super.connect())) as unknown as PooledClient;
@@ -227,5 +226,15 @@ export class Pool extends pg.Pool {
     } finally {
       held.release(true);
     }
+  }
+}
+
+async function readPosition(client: PooledClient): Promise<bigint> {
+  const held = new HeldClient(client);
+  try {
+    const { rows } = await held.client.send(`select ${COMMITTED_POSITION_SQL} as position`);
+    return parsePosition(rows[0].position);
+  } finally {
+    held.release();
   }
 }
