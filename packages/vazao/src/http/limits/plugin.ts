@@ -79,7 +79,7 @@ class LimitsPlugin {
       addresses: this.#addresses,
       fence: this.#fence,
       page,
-      onRefused: ({ code }, request) => this.#count(code, request),
+      onRefused: ({ code }, request) => this.#count(code, this.#partitionOf(request)),
     });
   }
 
@@ -91,7 +91,7 @@ class LimitsPlugin {
       check: (request: FastifyRequest, reply: FastifyReply, user: string | undefined, go: () => void) =>
         this.#check(request, reply, user, go),
       consume: (name: string, rate: Rate, key: string) => this.#consumeOwn(name, rate, key),
-      addressOf: ({ raw }: FastifyRequest) => this.#addresses.partitionOf(this.#addresses.find(raw)),
+      addressOf: ({ raw }: FastifyRequest) => this.#partitionOf(raw),
       isRefused: (request: GuardedRequest) => this.#guard.refusalOf(request) !== undefined,
       figures: () => this.#figures(),
     });
@@ -184,9 +184,11 @@ class LimitsPlugin {
       isCounted: true,
     };
     const { accept } = request.raw.headers;
+    const address = this.#partitionOf(request.raw);
     const limits: RequestLimits = {
       class: name,
       accept,
+      address,
       isGone: false,
       leave: undefined,
       release: undefined,
@@ -199,7 +201,6 @@ class LimitsPlugin {
     const { rates } = this.#options;
     const due: [policy: RatePolicy, key: string][] = [];
     if (isCounted && (policy || rates.user || rates.anonymous || (rates.login && name === 'login'))) {
-      const address = this.#addresses.partitionOf(this.#addresses.find(request.raw));
       const who = user === undefined ? `a:${address}` : `u:${shortKey(user)}`;
       if (rates.login && name === 'login') due.push([rates.login, `a:${address}`]);
       if (user !== undefined && rates.user) due.push([rates.user, who]);
@@ -325,7 +326,7 @@ class LimitsPlugin {
   }
 
   #refuse(request: FastifyRequest, reply: FastifyReply, refused: Refusal): FastifyReply {
-    this.#count(refused.code, request.raw);
+    this.#count(refused.code, request[LIMITS]?.address);
     // A refusal shows nothing of the database, and must not ask it how far the client has seen.
     if (request[STATE]) request[STATE].carried = undefined;
     const { type, body } = renderRefusal(refused, acceptOf(request, refused), this.#options.page);
@@ -338,8 +339,12 @@ class LimitsPlugin {
     return 1 + Math.floor(this.#options.random() * RETRY_AFTER_MAX_S);
   }
 
-  #count(code: RefusalCode, request: GuardedRequest): void {
-    this.#log?.note(code, this.#addresses.partitionOf(this.#addresses.find(request)));
+  #partitionOf(request: GuardedRequest): string {
+    return this.#addresses.partitionOf(this.#addresses.find(request));
+  }
+
+  #count(code: RefusalCode, address: string | undefined): void {
+    this.#log?.note(code, address);
     this.#refused.set(code, (this.#refused.get(code) ?? 0) + 1);
   }
 

@@ -29,17 +29,19 @@ export class RefusalLog {
     this.#tell = tell;
   }
 
-  note(code: RefusalCode, address: string): void {
+  /** @param address - undefined where it is not known */
+  note(code: RefusalCode, address: string | undefined): void {
     let counted = this.#counted.get(code);
     if (!counted) {
       counted = { count: 0, addresses: new Map() };
       this.#counted.set(code, counted);
     }
     counted.count++;
+    this.#timer ??= setTimeout(() => this.flush(), REFUSALS_TOLD_AFTER_MS).unref();
+    if (address === undefined) return;
     const before = counted.addresses.get(address);
     if (before !== undefined || counted.addresses.size < ADDRESSES_MAX)
       counted.addresses.set(address, (before ?? 0) + 1);
-    this.#timer ??= setTimeout(() => this.flush(), REFUSALS_TOLD_AFTER_MS).unref();
   }
 
   flush(): void {

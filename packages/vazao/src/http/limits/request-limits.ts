@@ -19,8 +19,10 @@ export interface RouteLimits {
 
 export interface RequestLimits {
   readonly class: RequestClass;
-  /** The request's `Accept`. */
+  /** The request's `Accept`: a cached handler's request notices what it is asked later. */
   readonly accept: string | undefined;
+  /** Of whoever asks, or of the network that it counts with. Kept for the same reason. */
+  readonly address: string;
   /** The client is gone. */
   isGone: boolean;
   /** Ends its waiting for a place. */
