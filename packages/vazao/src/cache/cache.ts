@@ -97,7 +97,7 @@ export class Cache<V> {
    * the primary. It ends with a heartbeat.
    */
   isAhead(fill: Fill<V>): boolean {
-    if (!fill.snapshot || !('replayedTo' in fill.snapshot)) return false;
+    if (!fill.isOfReplica) return false;
     const terms = fill.statements.flatMap((statement) => statement.terms);
     if (this.#recent.hasForgottenUnseen) return true;
     return findTouching(this.#recent.unconfirmed(fill.position), terms, this.#lineage) !== undefined;

@@ -125,6 +125,11 @@ export class Fill<V> {
     return this.#validAt ?? (this.#snapshot && 'replayedTo' in this.#snapshot ? this.#snapshot.replayedTo : undefined);
   }
 
+  /** Computed on a replica, which may show what the primary does not show yet. */
+  get isOfReplica(): boolean {
+    return this.#snapshot !== undefined && 'replayedTo' in this.#snapshot;
+  }
+
   get usesTime(): boolean {
     return this.#usesTime;
   }

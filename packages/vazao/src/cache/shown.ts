@@ -43,5 +43,5 @@ export async function holdBack<V>(
     return true;
   }
   cache.noteUntold(fill.position);
-  return !fill.snapshot || !('replayedTo' in fill.snapshot);
+  return !fill.isOfReplica;
 }
