@@ -14,6 +14,7 @@ import {
   loadParser,
   SESSION_SETTINGS,
 } from '../readset/index.ts';
+import { catalogDigestSql } from './catalog-digest.ts';
 import { COMMITTED_POSITION_SQL } from './committed-position.ts';
 import { HeldClient } from './held-client.ts';
 import { loadCatalog } from './load-catalog.ts';
@@ -46,6 +47,17 @@ export interface AnalysisOptions {
   readonly onWrite: ((position: bigint) => void) | undefined;
 }
 
+/** What has been made of a catalog. */
+interface Reading {
+  /** Of all that it was made from. */
+  readonly key: string;
+  readonly analyzer: Analyzer;
+  readonly locals: LocalSessions;
+  readonly schema: Schema;
+  /** Of each table itself and those above it. */
+  readonly lineages: ReadonlyMap<number, readonly number[]>;
+}
+
 export class Analysis {
   /** Settings of a session that are compared at the beginning of each fill. */
   quickSettings = '';
@@ -63,6 +75,8 @@ export class Analysis {
   schema: Schema | undefined;
   #analyzer: Analyzer | undefined;
   #locals: LocalSessions | undefined;
+  /** What was made of the catalog when it was last read; of use again where it has not changed. */
+  #reading: Reading | undefined;
   /** Changes of the schema that the catalog, when it was last read, might not have shown. */
   #schemaXids: ReadonlySet<bigint> = new Set();
   /** Grows with each change: a catalog that was read under another is thrown away. */
@@ -198,14 +212,10 @@ export class Analysis {
       const settings = await client.send(
         `select ${QUICK_SETTINGS_SQL} as quick, (${ALL_SETTINGS_SQL}) as "all", ${SERVER_SETTINGS_SQL} as server,
           ${SESSION_SETTINGS.map((name) => `current_setting('${name}') as ${name}`).join(', ')},
-          current_setting('default_transaction_isolation') as isolation`,
+          current_setting('default_transaction_isolation') as isolation,
+          current_setting('server_version_num')::int as version`,
       );
-      const status = this.#feed.status?.();
-      const catalog = await loadCatalog(client as never, {
-        publication: this.#publication,
-        // Another set comes with an event after which the catalog is read again.
-        published: !status || (originOf(status) ?? 'wal') === 'wal' ? undefined : this.#feed.published,
-      });
+      const reading = await this.#read(client, settings.rows[0]);
       const { rows: after } = await client.send(`select ${COMMITTED_POSITION_SQL} as position`);
       if (this.#version !== version) throw new OutdatedCatalog();
       this.quickSettings = settings.rows[0].quick;
@@ -214,26 +224,11 @@ export class Analysis {
       this.beginsReadCommitted = settings.rows[0].isolation === 'read committed';
       this.position = parsePosition(after[0].position);
       this.#schemaXids = new Set();
-      const lineages = new Map(catalog.tables.map((table) => [table.oid, [table.oid, ...table.ancestors]]));
-      this.#cache.setLineage((oid) => lineages.get(oid));
-      const { quick, server } = settings.rows[0];
       this.ownSettings = new Map(SESSION_SETTINGS.map((name) => [name, settings.rows[0][name]]));
-      const createFor = (catalog: Catalog, templatesMax?: number): Analyzer =>
-        createAnalyzer(catalog, {
-          declaredFunctions: this.#declaredFunctions,
-          templatesMax,
-          findLongReading: this.#longStatements.forCatalog(catalog, this.#declaredFunctions),
-        });
-      this.#analyzer = createFor(catalog);
-      this.#locals = new LocalSessions({
-        connect: this.#connect,
-        catalog,
-        analyzer: this.#analyzer,
-        createAnalyzer: createFor,
-      });
-      // The last of the quick ones is the session's own schema for temporary tables.
-      const settingsText = [quick.replace(/\|[^|]*$/, ''), server];
-      this.schema = describeSchema(catalog, this.#declaredFunctions, settingsText, this.position);
+      this.#cache.setLineage((oid) => reading.lineages.get(oid));
+      this.#analyzer = reading.analyzer;
+      this.#locals = reading.locals;
+      this.schema = { ...reading.schema, position: this.position };
       this.#isLoading = false;
     } catch (error) {
       held.release(!(error instanceof OutdatedCatalog));
@@ -241,6 +236,37 @@ export class Analysis {
     }
     held.release();
   }
+
+  /** The last reading where the catalog is still that one: what is known of statements stays known. */
+  async #read(client: PooledClient, settings: SettingsRow): Promise<Reading> {
+    const status = this.#feed.status?.();
+    // Another set comes with an event after which the catalog is read again.
+    const published = !status || (originOf(status) ?? 'wal') === 'wal' ? undefined : this.#feed.published;
+    const { rows } = await client.send(catalogDigestSql(settings.version));
+    const key = JSON.stringify([rows[0].digest, settings, published && [...published]]);
+    if (this.#reading?.key === key) return this.#reading;
+    const catalog = await loadCatalog(client as never, { publication: this.#publication, published });
+    const createFor = (catalog: Catalog, templatesMax?: number): Analyzer =>
+      createAnalyzer(catalog, {
+        declaredFunctions: this.#declaredFunctions,
+        templatesMax,
+        findLongReading: this.#longStatements.forCatalog(catalog, this.#declaredFunctions),
+      });
+    const analyzer = createFor(catalog);
+    const locals = new LocalSessions({ connect: this.#connect, catalog, analyzer, createAnalyzer: createFor });
+    // The last of the quick ones is the session's own schema for temporary tables.
+    const settingsText = [settings.quick.replace(/\|[^|]*$/, ''), settings.server];
+    const schema = describeSchema(catalog, this.#declaredFunctions, settingsText, this.position);
+    const lineages = new Map(catalog.tables.map((table) => [table.oid, [table.oid, ...table.ancestors]]));
+    this.#reading = { key, analyzer, locals, schema, lineages };
+    return this.#reading;
+  }
+}
+
+interface SettingsRow {
+  readonly quick: string;
+  readonly server: string;
+  readonly version: number;
 }
 
 /** The schema changed while it was read, or the change is not visible to new snapshots yet. */

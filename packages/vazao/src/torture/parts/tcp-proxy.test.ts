@@ -7,18 +7,25 @@ import { startTcpProxy } from './tcp-proxy.ts';
 
 const BOUND_MS = 60_000;
 
-/** A server that answers each connection with its name, and then says back what it hears. */
-async function startEcho(name: string): Promise<AsyncDisposable & { url: string; received: () => number }> {
+/** A server that answers each connection with its name, and then says back what it hears after the first byte. */
+async function startEcho(
+  name: string,
+): Promise<AsyncDisposable & { url: string; received: () => number; accepted: () => number }> {
   const sockets = new Set<Socket>();
   let received = 0;
+  let accepted = 0;
   const server = createServer((socket) => {
+    accepted++;
     sockets.add(socket);
     socket.on('error', () => {});
-    socket.on('data', (chunk) => {
-      received += chunk.length;
+    socket.once('readable', () => {
+      socket.read(1);
+      socket.on('data', (chunk) => {
+        received += chunk.length;
+      });
+      socket.write(`${name} `);
+      socket.pipe(socket);
     });
-    socket.write(`${name} `);
-    socket.pipe(socket);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -27,6 +34,7 @@ async function startEcho(name: string): Promise<AsyncDisposable & { url: string;
   return {
     url: `tcp://127.0.0.1:${address.port}`,
     received: () => received,
+    accepted: () => accepted,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
       server.close();
@@ -42,6 +50,7 @@ async function open(port: number): Promise<{ socket: Socket; heard: () => string
     text += chunk;
   });
   await once(socket, 'connect');
+  socket.write('!');
   return { socket, heard: () => text };
 }
 
@@ -54,7 +63,7 @@ test('what is delayed or held up arrives in the order in which it was sent', asy
   await until('the greeting', () => heard() === 'first ');
   proxy.delay(200);
   socket.write('a');
-  await until('a is held up', () => socket.bytesWritten === 1);
+  await until('a is held up', () => socket.bytesWritten === 2);
   await new Promise(setImmediate);
   proxy.delay(1);
   socket.write('b');
@@ -62,7 +71,7 @@ test('what is delayed or held up arrives in the order in which it was sent', asy
   assert.equal(heard(), 'first ab');
   proxy.pause();
   socket.write('c');
-  await until('c is sent', () => socket.bytesWritten === 3);
+  await until('c is sent', () => socket.bytesWritten === 4);
   assert.equal(echo.received(), 2);
   proxy.resume();
   await until('c', () => heard() === 'first abc');
@@ -103,4 +112,33 @@ test('a proxy that points elsewhere sends new connections there, and leaves open
   await until('the old connection lives', () => old.heard() === 'first still here');
   proxy.drop();
   await until('both are broken', () => old.socket.closed && next.socket.closed);
+});
+
+test('a connection that is refused is none for the server', async () => {
+  await using echo = await startEcho('first');
+  await using proxy = await startTcpProxy(echo.url);
+  const before = await open(proxy.port);
+  await until('the greeting', () => before.heard() === 'first ');
+  proxy.cut();
+  await until('it is broken', () => before.socket.closed);
+  const refused = await open(proxy.port);
+  await until('it is refused', () => refused.socket.closed);
+  proxy.resume();
+  const after = await open(proxy.port);
+  await until('the greeting of the next', () => after.heard() === 'first ');
+  assert.equal(echo.accepted(), 2);
+  after.socket.destroy();
+});
+
+test('a connection that is opened while all is paused is open when it goes on', async () => {
+  await using echo = await startEcho('first');
+  await using proxy = await startTcpProxy(echo.url);
+  proxy.pause();
+  const { socket, heard } = await open(proxy.port);
+  await until('the first byte is sent', () => socket.bytesWritten === 1);
+  await new Promise(setImmediate);
+  assert.equal(echo.accepted(), 0);
+  proxy.resume();
+  await until('the greeting', () => heard() === 'first ');
+  socket.destroy();
 });

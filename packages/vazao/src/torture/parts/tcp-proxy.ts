@@ -27,14 +27,18 @@ const HELD_CHUNKS_MAX = 256;
 /** Chooses connections by the first bytes that the client sent: PostgreSQL's start-up packet, with its parameters. */
 export type Which = (startup: string) => boolean;
 
-/** Starts a proxy to the host and port of a connection string. */
+/**
+ * Starts a proxy to the host and port of a connection string. The server hears of a connection with its first bytes, which in
+ * PostgreSQL's, Redis's and HTTP's protocols are the client's: one that is refused costs it nothing, as with a network that is
+ * cut. PostgreSQL starts a process for each.
+ */
 export async function startTcpProxy(targetUrl: string): Promise<TcpProxy> {
   let target = new URL(targetUrl);
   const links = new Set<Link>();
   const state: ProxyState = { refused: undefined, paused: undefined, delayMs: 0 };
   const server = createServer((client) => {
-    const upstream = dial({ host: target.hostname, port: Number(target.port || 5432) });
-    const link = new Link(client, upstream, state, () => links.delete(link));
+    const open = (): Socket => dial({ host: target.hostname, port: Number(target.port || 5432) });
+    const link = new Link(client, open, state, () => links.delete(link));
     links.add(link);
   });
   await listen(server);
@@ -90,39 +94,55 @@ interface ProxyState {
 class Link {
   startup = '';
   readonly #client: Socket;
-  readonly #upstream: Socket;
+  readonly #open: () => Socket;
   readonly #state: ProxyState;
+  readonly #closed: () => void;
   /** In the order in which it came, also when the delay changes meanwhile. */
   readonly #held: { readonly step: () => void; readonly dueAt: number }[] = [];
+  #upstream: Socket | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(client: Socket, upstream: Socket, state: ProxyState, closed: () => void) {
+  constructor(client: Socket, open: () => Socket, state: ProxyState, closed: () => void) {
     this.#client = client;
-    this.#upstream = upstream;
+    this.#open = open;
     this.#state = state;
-    for (const socket of [client, upstream]) {
-      socket.setNoDelay(true);
-      socket.on('error', () => this.destroy());
-      socket.on('close', () => {
-        this.destroy();
-        closed();
-      });
-    }
+    this.#closed = closed;
+    this.#watch(client);
     client.on('data', (chunk) => {
       this.startup ||= chunk.toString('latin1');
       if (state.refused?.(this.startup)) this.destroy();
-      else this.#pass(() => upstream.write(chunk));
+      else this.#pass(() => this.#dialled().write(chunk));
     });
-    upstream.on('data', (chunk) => this.#pass(() => client.write(chunk)));
-    client.on('end', () => this.#pass(() => upstream.end()));
-    upstream.on('end', () => this.#pass(() => client.end()));
+    client.on('end', () => this.#pass(() => this.#dialled().end()));
   }
 
   destroy(): void {
     clearTimeout(this.#timer);
     this.#held.length = 0;
-    this.#client.destroy();
-    this.#upstream.destroy();
+    for (const socket of this.#sockets()) socket.destroy();
+  }
+
+  #dialled(): Socket {
+    if (this.#upstream) return this.#upstream;
+    const upstream = this.#open();
+    this.#upstream = upstream;
+    this.#watch(upstream);
+    upstream.on('data', (chunk) => this.#pass(() => this.#client.write(chunk)));
+    upstream.on('end', () => this.#pass(() => this.#client.end()));
+    return upstream;
+  }
+
+  #watch(socket: Socket): void {
+    socket.setNoDelay(true);
+    socket.on('error', () => this.destroy());
+    socket.on('close', () => {
+      this.destroy();
+      this.#closed();
+    });
+  }
+
+  #sockets(): readonly Socket[] {
+    return this.#upstream ? [this.#client, this.#upstream] : [this.#client];
   }
 
   flush(): void {
@@ -136,7 +156,7 @@ class Link {
       return;
     }
     this.#held.push({ step, dueAt: performance.now() + delayMs });
-    if (this.#held.length >= HELD_CHUNKS_MAX) for (const socket of [this.#client, this.#upstream]) socket.pause();
+    if (this.#held.length >= HELD_CHUNKS_MAX) for (const socket of this.#sockets()) socket.pause();
     this.#schedule();
   }
 
@@ -154,7 +174,7 @@ class Link {
 
   #release(now: number): void {
     while (this.#held[0] && this.#held[0].dueAt <= now) this.#held.shift()?.step();
-    if (this.#held.length < HELD_CHUNKS_MAX) for (const socket of [this.#client, this.#upstream]) socket.resume();
+    if (this.#held.length < HELD_CHUNKS_MAX) for (const socket of this.#sockets()) socket.resume();
     this.#schedule();
   }
 
