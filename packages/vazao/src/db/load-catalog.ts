@@ -27,6 +27,8 @@ export interface LoadCatalogOptions {
 export async function loadCatalog(client: Pick<pg.ClientBase, 'query'>, options: LoadCatalogOptions): Promise<Catalog> {
   await client.query('begin transaction isolation level repeatable read, read only');
   try {
+    // The statements are long, and each runs once: on a new connection compiling them took as long as all else.
+    await client.query('set local jit = off');
     const catalog = await readCatalog(client, options);
     await client.query('commit');
     return catalog;
