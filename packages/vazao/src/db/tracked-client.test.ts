@@ -173,6 +173,26 @@ describe('the position of a write', () => {
     client.release(true);
   });
 
+  test('a transaction whose connection breaks fails, and so does what comes after it; nothing waits for its state', async () => {
+    const breaks: Record<string, (client: pg.PoolClient, pid: number) => unknown> = {
+      'the network': (client) =>
+        (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy(),
+      'the server': (_, pid) => database.pool.query('select pg_terminate_backend($1)', [pid]),
+    };
+    for (const [name, breakIt] of Object.entries(breaks)) {
+      const client = await db.connect();
+      const { rows } = await client.query('select pg_backend_pid() as pid');
+      await trackWrites(async () => {
+        await client.query('begin');
+        await client.query('insert into t values ($1)', [nextId++]);
+        const waiting = client.query('select writes($1), pg_sleep(60)', [nextId++]);
+        await Promise.all([assert.rejects(waiting, /terminat/, name), breakIt(client, rows[0].pid)]);
+        await assert.rejects(async () => await client.query('rollback'), /connection/, name);
+      });
+      client.release(true);
+    }
+  });
+
   test('a callback runs in the context of its caller, whoever opened the connection', async () => {
     const contexts = [1, 2, 3, 4].map((): WorkContext => ({ fill: undefined, position: 0n }));
     const seen = contexts.map((context) =>

@@ -28,7 +28,9 @@ const BaseClient = pg.Client as unknown as new (
 ) => Omit<pg.Client, 'query'> & {
   query(...args: unknown[]): unknown;
   getTransactionStatus(): string | null;
-  readonly connection: NodeJS.EventEmitter & { readonly stream: Pick<Socket, 'cork' | 'destroy' | 'uncork'> };
+  readonly connection: NodeJS.EventEmitter & {
+    readonly stream: Pick<Socket, 'cork' | 'destroy' | 'destroyed' | 'uncork'>;
+  };
   readonly readyForQuery: boolean | undefined;
   pipeline: boolean;
 };
@@ -163,9 +165,9 @@ export class TrackedClient extends BaseClient {
     return result;
   }
 
-  /** A failure is told at once, and the state of the transaction after it a moment later. */
+  /** A failure is told at once, and the state of the transaction after it a moment later. A connection that is gone tells nothing. */
   async #ready(): Promise<void> {
-    if (this.readyForQuery) return;
+    if (this.readyForQuery || this.connection.stream.destroyed) return;
     await new Promise<void>((resolve) => {
       const done = (): void => {
         this.connection.removeListener('readyForQuery', done);
