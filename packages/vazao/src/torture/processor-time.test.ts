@@ -29,3 +29,28 @@ test('time is counted for the part that takes it, from the first look on', {
     await once(child, 'exit');
   }
 });
+
+test('what the processes of a database server took is counted when they have ended, and once', {
+  skip: process.platform !== 'linux',
+}, async () => {
+  const work = `while (process.cpuUsage().user < 400_000);`;
+  // One after the other, as processes of connections: both have ended when it says so.
+  const script = `"${process.execPath}" -e '${work}'; "${process.execPath}" -e '${work}'; echo .; read line`;
+  const server = spawn('sh', ['-c', script], { stdio: ['pipe', 'pipe', 'ignore'] });
+  try {
+    const pids = { primary: { pid: server.pid }, standbys: [] };
+    const time = new ProcessorTime({ hosts: [], cluster: pids, redis: { pid: undefined } } as unknown as Stage);
+    time.sample();
+    const samples = setInterval(() => time.sample(), 20);
+    await once(server.stdout, 'data');
+    clearInterval(samples);
+    time.sample();
+    assert.ok(time.seconds.primary > 0.7 && time.seconds.primary < 8, `${time.seconds.primary}`);
+    const before = time.seconds.primary;
+    time.sample();
+    assert.equal(time.seconds.primary, before);
+  } finally {
+    server.kill('SIGKILL');
+    await once(server, 'exit');
+  }
+});

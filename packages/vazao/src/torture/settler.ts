@@ -7,6 +7,7 @@
  * connection.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
 import type { Checker } from './checker.ts';
 import type { CompiledReader } from './compiled-reader.ts';
 import { TortureError } from './errors.ts';
@@ -28,6 +29,7 @@ export interface SettlerOptions {
 const QUARANTINE_MS = 1_000;
 const PAUSE_MS = 200;
 const SETTLED_TIMEOUT_MS = 90_000;
+const QUERY_TIMEOUT_MS = 5_000;
 
 const OLD_TRANSACTIONS_SQL = `select count(*)::int as n from pg_stat_activity
 where datname = $1 and pid <> pg_backend_pid() and backend_type = 'client backend' and state <> 'idle'
@@ -37,6 +39,8 @@ where datname = $1 and pid <> pg_backend_pid() and backend_type = 'client backen
 export class Settler {
   readonly #options: SettlerOptions;
   readonly #running = new Set<Promise<void>>();
+  /** To the present primary; stays, as PostgreSQL starts a process for each, and a fault leaves many to be asked for at once. */
+  #connection: { readonly url: string; readonly opened: Promise<pg.Client> } | undefined;
 
   constructor(options: SettlerOptions) {
     this.#options = options;
@@ -55,7 +59,11 @@ export class Settler {
 
   /** Resolves when nothing is left to find out. Throws {@link TortureError}. */
   async idle(): Promise<void> {
-    while (this.#running.size > 0) await Promise.all(this.#running);
+    try {
+      while (this.#running.size > 0) await Promise.all(this.#running);
+    } finally {
+      this.#disconnect();
+    }
   }
 
   async #settle(write: Write): Promise<void> {
@@ -83,9 +91,28 @@ export class Settler {
   }
 
   async #isQuiet(ageMs: number): Promise<boolean> {
-    const { cluster, databaseName } = this.#options;
-    const [row] = await cluster.primary.query<{ n: number }>(OLD_TRANSACTIONS_SQL, [databaseName, ageMs]);
-    return row?.n === 0;
+    try {
+      const client = await this.#connect();
+      const { rows } = await client.query<{ n: number }>(OLD_TRANSACTIONS_SQL, [this.#options.databaseName, ageMs]);
+      return rows[0]?.n === 0;
+    } catch (error) {
+      this.#disconnect();
+      throw error;
+    }
+  }
+
+  #connect(): Promise<pg.Client> {
+    const { url } = this.#options.cluster.primary;
+    if (this.#connection?.url !== url) {
+      this.#disconnect();
+      this.#connection = { url, opened: openConnection(url) };
+    }
+    return this.#connection.opened;
+  }
+
+  #disconnect(): void {
+    this.#connection?.opened.then((client) => client.end()).catch(() => {}); // whoever asked on it has been told
+    this.#connection = undefined;
   }
 
   /** Undefined while the answers without a cache show none of its registers. */
@@ -112,4 +139,16 @@ export class Settler {
     }
     return isApplied;
   }
+}
+
+async function openConnection(connectionString: string): Promise<pg.Client> {
+  const client = new pg.Client({
+    connectionString,
+    connectionTimeoutMillis: QUERY_TIMEOUT_MS,
+    query_timeout: QUERY_TIMEOUT_MS,
+    application_name: 'torture settler',
+  });
+  client.on('error', () => {}); // the statement itself tells
+  await client.connect();
+  return client;
 }

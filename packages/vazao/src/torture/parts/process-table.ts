@@ -16,6 +16,8 @@ export interface Process {
   readonly startedAt: string;
   /** In the program and in the kernel, without its children. */
   readonly processorMs: number;
+  /** Of its children that have ended, and theirs. */
+  readonly endedMs: number;
 }
 
 /** All processes; none where there is no /proc. */
@@ -24,9 +26,15 @@ export function listProcesses(): Process[] {
   return readdirSync('/proc').flatMap((name) => {
     const fields = /^\d+$/.test(name) ? readFields(name) : undefined;
     if (!fields) return [];
-    const ticks = Number(fields[11]) + Number(fields[12]);
+    const [user, system, endedUser, endedSystem] = fields.slice(11, 15).map(Number) as [number, number, number, number];
     return [
-      { pid: Number(name), parent: Number(fields[1]), startedAt: fields[19] ?? '', processorMs: ticks * TICK_MS },
+      {
+        pid: Number(name),
+        parent: Number(fields[1]),
+        startedAt: fields[19] ?? '',
+        processorMs: (user + system) * TICK_MS,
+        endedMs: (endedUser + endedSystem) * TICK_MS,
+      },
     ];
   });
 }
