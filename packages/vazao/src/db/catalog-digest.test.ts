@@ -66,7 +66,7 @@ test('the digest changes with whatever of the catalog is read', async () => {
   let before = { digest: await digest(client), shown: await shown() };
   for (const change of CHANGES) {
     // What PostgreSQL 14 does not know yet.
-    if (rows[0].version < 150_000 && /where \(id/.test(change)) continue;
+    if (rows[0].version < 150_000 && /where \(id|other, people/.test(change)) continue;
     await client.query(change);
     const after = { digest: await digest(client), shown: await shown() };
     assert.notEqual(after.shown, before.shown, `${change}: shows nothing else`);
