@@ -53,7 +53,7 @@ interface Reading {
   readonly key: string;
   readonly analyzer: Analyzer;
   readonly locals: LocalSessions;
-  readonly schema: Schema;
+  readonly schema: Omit<Schema, 'position'>;
   /** Of each table itself and those above it. */
   readonly lineages: ReadonlyMap<number, readonly number[]>;
 }
@@ -79,7 +79,7 @@ export class Analysis {
   #reading: Reading | undefined;
   /** Changes of the schema that the catalog, when it was last read, might not have shown. */
   #schemaXids: ReadonlySet<bigint> = new Set();
-  /** Grows with each change: a catalog that was read under another is thrown away. */
+  /** Grows with each change: a catalog that was read under another is not taken for the present one. */
   #version = 0;
   /** The catalog is being read, by whom, until it is that of the present version. */
   #isLoading = false;
@@ -256,7 +256,7 @@ export class Analysis {
     const locals = new LocalSessions({ connect: this.#connect, catalog, analyzer, createAnalyzer: createFor });
     // The last of the quick ones is the session's own schema for temporary tables.
     const settingsText = [settings.quick.replace(/\|[^|]*$/, ''), settings.server];
-    const schema = describeSchema(catalog, this.#declaredFunctions, settingsText, this.position);
+    const schema = describeSchema(catalog, this.#declaredFunctions, settingsText);
     const lineages = new Map(catalog.tables.map((table) => [table.oid, [table.oid, ...table.ancestors]]));
     this.#reading = { key, analyzer, locals, schema, lineages };
     return this.#reading;

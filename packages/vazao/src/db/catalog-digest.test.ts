@@ -4,6 +4,7 @@ import type pg from 'pg';
 import { Cache } from '../cache/index.ts';
 import { createFeed } from '../feed/index.ts';
 import { createTestDatabase } from '../testing/database.ts';
+import { untilTold } from '../torture/parts/bounded.ts';
 import { catalogDigestSql } from './catalog-digest.ts';
 import { loadCatalog } from './load-catalog.ts';
 import { Pool } from './pool.ts';
@@ -58,15 +59,14 @@ const CHANGES_FOR_OTHERS = [
 test('the digest changes with whatever of the catalog is read', async () => {
   await using database = await createTestDatabase();
   const client = await database.client();
-  const { rows } = await client.query(`select current_setting('server_version_num')::int as version`);
-  const digest = digestBy(rows[0].version);
+  const version = await versionOf(client);
   await client.query(SCHEMA);
   await client.query('create index other_id on other (id)');
   const shown = async (): Promise<string> => JSON.stringify(await loadCatalog(client, { publication: 'feed' }));
   let before = { digest: await digest(client), shown: await shown() };
   for (const change of CHANGES) {
     // What PostgreSQL 14 does not know yet.
-    if (rows[0].version < 150_000 && /where \(id|other, people/.test(change)) continue;
+    if (version < 150_000 && /where \(id|other, people/.test(change)) continue;
     await client.query(change);
     const after = { digest: await digest(client), shown: await shown() };
     assert.notEqual(after.shown, before.shown, `${change}: shows nothing else`);
@@ -83,8 +83,6 @@ test('the digest changes with whatever of the catalog is read', async () => {
 test('it stays the same where nothing has changed, for every session', async () => {
   await using database = await createTestDatabase();
   const client = await database.client();
-  const { rows } = await client.query(`select current_setting('server_version_num')::int as version`);
-  const digest = digestBy(rows[0].version);
   await client.query(SCHEMA);
   const before = await digest(client);
   await client.query(`insert into person values (1, 'Ana')`);
@@ -99,8 +97,6 @@ test('it stays the same where nothing has changed, for every session', async () 
 test('a role that may do more, or is a member of another, is another catalog', async () => {
   await using database = await createTestDatabase();
   const client = await database.client();
-  const { rows } = await client.query(`select current_setting('server_version_num')::int as version`);
-  const digest = digestBy(rows[0].version);
   const name = `digest_${process.pid}`;
   const seen = new Set([await digest(client)]);
   try {
@@ -143,8 +139,7 @@ test('an epoch costs nothing of what is known of statements, unless the schema h
     const readAgain = async () => {
       told.get('epoch')?.();
       assert.equal(db.analyzer, undefined, 'nobody knows it until the catalog has been asked');
-      const deadline = performance.now() + BOUND_MS;
-      while (!db.analyzer && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
+      await untilTold('the catalog', () => db.analyzer !== undefined, BOUND_MS);
       return db.analyzer;
     };
     const { position = 0n } = db.schema ?? {};
@@ -161,7 +156,10 @@ test('an epoch costs nothing of what is known of statements, unless the schema h
   }
 });
 
-function digestBy(version: number): (client: pg.ClientBase) => Promise<string> {
-  const text = catalogDigestSql(version);
-  return async (client) => (await client.query(text)).rows[0].digest;
+async function versionOf(client: pg.ClientBase): Promise<number> {
+  return (await client.query(`select current_setting('server_version_num')::int as version`)).rows[0].version;
+}
+
+async function digest(client: pg.ClientBase): Promise<string> {
+  return (await client.query(catalogDigestSql(await versionOf(client)))).rows[0].digest;
 }

@@ -14,8 +14,7 @@ export function describeSchema(
   catalog: Catalog,
   declaredFunctions: readonly DeclaredFunction[],
   settings: readonly string[],
-  position: bigint,
-): Schema {
+): Omit<Schema, 'position'> {
   const tables = new Map(catalog.tables.map((table) => [table.oid, table]));
   // The server lists what has no order of its own as it finds it.
   const parts = Object.entries(catalog).map(([name, value]) => [
@@ -23,5 +22,5 @@ export function describeSchema(
     Array.isArray(value) && name !== 'searchPath' ? value.map((one) => JSON.stringify(one)).sort() : value,
   ]);
   const text = JSON.stringify([parts.sort(), declaredFunctions, settings]);
-  return { hash: hash('sha256', text, 'base64url').slice(0, 16), findTable: (oid) => tables.get(oid), position };
+  return { hash: hash('sha256', text, 'base64url').slice(0, 16), findTable: (oid) => tables.get(oid) };
 }

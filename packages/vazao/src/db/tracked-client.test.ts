@@ -7,6 +7,7 @@ import { createTestDatabase, type TestDatabase } from '../testing/database.ts';
 import { startTestServer } from '../testing/server.ts';
 import { currentContext, runInContext, trackWrites, type WorkContext } from './context.ts';
 import { Pool } from './pool.ts';
+import type { TrackedClient } from './tracked-client.ts';
 
 /** What a piece of work tells of its writes, against what the feed delivers. */
 describe('the position of a write', () => {
@@ -175,8 +176,7 @@ describe('the position of a write', () => {
 
   test('a transaction whose connection breaks fails, and so does what comes after it; nothing waits for its state', async () => {
     const breaks: Record<string, (client: pg.PoolClient, pid: number) => unknown> = {
-      'the network': (client) =>
-        (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy(),
+      'the network': (client) => (client as unknown as TrackedClient).destroy(),
       'the server': (_, pid) => database.pool.query('select pg_terminate_backend($1)', [pid]),
     };
     for (const [name, breakIt] of Object.entries(breaks)) {

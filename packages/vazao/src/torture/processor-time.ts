@@ -6,7 +6,7 @@ export const PARTS = ['client', 'supervisors', 'workers', 'primary', 'standbys',
 export type Part = (typeof PARTS)[number];
 
 /** Whose children come and go all the time: PostgreSQL starts a process for each connection. */
-const SERVERS: readonly (Part | undefined)[] = ['primary', 'standbys'];
+const SERVERS: readonly Part[] = ['primary', 'standbys'];
 
 interface Seen {
   readonly part: Part;

@@ -36,11 +36,16 @@ where datname = $1 and pid <> pg_backend_pid() and backend_type = 'client backen
   and application_name not in ('torture reference', 'torture fault')
   and coalesce(xact_start, query_start) < clock_timestamp() - $2 * interval '1 millisecond'`;
 
+interface SettlerConnection {
+  readonly url: string;
+  readonly opened: Promise<pg.Client>;
+}
+
 export class Settler {
   readonly #options: SettlerOptions;
   readonly #running = new Set<Promise<void>>();
   /** To the present primary; stays, as PostgreSQL starts a process for each, and a fault leaves many to be asked for at once. */
-  #connection: { readonly url: string; readonly opened: Promise<pg.Client> } | undefined;
+  #connection: SettlerConnection | undefined;
 
   constructor(options: SettlerOptions) {
     this.#options = options;
@@ -91,23 +96,24 @@ export class Settler {
   }
 
   async #isQuiet(ageMs: number): Promise<boolean> {
+    const connection = this.#connect();
     try {
-      const client = await this.#connect();
+      const client = await connection.opened;
       const { rows } = await client.query<{ n: number }>(OLD_TRANSACTIONS_SQL, [this.#options.databaseName, ageMs]);
       return rows[0]?.n === 0;
     } catch (error) {
-      this.#disconnect();
+      // Others asked on it as well; the next one may be open already.
+      if (this.#connection === connection) this.#disconnect();
       throw error;
     }
   }
 
-  #connect(): Promise<pg.Client> {
+  #connect(): SettlerConnection {
     const { url } = this.#options.cluster.primary;
-    if (this.#connection?.url !== url) {
-      this.#disconnect();
-      this.#connection = { url, opened: openConnection(url) };
-    }
-    return this.#connection.opened;
+    if (this.#connection?.url === url) return this.#connection;
+    this.#disconnect();
+    this.#connection = { url, opened: openConnection(url) };
+    return this.#connection;
   }
 
   #disconnect(): void {
