@@ -291,3 +291,20 @@ test('a handler that waited runs in its own context, not in that of whoever made
   gate.open();
   for (const answer of [await first, await second]) assert.match(answer.headers.get('cache-status') ?? '', /stored/);
 });
+
+test('that all limits look at a request leaves nothing in the key of its answer', async () => {
+  const rate = { requests: 100, window: '1h' };
+  await using server = await withCache(
+    { admission: { inFlightMax: 4 }, rates: { address: rate, anonymous: rate, user: rate } },
+    ({ app, read }) => {
+      app.get('/um', { config: { ...cached.config, limit: rate } }, async () => read());
+    },
+  );
+  for (const expected of [/fwd=uri-miss; stored/, /; hit;/]) {
+    const answer = await fetch(`${server.origin}/um`);
+    assert.equal(await answer.text(), 'um');
+    assert.match(String(answer.headers.get('cache-status')), expected);
+    assert.equal(answer.headers.get('vary'), null);
+  }
+  assert.equal(server.platform.cache.peek('/um')?.value.kind, 'response', 'one look-up finds it');
+});

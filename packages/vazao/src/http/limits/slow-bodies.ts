@@ -22,6 +22,8 @@ export class SlowBodies {
 
   /** Of a request that has just got its place. */
   watch(request: IncomingMessage, limits: RequestLimits): void {
+    // Nobody waits for the body of one; and what is read of a cached request becomes part of its key.
+    if (request.method === 'GET' || request.method === 'HEAD') return;
     const { 'content-length': length, 'transfer-encoding': coding } = request.headers;
     if ((length === undefined || length === '0') && coding === undefined) return;
     limits.arriving = setTimeout(() => {
