@@ -4,26 +4,14 @@
  */
 import { STATUS_CODES } from 'node:http';
 import type { FastifyInstance } from 'fastify';
+import { failureOf } from './failure.ts';
 
 /** Codes that tell nothing of the inside: Fastify's, and ours. */
 const PUBLIC_CODES = /^(FST_|ERR_SECURITY_|ERR_LIMITS?_)/;
 
-const FAILURE: unique symbol = Symbol('vazao.failure');
-
-declare module 'fastify' {
-  interface FastifyReply {
-    [FAILURE]: Error | undefined;
-  }
-}
-
 export function registerPlainErrors(app: FastifyInstance): void {
-  app.decorateReply(FAILURE, undefined);
-  app.addHook('onError', (_request, reply, error, done) => {
-    reply[FAILURE] = error;
-    done();
-  });
   app.addHook('onSend', (_request, reply, payload, done) => {
-    const error = reply[FAILURE];
+    const error = failureOf(reply);
     if (error === undefined || reply.statusCode < 500 || typeof payload !== 'string') return done(null, payload);
     done(null, toPlain(payload, error, reply.statusCode) ?? payload);
   });

@@ -304,3 +304,64 @@ test('a failure answers without the words of what was thrown, and what the appli
   const own = Object.assign(new Error('No such thing.'), { statusCode: 404 });
   assert.equal((await fails({}, own)).message, 'No such thing.');
 });
+
+test('who is denied something is logged, with the reason and the user, and nobody else', async () => {
+  const written: string[] = [];
+  await using setting = await createSetting({
+    fastify: { logger: { level: 'info', stream: { write: (line: string) => void written.push(line) } } },
+    plugin: {
+      identify: {
+        headers: ['authorization'],
+        user: ({ authorization }) => {
+          if (authorization === 'away') throw Object.assign(new Error('away'), { statusCode: 503 });
+          return authorization ? { id: authorization } : undefined;
+        },
+      },
+    },
+  });
+  const { app, platform, read } = setting;
+  await app.register(securityPlugin);
+  app.get('/open', cached, async () => ({ nome: await read() }));
+  app.get('/coded', cached, async ({ user }) => {
+    const code = user ? 'sem_permissao' : 'nao_autenticado';
+    throw Object.assign(new Error('of people'), { statusCode: user ? 403 : 401, code });
+  });
+  app.get('/sent', async (_request, reply) => reply.code(403).send('no'));
+  app.get('/own', { errorHandler: (error, _request, reply) => reply.code(403).send(error.message) }, async () => {
+    throw new Error('only for the owner');
+  });
+  app.post('/', async () => 'well');
+  const origin = await platform.listen();
+  const ask = async (path: string, authorization?: string, init: RequestInit = {}): Promise<number> => {
+    const headers = { ...(authorization && { authorization }), ...(init.headers as Record<string, string>) };
+    const response = await fetch(origin + path, { ...init, headers });
+    await response.text();
+    return response.status;
+  };
+  const denied = async (count: number): Promise<unknown[]> => {
+    const find = (): string[] => written.filter((line) => line.includes('"msg":"denied"'));
+    await until(`${count} denials are logged`, () => find().length >= count);
+    return find().map((line) => {
+      const { level, status, user, reason } = JSON.parse(line);
+      return { level, status, user, reason };
+    });
+  };
+  for (const path of ['/open', '/none']) await ask(path, 'ana');
+  assert.equal(await ask('/coded'), 401);
+  assert.equal(await ask('/coded', 'ana'), 403);
+  assert.equal(await ask('/coded', 'ana'), 403);
+  assert.equal(await ask('/sent', 'away'), 403);
+  assert.equal(await ask('/own'), 403);
+  assert.equal(
+    await ask('/', 'ana', { method: 'POST', headers: { cookie: 'a=1', 'sec-fetch-site': 'cross-site' } }),
+    403,
+  );
+  assert.deepEqual(await denied(6), [
+    { level: 30, status: 401, user: null, reason: 'nao_autenticado' },
+    { level: 30, status: 403, user: 'ana', reason: 'sem_permissao' },
+    { level: 30, status: 403, user: 'ana', reason: 'sem_permissao' },
+    { level: 30, status: 403, user: null, reason: null },
+    { level: 30, status: 403, user: null, reason: 'only for the owner' },
+    { level: 30, status: 403, user: 'ana', reason: 'ERR_SECURITY_CROSS_ORIGIN' },
+  ]);
+});

@@ -2,6 +2,8 @@
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
 import fp from 'fastify-plugin';
 import { type CrossOriginOptions, registerCrossOriginProtection } from './cross-origin.ts';
+import { logDenials } from './denials.ts';
+import { rememberFailures } from './failure.ts';
 import { type HeadersOptions, registerHeaders } from './headers.ts';
 import { registerPlainErrors } from './plain-errors.ts';
 import { registerSessions, type Sessions } from './sessions/index.ts';
@@ -25,6 +27,8 @@ const plugin: FastifyPluginAsync<SecurityOptions> = async (app: FastifyInstance,
   }
   if (sessions) registerSessions(app, sessions);
   else app.decorate('sessions', undefined);
+  rememberFailures(app);
+  logDenials(app);
   if (!tellErrors) registerPlainErrors(app);
 };
 
