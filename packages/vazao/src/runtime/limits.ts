@@ -113,6 +113,7 @@ async function openStore(
   const client = new Redis(stateRedisUrl, {
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
+    disableClientInfo: true, // it takes a right, and tells nothing
     commandTimeout: 1_000,
     retryStrategy: (attempt: number) => Math.min(50 * 2 ** attempt, 1_000),
   });

@@ -59,6 +59,24 @@ test('what an application logs, fails with or is asked for brings no secret into
   assert.match(written, /"stack":"Error: cannot reach/);
 });
 
+test('formats in what a client sends, and in what is thrown, are text', async () => {
+  const formats = '%s %d %i %j %o %O %c %%';
+  const written = await linesOf(async (app) => {
+    app.get('/*', async () => {
+      throw new Error(formats);
+    });
+    await app.inject({ url: `/${encodeURI(formats)}?f=%25s%25d`, headers: { host: '%s.%d' } });
+  });
+  const lines = written
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  const [asked, failed] = [lines.find(({ msg }) => msg === 'incoming request'), lines.find(({ err }) => err)];
+  assert.equal(asked.req.url, `/${encodeURI(formats)}?f=%25s%25d`);
+  assert.equal(asked.req.host, '%s.%d');
+  assert.deepEqual([failed.msg, failed.err.message], [formats, formats]);
+});
+
 test('a line without secrets stays as it is', () => {
   for (const line of [
     '{"level":30,"time":1,"msg":"incoming request","req":{"method":"GET","url":"/api/campanhas/listar/?pagina=2","host":"loja"}}\n',

@@ -102,9 +102,14 @@ export async function serveApplication(options: ServingOptions, acquired: AsyncD
       await app.register(securityPlugin, { ...security, sessions, tellErrors });
     }
     await application.register(app, context);
-    const { source, passedOver = [] } = feed.status();
+    const { source, schemaWatch, passedOver = [] } = feed.status();
     for (const { source: stronger, message } of passedOver) {
       app.log.warn(`the feed is of source ${source}; ${stronger} would be stronger. ${message}`);
+    }
+    if (secondTier && schemaWatch === 'fingerprint') {
+      app.log.warn(
+        'answers are not shared by way of REDIS_URL: there are no event triggers, and this role may not create them. `vazao doctor` says what mends it.',
+      );
     }
     registerHealth(app, { db, feed, cache, secondTier, findWorkers: options.findWorkers });
     const { collect } = acquired.use(createCollector({ app, feed, cache, db, secondTier }));

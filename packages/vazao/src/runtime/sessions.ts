@@ -61,6 +61,7 @@ async function openRedisStore(
     lazyConnect: true,
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
+    disableClientInfo: true, // it takes a right, and tells nothing
     connectTimeout: 2_000,
     commandTimeout: 1_000,
     retryStrategy: (attempt: number) => Math.min(50 * 2 ** attempt, 1_000),

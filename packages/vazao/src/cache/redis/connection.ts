@@ -144,6 +144,7 @@ function createClient(client: Library, { url, callTimeoutMs, silenceMs = SILENCE
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
+    disableClientInfo: true, // it takes a right, and tells nothing
     commandTimeout: callTimeoutMs,
     socketTimeout: silenceMs,
     connectTimeout: CONNECT_TIMEOUT_MS,

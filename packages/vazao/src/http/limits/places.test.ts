@@ -293,7 +293,7 @@ test('a handler that waited runs in its own context, not in that of whoever made
 });
 
 test('that all limits look at a request leaves nothing in the key of its answer', async () => {
-  const rate = { requests: 100, window: '1h' };
+  const rate = { requests: 100, window: '1h' } as const;
   await using server = await withCache(
     { admission: { inFlightMax: 4 }, rates: { address: rate, anonymous: rate, user: rate } },
     ({ app, read }) => {

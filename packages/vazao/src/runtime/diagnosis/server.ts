@@ -99,7 +99,7 @@ export async function checkPrivileges(client: pg.Client): Promise<readonly Findi
       ? ok('event triggers', 'schema changes announce themselves')
       : advice(
           'event triggers',
-          `The role ${role} may not create event triggers: schema changes are noticed by looking, once a second, and then clear the whole cache.`,
+          `The role ${role} may not create event triggers: schema changes are noticed by looking, once a second, and then clear the whole cache; and REDIS_URL shares no answers.`,
           'Start once with a superuser in DATABASE_URL; the triggers stay.',
         ),
   ];
