@@ -11,6 +11,10 @@ import { REPLICA, type Stage } from './stage.ts';
 const needsReplicas = ({ stage }: FaultWorld): string | undefined =>
   stage.knows('DATABASE_REPLICA_URLS') ? undefined : 'no reads from replicas (DATABASE_REPLICA_URLS)';
 
+/** What serves the feeds: the walsender of each slot, and each session that polls an outbox. */
+const FEED_SESSIONS = `select active_pid as pid from pg_replication_slots where temporary and active_pid is not null
+  union all select pid from pg_stat_activity where application_name = 'vazao feed (outbox)'`;
+
 export const FAULT_KINDS: readonly FaultKind[] = [
   ...REDIS_FAULTS,
   ...HOST_FAULTS,
@@ -24,9 +28,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
       detail: 'its connection ended, and its slot with it',
       async run({ stage }) {
         // The slots are temporary: each goes with its session.
-        await stage.cluster.primary.query(
-          'select pg_terminate_backend(active_pid) from pg_replication_slots where temporary and active_pid is not null',
-        );
+        await stage.cluster.primary.query(`select pg_terminate_backend(pid) from (${FEED_SESSIONS}) sessions`);
       },
     }),
   },
@@ -41,11 +43,9 @@ export const FAULT_KINDS: readonly FaultKind[] = [
         takes: ['feed'],
         detail: `of ${one ? 'one host' : 'all hosts'}: its connection stays, and nothing comes`,
         async run({ stage }, random) {
-          const rows = await stage.cluster.primary.query<{ pid: number }>(
-            'select active_pid as pid from pg_replication_slots where temporary and active_pid is not null',
-          );
+          const rows = await stage.cluster.primary.query<{ pid: number }>(FEED_SESSIONS);
           // One that goes on may be ahead of the other.
-          const pids = one ? rows.slice(0, 1) : rows;
+          const pids = one && rows.length > 0 ? [random.pick(rows)] : rows;
           for (const { pid } of pids) trySignal(pid, 'SIGSTOP');
           await delay(random.between(300, 3_000));
           for (const { pid } of pids) trySignal(pid, 'SIGCONT');

@@ -45,6 +45,17 @@ export const REDIS_FAULTS: readonly FaultKind[] = [
     await redis.command('config', 'set', 'maxmemory', before);
     await redis.command('config', 'set', 'maxmemory-policy', 'allkeys-lru');
   }),
+  // One host is without it, whether it leads or not, while the other one goes on.
+  redisFault('redis-split', async ({ redisProxy }, random) => {
+    await redisProxy.tell(random.next() < 0.5 ? 'cut' : 'pause');
+    await delay(random.between(200, 2_000));
+    await redisProxy.tell('resume');
+  }),
+  redisFault('redis-slow', async ({ redisProxy }, random) => {
+    await redisProxy.delay(random.between(2, 100));
+    await delay(random.between(300, 2_000));
+    await redisProxy.tell('resume');
+  }),
 ];
 
 function redisFault(name: string, run: (stage: Stage, random: Random) => Promise<void>): FaultKind {

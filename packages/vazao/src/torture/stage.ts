@@ -1,11 +1,13 @@
 /**
  * Everything that torture needs, real and on this machine: a PostgreSQL primary with a replica and a synchronous standby, a
- * proxy as the primary's address, Redis, and the hosts.
+ * proxy as the primary's address, Redis, for the second host by way of a proxy, and the hosts.
  *
  *   readers, writers ──► host A, host B (each `vazao start` with its workers)
- *                            │        │
- *                          Redis    proxy ──► primary ──► replica
- *                                                 └─────► synchronous standby, which takes over
+ *                         │  │      │  │
+ *                         │  │  proxy  │
+ *                         │  └─► Redis │
+ *                         └─────► proxy ──► primary ──► replica
+ *                                              └──────► synchronous standby, which takes over
  */
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -47,6 +49,8 @@ export interface Stage extends AsyncDisposable {
   readonly cluster: PostgresCluster;
   readonly proxy: ThreadedProxy;
   readonly redis: RedisServer;
+  /** The address of Redis for the last host, which can lose its way to it while the other one has it. */
+  readonly redisProxy: ThreadedProxy;
   readonly hosts: readonly Host[];
   /** Of the servers, for tokens of users. */
   readonly secret: string;
@@ -83,6 +87,7 @@ export async function openStage(options: StageOptions): Promise<Stage> {
   onProgress('starting Redis');
   const redis = acquired.use(await startRedisServer({ memoryMaxBytes: 256 * 1024 ** 2, policy: 'allkeys-lru' }));
   const proxy = acquired.use(await startThreadedProxy(cluster.primary.url));
+  const redisProxy = acquired.use(await startThreadedProxy(redis.url));
   const databaseName = application.name;
   onProgress('preparing the data');
   await prepareDatabase(cluster, databaseName, application, profile);
@@ -107,13 +112,14 @@ export async function openStage(options: StageOptions): Promise<Stage> {
   const hosts: Host[] = [];
   for (const [index, name] of HOST_NAMES.entries()) {
     const feed = index > 0 && options.secondFeed !== undefined ? { VAZAO_FEED: options.secondFeed } : {};
+    const tier = index > 0 ? { REDIS_URL: throughPort(redis.url, redisProxy.port) } : {};
     const host = new Host({
       name,
       port: await findFreePort(),
       command: [options.main],
       application: options.word,
       cwd: options.cwd,
-      environment: { ...environment, ...feed, VAZAO_DATA: join(folder, name.replace(' ', '-')) },
+      environment: { ...environment, ...feed, ...tier, VAZAO_DATA: join(folder, name.replace(' ', '-')) },
       logFile: join(folder, `${name.replace(' ', '-')}.log`),
     });
     acquired.defer(() => host.destroy());
@@ -124,6 +130,7 @@ export async function openStage(options: StageOptions): Promise<Stage> {
     cluster,
     proxy,
     redis,
+    redisProxy,
     hosts,
     secret,
     databaseUrl,

@@ -1,14 +1,19 @@
-/** The address of the database, in a thread of its own: the observer's thread must not delay what it observes. */
+/** The address of a server, in a thread of its own: the observer's thread must not delay what it observes. */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 
 export type ProxyVerb = 'cut' | 'drop' | 'pause' | 'resume';
-export type ProxyMessage = { readonly verb: ProxyVerb } | { readonly verb: 'pointTo'; readonly targetUrl: string };
+export type ProxyMessage =
+  | { readonly verb: ProxyVerb }
+  | { readonly verb: 'delay'; readonly delayMs: number }
+  | { readonly verb: 'pointTo'; readonly targetUrl: string };
 
 export interface ThreadedProxy extends AsyncDisposable {
   readonly port: number;
   /** As the methods of `TcpProxy`, for all connections. In force when it resolves. */
   tell(verb: ProxyVerb): Promise<void>;
+  /** Everything takes so much longer, in each direction, until `resume`. */
+  delay(delayMs: number): Promise<void>;
   /** New connections go to the host and port of this connection string. */
   pointTo(targetUrl: string): Promise<void>;
 }
@@ -30,6 +35,7 @@ export async function startThreadedProxy(targetUrl: string): Promise<ThreadedPro
   return {
     port,
     tell: (verb) => send({ verb }),
+    delay: (delayMs) => send({ verb: 'delay', delayMs }),
     pointTo: (url) => send({ verb: 'pointTo', targetUrl: url }),
     async [Symbol.asyncDispose]() {
       await worker.terminate();

@@ -6,6 +6,7 @@ import type { ProxyMessage } from '../threaded-proxy.ts';
 const proxy = await startTcpProxy((workerData as { targetUrl: string }).targetUrl);
 parentPort?.on('message', (message: ProxyMessage) => {
   if (message.verb === 'pointTo') proxy.pointTo(message.targetUrl);
+  else if (message.verb === 'delay') proxy.delay(message.delayMs);
   else proxy[message.verb]();
   parentPort?.postMessage(proxy.port);
 });
