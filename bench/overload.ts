@@ -49,20 +49,20 @@ let isBorne = true;
 try {
   const peak = await withServer('on', findPeak);
   console.log(
-    `${cpus()[0]?.model.trim()}, ${cpus().length} cores, Node ${process.versions.node}. Peak: ${peak.perSecond.toFixed(0)} answers a second with p99 ${peak.p99Ms.toFixed(0)} ms; pool of ${values.pool}${canPin ? ', server and PostgreSQL on one core, the generator on the other' : ''}. Then ${FACTOR} times as much for ${SECONDS} s.\n`,
+    `${cpus()[0]?.model.trim()}, ${cpus().length} cores, Node ${process.versions.node}. Peak: ${peak.rate.toFixed(0)} requests a second, ${peak.perSecond.toFixed(0)} of them computed, with p99 ${peak.p99Ms.toFixed(0)} ms; pool of ${values.pool}${canPin ? ', server and PostgreSQL on one core, the generator on the other' : ''}. Then ${FACTOR} times as much for ${SECONDS} s.\n`,
   );
   console.log(
-    '| limits | clients that are refused | goodput ÷ peak | p99 of the admitted | refused | slowest refusal (p99; beyond 50 ms) | without Retry-After | failed or given up | normal again after | generator behind |',
+    '| limits | clients that are refused | computed ÷ peak | hits a second | p99 of the computed | refused | slowest refusal (p99; beyond 50 ms) | without Retry-After | failed or given up | normal again after | generator behind |',
   );
-  console.log('|---|---|---|---|---|---|---|---|---|---|');
+  console.log('|---|---|---|---|---|---|---|---|---|---|---|');
   const retries = [undefined, 'after what the answer says', 'at once'] as const;
   for (const limits of ['on', 'off'] as const) {
     if (values.only && values.only !== limits) continue;
     for (const retry of limits === 'on' ? retries : [undefined]) {
       await withServer(limits, async () => {
-        await load({ rate: peak.perSecond * 0.5, seconds: 3, retry: undefined }); // code gets compiled
-        const result = await load({ rate: peak.perSecond * FACTOR, seconds: SECONDS, retry });
-        const after = await load({ rate: peak.perSecond * 0.7, seconds: RECOVERY_SECONDS, retry: undefined });
+        await load({ rate: peak.rate * 0.5, seconds: 3, retry: undefined }); // code gets compiled
+        const result = await load({ rate: peak.rate * FACTOR, seconds: SECONDS, retry });
+        const after = await load({ rate: peak.rate * 0.7, seconds: RECOVERY_SECONDS, retry: undefined });
         console.log(row(limits, retry, peak.perSecond, result, after));
       });
     }
@@ -82,10 +82,10 @@ function load(options: Pick<OverloadOptions, 'rate' | 'seconds' | 'retry'>): Pro
   return overload({ port: PORT, connectionsMax: 8_000, patienceMs, ...options });
 }
 
-/** The highest rate that is answered as it comes. */
-async function findPeak(): Promise<{ perSecond: number; p99Ms: number }> {
+/** The highest rate, hits included, that is answered as it comes, and how much of it was computed. */
+async function findPeak(): Promise<{ rate: number; perSecond: number; p99Ms: number }> {
   await load({ rate: 100, seconds: 5, retry: undefined });
-  let best = { perSecond: 0, p99Ms: 0 };
+  let best = { rate: 0, perSecond: 0, p99Ms: 0 };
   let rate = 100;
   for (let step = 2; step > 1.04; ) {
     const { goodMs, seconds } = await load({ rate, seconds: 4, retry: undefined });
@@ -94,7 +94,7 @@ async function findPeak(): Promise<{ perSecond: number; p99Ms: number }> {
     const perSecond = goodMs.length / 4;
     // Two hundredths refused are the knee; beyond it the rate is more than can be done.
     const holds = goodMs.length >= offered * 0.98 && p99Ms <= LATENCY_MAX_MS;
-    if (holds && perSecond > best.perSecond) best = { perSecond, p99Ms };
+    if (holds && perSecond > best.perSecond) best = { rate, perSecond, p99Ms };
     if (!holds) {
       rate /= step;
       step = Math.sqrt(step);
@@ -112,7 +112,8 @@ function row(
   { seconds, goodMs, refusedMs, withoutRetryAfter, behindMs }: OverloadResult,
   after: OverloadResult,
 ): string {
-  const sum = (name: 'good' | 'refused' | 'failed'): number => seconds.reduce((total, one) => total + one[name], 0);
+  const sum = (name: 'good' | 'hits' | 'refused' | 'failed'): number =>
+    seconds.reduce((total, one) => total + one[name], 0);
   const isWell = after.seconds.map(({ offered, refused, failed, goodMs: own }) => {
     own.sort((a, b) => a - b);
     return refused + failed <= offered * 0.01 && quantile(own, 0.99) <= LATENCY_MAX_MS;
@@ -131,6 +132,7 @@ function row(
     limits,
     retry === undefined ? 'stay away' : `come back ${retry}`,
     judged(goodput.toFixed(2), goodput >= GOODPUT_MIN),
+    (sum('hits') / SECONDS).toFixed(0),
     judged(`${p99.toFixed(0)} ms`, p99 <= LATENCY_MAX_MS),
     sum('refused'),
     refusedMs.length === 0

@@ -16,9 +16,13 @@ export interface OverloadOptions {
   readonly patienceMs: number;
 }
 
+/** Hits apart: they need none of what is short, and would be answered at any load. */
 export interface Second {
+  /** Of what has to be computed. */
   offered: number;
+  /** Computed. */
   good: number;
+  hits: number;
   refused: number;
   failed: number;
   readonly goodMs: number[];
@@ -40,8 +44,15 @@ const RETRIES_MAX = 3;
 
 interface Sending {
   readonly dueAt: number;
+  /** The same when it is tried again. */
+  readonly request: Request;
   sentAt: number;
   readonly attempt: number;
+}
+
+interface Request {
+  readonly text: string;
+  readonly isHit: boolean;
 }
 
 export function overload(options: OverloadOptions): Promise<OverloadResult> {
@@ -77,7 +88,7 @@ class Overload {
         const elapsedS = Math.min(seconds, (now - this.#startedAt) / 1_000);
         for (const dueMs = (): number => this.#startedAt + (sent / rate) * 1_000; sent < elapsedS * rate; sent++) {
           this.#behindMs = Math.max(this.#behindMs, now - dueMs());
-          this.#send({ dueAt: dueMs(), sentAt: 0, attempt: 0 });
+          this.#send({ dueAt: dueMs(), request: this.#next(), sentAt: 0, attempt: 0 });
         }
         for (let i = this.#again.length - 1; i >= 0; i--) {
           const one = this.#again[i] as Sending;
@@ -104,12 +115,12 @@ class Overload {
   #secondOf(at: number): Second {
     const index = Math.floor((at - this.#startedAt) / 1_000);
     for (let i = this.#seconds.length; i <= index; i++)
-      this.#seconds.push({ offered: 0, good: 0, refused: 0, failed: 0, goodMs: [] });
+      this.#seconds.push({ offered: 0, good: 0, hits: 0, refused: 0, failed: 0, goodMs: [] });
     return this.#seconds[index] as Second;
   }
 
   #send(sending: Sending): void {
-    this.#secondOf(sending.dueAt).offered++;
+    if (!sending.request.isHit) this.#secondOf(sending.dueAt).offered++;
     this.#pending++;
     sending.sentAt = performance.now();
     const socket = this.#idle.pop();
@@ -157,8 +168,8 @@ class Overload {
       const latencyMs = now - sending.dueAt;
       const second = this.#secondOf(now);
       this.#pending--;
-      second[outcome]++;
-      if (outcome === 'good') {
+      second[outcome === 'good' && sending.request.isHit ? 'hits' : outcome]++;
+      if (outcome === 'good' && !sending.request.isHit) {
         this.#goodMs.push(latencyMs);
         second.goodMs.push(latencyMs);
       }
@@ -171,7 +182,12 @@ class Overload {
       const { retry } = this.#options;
       if (outcome === 'good' || retry === undefined || sending.attempt >= RETRIES_MAX) return;
       const pauseMs = retry === 'at once' ? 0 : (retryAfterS ?? 1) * 1_000;
-      this.#again.push({ dueAt: now + pauseMs, sentAt: 0, attempt: sending.attempt + 1 });
+      this.#again.push({
+        dueAt: now + pauseMs,
+        request: sending.request,
+        sentAt: 0,
+        attempt: sending.attempt + 1,
+      });
     };
     const onClose = (): void => end('failed');
     const late = setTimeout(() => end('failed'), this.#options.patienceMs);
@@ -187,14 +203,20 @@ class Overload {
       if (status === 503) end('refused', retryAfter === undefined ? undefined : Number(retryAfter));
       else end(status === 200 ? 'good' : 'failed');
     });
-    socket.write(this.#next());
+    socket.write(sending.request.text);
   }
 
   /** Seven of ten are aggregates of one campaign, two are lists, one is a write. */
-  #next(): string {
+  #next(): Request {
     const n = this.#count++;
     const id = 1 + ((n * 7_919) % 500);
-    if (n % 10 === 9) return `POST /doacoes?campanha=${id} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n`;
-    return `GET ${n % 10 >= 7 ? '/lista' : `/resumo/${id}`} HTTP/1.1\r\nHost: a\r\n\r\n`;
+    if (n % 10 === 9) {
+      return {
+        text: `POST /doacoes?campanha=${id} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n`,
+        isHit: false,
+      };
+    }
+    const isHit = n % 10 >= 7;
+    return { text: `GET ${isHit ? '/lista' : `/resumo/${id}`} HTTP/1.1\r\nHost: a\r\n\r\n`, isHit };
   }
 }
