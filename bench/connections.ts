@@ -3,6 +3,7 @@
  * server's processes and PostgreSQL together in 512 MB. Prints Markdown, and exits with 1 when a goal was missed. 3 minutes.
  *
  *   --users 10000 --think 5 --seconds 60 --warm-up 30 --workers 2 --memory 464MB --seed 1
+ *   --reload       all workers are replaced (SIGHUP) when the warm-up is over
  *
  * `--memory` is the server's `MEMORY_LIMIT`; what is left of the 512 MB is PostgreSQL's. All of `/proc`'s PSS is counted, so
  * pages that processes share count once; the kernel's own memory for sockets is in no process, and is told apart.
@@ -25,6 +26,7 @@ const { values } = parseArgs({
     workers: { type: 'string', default: '2' },
     memory: { type: 'string', default: '464MB' },
     seed: { type: 'string', default: '1' },
+    reload: { type: 'boolean', default: false },
   },
 });
 const [users, thinkS, durationS, warmUpS, seed] = [
@@ -64,6 +66,7 @@ try {
   const watch = watchMemory(supervisor);
   const cpuBefore = cpuOf(supervisor);
   const idle = watch.sample();
+  const reload = setTimeout(() => values.reload && process.kill(supervisor, 'SIGHUP'), warmUpS * 1_000);
   const result = await runPlan({
     module: join(import.meta.dirname, 'connections/scenario.ts'),
     target,
@@ -76,6 +79,7 @@ try {
     criteria: [],
   });
   watch.stop();
+  clearTimeout(reload);
   const cpuS = cpuOf(supervisor) - cpuBefore;
   const { total, generator } = result;
   const errors = Object.values(total.errors).reduce((sum, count) => sum + count, 0);

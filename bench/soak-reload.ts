@@ -4,7 +4,8 @@
  *   node bench/soak-reload.ts [reloads] [kills] [workers]      a kill every 2 s
  *
  * The clients are those of the test (`cli/reload.test.ts`): on connections that they keep, and with one for each request;
- * on a cached answer, one that is not, and one that takes 20 ms in the database. No request is tried again. A worker had in
+ * on a cached answer, one that is not, and one that takes 20 ms in the database; and a thousand that keep their connections, of which each
+ * thinks for up to ten seconds, which is longer than a worker that leaves waits for them. No request is tried again. A worker had in
  * flight what was sent on connections that it had taken, and, where a connection was new, what was begun while it lived.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -20,6 +21,8 @@ const [reloads = 20, kills = 20, workers = 2] = process.argv.slice(2).map(Number
 const KILL_PAUSE_MS = 2_000;
 /** No request takes so long. */
 const IN_FLIGHT_MAX_MS = 5_000;
+const THINKING = 1_000;
+const THINK_MAX_MS = 10_000;
 const PATHS = ['/cached', '/plain', '/sleepy'];
 const ROUTES = `
     app.get('/cached', { config: { cache: true } }, async () => { await db.query('select count(*) from a'); return { pid: process.pid }; });
@@ -93,9 +96,11 @@ process.stderr.write(
 );
 
 function startClients(port: number): readonly SteadyClients[] {
-  return PATHS.map((path) =>
-    startSteadyClients({ port, path, kept: 10, fresh: 4, thinkMaxMs: 10, random: Math.random }),
-  );
+  const thinking = { port, path: '/cached', kept: THINKING, fresh: 0, thinkMaxMs: THINK_MAX_MS, random: Math.random };
+  return [
+    ...PATHS.map((path) => startSteadyClients({ port, path, kept: 10, fresh: 4, thinkMaxMs: 10, random: Math.random })),
+    startSteadyClients(thinking),
+  ];
 }
 
 async function print(

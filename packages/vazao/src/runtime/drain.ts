@@ -5,15 +5,17 @@
  *   2. It takes no more connections. Those in the queue of a shared socket are another's.
  *   3. What is in flight is finished. Whatever is asked on a connection that was kept is answered, with `Connection: close`.
  *   4. A connection on which nothing is asked stays open a while (the lingering): to close it at once would cut off the
- *      request that its client is just sending. Then it is closed.
+ *      request that its client is just sending. Then it is closed, each with few others (`idle-connections.ts`).
  *   5. What is still in flight at the end of the time for it is cut off.
  */
 import { once } from 'node:events';
 import type { Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { setImmediate as afterReading } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { stopListening } from './accept-more.ts';
 import type { Configuration } from './configuration.ts';
+import { IdleConnections } from './idle-connections.ts';
 import { RELEASE_TIMEOUT_MS, within } from './release.ts';
 
 /** How long requests in flight may go on once a process ends. */
@@ -23,6 +25,8 @@ const LINGER_MS = {
   replacement: { development: 200, production: 5_000 },
   end: { development: 0, production: 2_000 },
 } as const;
+/** Of that time the last part, in which such connections are closed. */
+const CLOSING_SHARE = 0.5;
 /** How often connections are looked for that nothing is asked on any more. */
 const LOOK_MS = 50;
 
@@ -91,7 +95,13 @@ export class Drain {
     this.#isLingering = true;
     const closed = once(server, 'close');
     stopListening(server);
-    await within(this.lingerMs, closed);
+    const idle = new IdleConnections(server, this.#sockets);
+    const closingLooks = Math.ceil((this.lingerMs * CLOSING_SHARE) / LOOK_MS);
+    for (let left = Math.ceil(this.lingerMs / LOOK_MS); left > 0 && this.#sockets.size > 0; left--) {
+      await within(LOOK_MS, closed);
+      await afterReading();
+      idle.look(left > closingLooks ? 0 : 1 / left);
+    }
     this.#isLingering = false;
     // Node takes a connection on which nothing was ever asked for busy.
     for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
