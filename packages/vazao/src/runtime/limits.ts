@@ -13,12 +13,16 @@ import {
 import { loadPeer } from '../peer/index.ts';
 import type { Application } from './application.ts';
 import type { Configuration } from './configuration.ts';
-import { RuntimeError } from './errors.ts';
+import { describeError, RuntimeError } from './errors.ts';
+import { RELEASE_TIMEOUT_MS, within } from './release.ts';
 
 /** A request waits for the counts no longer than this; then its process counts alone. */
 const STORE_DEADLINE_MS = 50;
 const STORE_FAILURES_MAX = 3;
 const STORE_PAUSE_MS = 2_000;
+/** A connection that was asked, and has said nothing for so long, is given up: TCP would believe in it for a quarter of an hour. */
+const STORE_SILENCE_MS = 1_000;
+const STORE_CONNECT_MS = 1_000;
 /** Connections to the database, for counts alone. */
 const STORE_POOL_MAX = 2;
 /** Places for a connection of the pool: none of them is idle while another request is parsed or serialised. */
@@ -94,16 +98,7 @@ async function openStore(
 ): Promise<RateStore | undefined> {
   const kind = named ?? (stateRedisUrl === undefined ? 'memory' : 'redis');
   if (kind === 'memory') return hasSiblings ? createChannelStore(process) : undefined;
-  if (kind === 'postgres') {
-    const pool = new pg.Pool({
-      connectionString: databaseUrl,
-      max: STORE_POOL_MAX,
-      application_name: 'vazao limits',
-      connectionTimeoutMillis: 1_000,
-      statement_timeout: 1_000,
-    });
-    return createPostgresStore(pool);
-  }
+  if (kind === 'postgres') return openPostgresStore(databaseUrl);
   if (stateRedisUrl === undefined)
     throw new RuntimeError(
       'ERR_RUNTIME_CONFIGURATION',
@@ -114,12 +109,37 @@ async function openStore(
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     disableClientInfo: true, // it takes a right, and tells nothing
-    commandTimeout: 1_000,
+    connectTimeout: STORE_CONNECT_MS,
+    commandTimeout: STORE_SILENCE_MS,
+    socketTimeout: STORE_SILENCE_MS,
     retryStrategy: (attempt: number) => Math.min(50 * 2 ** attempt, 1_000),
   });
   client.on('error', () => {}); // who needs it is told by the call that fails
   acquired.defer(() => client.disconnect());
   return createRedisStore(client);
+}
+
+/** Throws {@link RuntimeError}. */
+async function openPostgresStore(databaseUrl: string): Promise<RateStore> {
+  const pool = new pg.Pool({
+    connectionString: databaseUrl,
+    max: STORE_POOL_MAX,
+    application_name: 'vazao limits',
+    connectionTimeoutMillis: STORE_CONNECT_MS,
+    query_timeout: STORE_SILENCE_MS,
+    statement_timeout: STORE_SILENCE_MS, // kept by the server, which a dead link does not reach
+  });
+  try {
+    return await createPostgresStore(pool);
+  } catch (cause) {
+    await within(RELEASE_TIMEOUT_MS, pool.end());
+    const reason = describeError(cause).replace(/\.$/, '');
+    throw new RuntimeError(
+      'ERR_RUNTIME_CONFIGURATION',
+      `The database can't hold the counts of the limits: ${reason}. Mend that, or set VAZAO_LIMIT_STORE to another store than postgres.`,
+      { cause },
+    );
+  }
 }
 
 /** Without what is not said, so that it takes nothing's place. */

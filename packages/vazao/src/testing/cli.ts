@@ -43,6 +43,14 @@ export function watch(child: ChildProcess): CommandRun {
   return { child, output, ended, url };
 }
 
+/** What it has said on the standard error, without the progress that a slow start tells of. */
+export function complaintsOf({ output }: Pick<CommandRun, 'output'>): string {
+  return output.stderr
+    .split('\n')
+    .filter((line) => !line.startsWith('…'))
+    .join('\n');
+}
+
 /** Command lines of all processes that contain the text. Slim containers have no `ps`. */
 export function listProcesses(text: string): string[] {
   const lines =
