@@ -1,5 +1,6 @@
 /** Each way in which a start fails: one sentence, exit code 1, nothing left running. */
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -60,6 +61,19 @@ suite('a start that fails', { timeout: 480_000 }, () => {
 
   test('production without a secret', () =>
     failsWith(/^vazao: VAZAO_SECRET is not set, and production needs it/, {}, ['start', application]));
+
+  test('production with passwords and a token that everybody tries first', () =>
+    failsWith(
+      /^vazao: little does not start in production\. The password in REDIS_URL is .* The password in VAZAO_STATE_REDIS_URL is .* VAZAO_METRICS_TOKEN is [^\n]+$/m,
+      {
+        VAZAO_SECRET: randomBytes(20).toString('hex'),
+        REDIS_URL: 'redis://:foobared@redis.invalid',
+        VAZAO_STATE_REDIS_URL: 'redis://:redis@redis.invalid',
+        VAZAO_METRICS_TOKEN: 'change-me-change-me',
+        WORKERS: '1',
+      },
+      ['start', application],
+    ));
 
   test('a port that is taken', async () => {
     const other = createServer();

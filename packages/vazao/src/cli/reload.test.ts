@@ -124,7 +124,7 @@ suite('a host that changes under load', { timeout: 600_000, skip }, () => {
     assert.equal(await run.ended, 0, run.output.stderr);
   });
 
-  test('what only a start can change is refused by a reload', async () => {
+  test('what only a start can change is refused by a reload, and what a start refuses', async () => {
     await using database = await createTestDatabase();
     writeFileSync(join(base, '.env'), `VAZAO_SECRET=${'x'.repeat(40)}\n`);
     await using run = start(writeApplication(join(base, 'kept'), undefined, undefined, ROUTES), database.url);
@@ -133,6 +133,12 @@ suite('a host that changes under load', { timeout: 600_000, skip }, () => {
     writeFileSync(join(base, '.env'), `VAZAO_SECRET=${'y'.repeat(40)}\n`);
     run.child.kill('SIGHUP');
     await until(() => /VAZAO_SECRET changed, which needs a stop and a start/.test(run.output.stderr), 'it is refused');
+    writeFileSync(join(base, '.env'), `VAZAO_SECRET=${'x'.repeat(40)}\nVAZAO_METRICS_TOKEN=change-me-change-me\n`);
+    run.child.kill('SIGHUP');
+    await until(
+      () => /VAZAO_METRICS_TOKEN is one that everybody/.test(run.output.stderr),
+      'so is what a start refuses',
+    );
     assert.deepEqual((await findWorkers(url, 2)).sort(), pids.sort());
     run.child.kill('SIGTERM');
     assert.equal(await run.ended, 0, run.output.stderr);

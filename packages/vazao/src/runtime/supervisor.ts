@@ -9,6 +9,7 @@ import { RuntimeError } from './errors.ts';
 import { type Host, openHost, resolveStartOptions, type StartOptions } from './host.ts';
 import { loadModule } from './load-application.ts';
 import { heapOptions, rssMax } from './memory.ts';
+import { assertNoDefaults } from './refusals.ts';
 import type { RunningServer } from './server.ts';
 import { ListeningSocket } from './workers/listening-socket.ts';
 import { WorkerProcess } from './workers/worker-process.ts';
@@ -91,6 +92,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Runni
   };
   const reload: RunningSupervisor['reload'] = async (now, { migrates = true } = {}) => {
     assertReloadable(configuration, now);
+    assertNoDefaults(resolved.application, now);
     if (migrates) await host.migrate();
     await workers.reload(makePlan(now));
   };
