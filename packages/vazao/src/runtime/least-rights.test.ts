@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { type CommandRun, runCommand, writeApplication } from '../testing/cli.ts';
+import { type CommandRun, complaintsOf, runCommand, writeApplication } from '../testing/cli.ts';
 import { createTestDatabase } from '../testing/database.ts';
 import { startRedisServer } from '../testing/redis.ts';
 import { type Answer, ask, until } from '../testing/running-host.ts';
@@ -75,9 +75,9 @@ test('two servers and one on the stream, with sessions and limits, run with the 
       return (runs.at(-1) as CommandRun).url;
     };
     const stop = async (): Promise<void> => {
-      const { child, ended, output } = runs.pop() as CommandRun;
-      child.kill('SIGTERM');
-      assert.deepEqual([await ended, output.stderr], [0, '']);
+      const run = runs.pop() as CommandRun;
+      run.child.kill('SIGTERM');
+      assert.deepEqual([await run.ended, complaintsOf(run)], [0, '']);
     };
     // As the guide says: the role first, whose tables they are, and once a superuser, whose event triggers they are.
     await start();
@@ -119,7 +119,7 @@ test('two servers and one on the stream, with sessions and limits, run with the 
     assert.equal(await doctor.ended, 0, doctor.output.stdout + doctor.output.stderr);
   } finally {
     for (const { child } of runs) child.kill('SIGTERM');
-    for (const { ended, output } of runs) assert.deepEqual([await ended, output.stderr], [0, '']);
+    for (const run of runs) assert.deepEqual([await run.ended, complaintsOf(run)], [0, '']);
     await withAdmin(server.url, async (client) => {
       await client.query(`drop database if exists ${role} with (force)`);
       await client.query(`drop role if exists ${role}`);
