@@ -4,7 +4,7 @@ import type { Stage, TimedStatement } from '../../db/index.ts';
 /** What the channel `vazao.request` tells of each request, when the last byte of its answer was handed to the system. */
 export interface RequestEvent {
   readonly method: string;
-  /** The pattern of the route; undefined where none was found, and for hits, which are answered before routing. */
+  /** The pattern of the route; undefined where none was found, and for hits that were answered before routing. */
   readonly route: string | undefined;
   readonly url: string;
   readonly status: number;

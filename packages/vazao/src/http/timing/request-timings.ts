@@ -11,7 +11,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
-import { type Stage, Stages } from '../../db/index.ts';
+import { createTraceContext, type Stage, Stages } from '../../db/index.ts';
 import { STATE } from '../request-state.ts';
 import { requestChannel } from './request-channel.ts';
 import { formatServerTiming } from './server-timing.ts';
@@ -68,7 +68,7 @@ export class RequestTimings {
         route: request.routeOptions.url,
         url: request.originalUrl,
         status: response.statusCode,
-        isHit: false,
+        isHit: request[STATE]?.isHit ?? false,
         isCut: !response.writableFinished,
         durationMs: stages.totalMs,
         stages: stages.list,
@@ -97,10 +97,15 @@ export class RequestTimings {
         stages: HIT_STAGES,
         statements: [],
         statementsMore: NO_MORE,
-        traceId: undefined,
+        traceId: findTraceId(request),
       }),
     );
   }
+}
+
+/** A hit has no context, and begins no span: its request is read for the trace where somebody wants to know of it, and only there. */
+function findTraceId({ headers: { traceparent } }: IncomingMessage): string | undefined {
+  return traceparent === undefined ? undefined : createTraceContext(String(traceparent), undefined)?.traceId;
 }
 
 /** The hook that runs last before the handler, so that what ran before it is told apart. */

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stage, traceHeaders } from '../../db/index.ts';
 import { cached, createSetting, type Setting, soon, until } from '../../testing/cached-app.ts';
+import { Client, get, startHits } from '../../testing/hits-app.ts';
 import { Gate } from '../../testing/limited-app.ts';
 import { limitsPlugin } from '../limits/index.ts';
 import { createTimingToken, type RequestEvent, requestChannel } from './index.ts';
@@ -254,6 +255,47 @@ test('the channel tells all stages, sending too, and of hits', async () => {
   // The position that a write asks for is waited for.
   assert.ok(two.stages.some(({ name }) => name === 'feed'));
 });
+
+for (const { name, route, register } of [
+  { name: "is answered before Node's parser while nobody subscribes", route: undefined, register: () => {} },
+  {
+    name: 'Fastify answers, as it does where routes have constraints',
+    route: '/short',
+    register: ({ app }: Setting) => void app.get('/other', { constraints: { host: 'b' } }, async () => 'other'),
+  },
+])
+  test(`the channel tells the trace of a hit that ${name}`, async () => {
+    await using setting = await startHits({ by: 'text', register });
+    const client = new Client(setting.origin);
+    const trace = '0af7651916cd43dd8448eb211c80319c';
+    const good = `traceparent: 00-${trace}-b7ad6b7169203331-01\r\n`;
+    const requests = ['', good, good + good, 'traceparent: malformed\r\n'].map((fields) => get('/short', fields));
+    const askAll = async (): Promise<void> => {
+      for (const request of requests) assert.match(await client.ask(request), /^cache-status: vazao; hit/m);
+    };
+    await client.ask(get('/short')); // computes it
+    const before = setting.parsed();
+    await askAll();
+    assert.equal(setting.parsed() - before, route === undefined ? 0 : requests.length);
+    const told: unknown[] = [];
+    const listener = (event: unknown): void => {
+      const { isHit, route, traceId } = event as RequestEvent;
+      told.push({ isHit, route, traceId });
+    };
+    subscribe(requestChannel.name, listener);
+    try {
+      await askAll();
+      await until('each was told', () => told.length === requests.length);
+    } finally {
+      unsubscribe(requestChannel.name, listener);
+      client.destroy();
+    }
+    const traceIds = [undefined, trace, undefined, undefined];
+    assert.deepEqual(
+      told,
+      traceIds.map((traceId) => ({ isHit: true, route, traceId })),
+    );
+  });
 
 test('a trace goes to the log and to what a handler asks of others', async () => {
   const stream = new PassThrough();
