@@ -62,7 +62,10 @@ export class Hits {
     return { entry, stored, fields, acceptable, own: tokens.own(carried, stored) };
   }
 
-  /** To be called for each hit, when it was written. */
+  /**
+   * To be called for each hit, when it was written. It is counted and not logged: the two lines that Fastify writes of a request
+   * took 13 µs (100,000 of them through `runtime/log.ts` into a pipe), beside 9 µs for the hit, and `info` is the level in production.
+   */
   note({ entry, stored, acceptable }: Hit, status: number, request: HitRequest): void {
     const { answers, compression, refresher, auditor } = this.#options;
     entry.hits++;
