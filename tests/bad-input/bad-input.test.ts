@@ -7,7 +7,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { FastifyInstance } from 'fastify';
 import { createTwins, type Twins } from '../../packages/vazao/src/testing/cached-and-plain.ts';
-import { exchange, open, type RawExchange, read } from '../../packages/vazao/src/testing/raw-http.ts';
+import { exchange, open, read } from '../../packages/vazao/src/testing/raw-http.ts';
+import { comparable, comparableInTime } from './comparable.ts';
 import { MALFORMED } from './malformed.ts';
 import { TRICKS } from './tricks.ts';
 
@@ -46,33 +47,21 @@ function register(
     own: Object.keys((request.body ?? {}) as object),
     polluted: isPolluted(),
   }));
-  app.delete('/itens/:id', async () => 'APAGADO');
+  app.delete('/itens/:id', async (request) => {
+    await query('delete from itens where id::text = $1', [(request.params as { id: string }).id]);
+    return 'APAGADO';
+  });
+  // Where forms are read, and alone there: their parser is not the platform's.
+  app.register(async (scope) => {
+    const parse = (_request: unknown, body: unknown, done: (error: null, parsed: unknown) => void): void =>
+      done(null, Object.fromEntries(new URLSearchParams(String(body))));
+    scope.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, parse);
+    scope.post('/itens/:id', async () => 'POSTADO');
+  });
 }
 
 function isPolluted(): boolean {
   return 'polluted' in {} || 'polluted' in [] || 'polluted' in Object;
-}
-
-/** What differs between two sendings of one answer, or belongs to the cache. */
-const OWN_FIELDS = [
-  'accept-ranges',
-  'content-length',
-  'transfer-encoding',
-  'date',
-  'cache-status',
-  'vazao-position',
-  'set-cookie',
-  'etag',
-  'vary',
-  'cache-control',
-  'content-type',
-];
-
-function comparable({ answers }: RawExchange): unknown[] {
-  return answers.map(({ status, headers, body }) => {
-    const fields = Object.entries(headers).filter(([name]) => !OWN_FIELDS.includes(name));
-    return { status, fields: Object.fromEntries(fields.filter(([, value]) => value !== undefined)), body };
-  });
 }
 
 const VICTIMS = [
@@ -84,11 +73,16 @@ const VICTIMS = [
 
 describe('bad input', () => {
   let twins: Twins;
+  /** What the victims got before anybody attacked. */
   const expected: unknown[] = [];
 
   before(async () => {
     twins = await createTwins(SCHEMA, register);
-    for (const victim of VICTIMS) expected.push(comparable(await exchange(twins.plain, victim)));
+    for (const victim of VICTIMS) {
+      const ours = await exchange(twins.cached, victim);
+      assert.deepEqual(comparable(ours), comparable(await exchange(twins.plain, victim)), victim);
+      expected.push(comparableInTime(ours));
+    }
   });
   after(async () => twins?.[Symbol.asyncDispose]());
 
@@ -96,7 +90,7 @@ describe('bad input', () => {
   async function assertVictimsUnharmed(also: readonly string[] = []): Promise<void> {
     for (let round = 0; round < 2; round++) {
       for (const [index, victim] of VICTIMS.entries())
-        assert.deepEqual(comparable(await exchange(twins.cached, victim)), expected[index], victim);
+        assert.deepEqual(comparableInTime(await exchange(twins.cached, victim)), expected[index], victim);
       for (const victim of also) {
         const [ours, oracle] = await Promise.all([exchange(twins.cached, victim), exchange(twins.plain, victim)]);
         assert.deepEqual(comparable(ours), comparable(oracle), victim);
@@ -124,11 +118,11 @@ describe('bad input', () => {
           assert.equal(JSON.parse(body).status, status);
       }
       const victim = VICTIMS[0] as string;
-      assert.deepEqual(comparable(await exchange(twins.cached, victim)), expected[0]);
+      assert.deepEqual(comparableInTime(await exchange(twins.cached, victim)), expected[0]);
     });
   }
 
-  for (const { name, requests, victims, never } of TRICKS) {
+  for (const { name, requests, victims, never, always } of TRICKS) {
     test(`trick: ${name}`, async () => {
       for (const request of requests) {
         // What was computed first, and the hit after it.
@@ -136,6 +130,7 @@ describe('bad input', () => {
           const [ours, oracle] = await Promise.all([exchange(twins.cached, request), exchange(twins.plain, request)]);
           assert.deepEqual(comparable(ours), comparable(oracle), request);
           if (never) assert.doesNotMatch(ours.bytes, never);
+          if (always) assert.match(ours.bytes, always);
         }
       }
       await assertVictimsUnharmed(victims);

@@ -9,12 +9,15 @@ export interface Trick {
   readonly victims?: readonly string[];
   /** What must stand in no answer. */
   readonly never?: RegExp;
+  /** What must stand in each answer to the requests. */
+  readonly always?: RegExp;
 }
 
 const get = (target: string, ...fields: string[]): string =>
   `GET ${target} HTTP/1.1\r\n${['Host: vitima', ...fields].map((field) => `${field}\r\n`).join('')}\r\n`;
-const post = (body: string, type = 'application/json'): string =>
-  `POST /eco HTTP/1.1\r\nHost: vitima\r\nContent-Type: ${type}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+const post = (body: string, type = 'application/json', target = '/eco', ...fields: string[]): string =>
+  `POST ${target} HTTP/1.1\r\n${['Host: vitima', `Content-Type: ${type}`, ...fields].map((field) => `${field}\r\n`).join('')}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+const FORM = 'application/x-www-form-urlencoded';
 
 const UNKEYED = [
   'X-Forwarded-Host: mau.example',
@@ -40,6 +43,16 @@ const UNKEYED = [
   'Pragma: no-cache',
   'If-None-Match: "mau"',
   'Max-Forwards: 0',
+];
+
+/** Ways in which frameworks let a POST be another method, or a GET be one. */
+const OVERRIDES: readonly (readonly [name: string, request: (method: string, target: string) => string])[] = [
+  ...['X-HTTP-Method-Override', 'X-HTTP-Method', 'X-Method-Override'].map(
+    (name) => [name, (method: string, target: string) => post('{}', undefined, target, `${name}: ${method}`)] as const,
+  ),
+  ['a query', (method, target) => post('{}', undefined, `${target}?_method=${method}`)],
+  ['a form', (method, target) => post(`_method=${method}`, FORM, target)],
+  ['a body of JSON', (method, target) => post(JSON.stringify({ _method: method }), undefined, target)],
 ];
 
 /** Paths of a private page that a cache in front, or a careless one, would take for a file or for another page. */
@@ -114,8 +127,25 @@ export const TRICKS: readonly Trick[] = [
     name: `a field that stands in no key: ${field}`,
     requests: [get('/itens/1', field), get('/anfitriao', field), get(`/itens/2?${encodeURIComponent(field)}`, field)],
     victims: [get(`/itens/2?${encodeURIComponent(field)}`)],
-    never: /SEGREDO|APAGADO/,
+    never: /SEGREDO|APAGADO|POSTADO/,
   })),
+  ...OVERRIDES.map(([name, request]) => ({
+    name: `a POST that says by ${name} that it is another method`,
+    // GET as well: what a POST answers must not become the answer of the GET, nor the other way round.
+    requests: ['DELETE', 'delete', 'GET', 'HEAD', 'PUT'].flatMap((method) =>
+      ['/itens/1', '/itens/2'].map((target) => request(method, target)),
+    ),
+    victims: [get('/itens/2'), get('/itens/1?_method=DELETE'), get('/itens/2?_method=GET')],
+    always: /\r\n\r\nPOSTADO$/,
+    never: /APAGADO/,
+  })),
+  {
+    name: 'a GET that says in its query that it is another method',
+    requests: [get('/itens/1?_method=DELETE'), get('/itens/2?_method=POST')],
+    victims: [get('/itens/2')],
+    always: /\r\n\r\n\[\{"id":/,
+    never: /APAGADO|POSTADO/,
+  },
   {
     name: 'another Host',
     requests: ['GET /anfitriao HTTP/1.1\r\nHost: mau.example\r\n\r\n', get('/anfitriao?1')],
@@ -202,7 +232,7 @@ export const TRICKS: readonly Trick[] = [
     name: 'a body of another type',
     requests: [
       post('<x/>', 'text/xml'),
-      post('a=1', 'application/x-www-form-urlencoded'),
+      post('a=1', FORM),
       post('{}', 'application/json; charset=utf-7'),
       post('{}', 'application/json, text/plain'),
     ],

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 
 export interface RawAnswer {
   readonly status: number;
-  /** Names in lower case; the first value of each. */
+  /** Names in lower case; what comes several times is one list, with commas. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 }
@@ -67,7 +67,9 @@ export function parseAnswers(bytes: string): { readonly answers: RawAnswer[]; re
     const headers: Record<string, string> = {};
     for (const field of fields) {
       const at = field.indexOf(':');
-      headers[field.slice(0, at).toLowerCase()] ??= field.slice(at + 1).trim();
+      const name = field.slice(0, at).toLowerCase();
+      const value = field.slice(at + 1).trim();
+      headers[name] = headers[name] === undefined ? value : `${headers[name]}, ${value}`;
     }
     const after = rest.slice(end + 4);
     let body = '';
