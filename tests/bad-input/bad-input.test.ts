@@ -1,68 +1,18 @@
 /**
  * What an attacker may send, over raw sockets, against a server whose routes are cached. The oracle is the same application
  * without a cache: both must answer alike, and whoever asks next, on a connection of its own, must get the answer that the
- * uncached one gives.
+ * uncached one gives. Once the oracle is Fastify without the plugin, and once both are `vazao start`, with all its plugins.
  */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
-import type { FastifyInstance } from 'fastify';
 import { createTwins, type Twins } from '../../packages/vazao/src/testing/cached-and-plain.ts';
 import { exchange, open, read } from '../../packages/vazao/src/testing/raw-http.ts';
+import { register } from './application.ts';
 import { comparable, comparableInTime } from './comparable.ts';
 import { MALFORMED } from './malformed.ts';
+import { startTwins } from './start-twins.ts';
 import { TRICKS } from './tricks.ts';
-
-const SCHEMA = `create table itens (id int primary key, nome text not null);
-  insert into itens values (1, 'um'), (2, 'dois');`;
-
-function register(
-  app: FastifyInstance,
-  query: (sql: string, values?: unknown[]) => Promise<unknown[]>,
-  config: object,
-): void {
-  const item = (id: string): Promise<unknown[]> => query('select * from itens where id::text = $1', [id]);
-  app.get('/itens/:id', { config }, async (request) => item((request.params as { id: string }).id));
-  // What is behind a prefix, as an application that serves pages would have it.
-  app.get('/conta', { config }, async (request) => ({
-    user: request.user?.id ?? 'nobody',
-    itens: await query('select 1'),
-  }));
-  app.get('/conta/*', { config }, async (request, reply) =>
-    reply.code(404).send({ user: request.user?.id ?? 'nobody' }),
-  );
-  app.get('/anfitriao', { config }, async (request) => ({ host: request.host, itens: await query('select 1') }));
-  app.get('/busca', { config }, async (request) => ({ asked: request.query, itens: await query('select 1') }));
-  app.get('/reflete', { config }, async (request, reply) => {
-    const { v } = request.query as { v?: string };
-    reply.header('x-reflete', encodeURI(String(v ?? '')));
-    return query('select 1');
-  });
-  app.get('/cru', { config }, async (request, reply) => {
-    reply.header('x-cru', String((request.query as { v?: string }).v ?? ''));
-    return query('select 1');
-  });
-  app.get('/segredo', async () => 'SEGREDO');
-  app.post('/eco', async (request) => ({
-    eco: request.body,
-    own: Object.keys((request.body ?? {}) as object),
-    polluted: isPolluted(),
-  }));
-  app.delete('/itens/:id', async (request) => {
-    await query('delete from itens where id::text = $1', [(request.params as { id: string }).id]);
-    return 'APAGADO';
-  });
-  // Where forms are read, and alone there: their parser is not the platform's.
-  app.register(async (scope) => {
-    const parse = (_request: unknown, body: unknown, done: (error: null, parsed: unknown) => void): void =>
-      done(null, Object.fromEntries(new URLSearchParams(String(body))));
-    scope.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, parse);
-    scope.post('/itens/:id', async () => 'POSTADO');
-  });
-}
-
-function isPolluted(): boolean {
-  return 'polluted' in {} || 'polluted' in [] || 'polluted' in Object;
-}
 
 const VICTIMS = [
   'GET /itens/1 HTTP/1.1\r\nHost: vitima\r\n\r\n',
@@ -71,17 +21,26 @@ const VICTIMS = [
   'GET /anfitriao HTTP/1.1\r\nHost: vitima\r\n\r\n',
 ];
 
-describe('bad input', () => {
+/** Tells whether prototypes have been changed in its process. */
+const POLLUTED = 'POST /eco HTTP/1.1\r\nHost: vitima\r\nContent-Length: 0\r\n\r\n';
+
+const SCHEMA = readFileSync(new URL('./migrations/0001_itens.sql', import.meta.url), 'utf8');
+describe('bad input to the plugin', () => attack(() => createTwins(SCHEMA, register)));
+describe('bad input to `vazao start`', () => attack(startTwins));
+
+function attack(createOrStart: () => Promise<Twins>): void {
   let twins: Twins;
   /** What the victims got before anybody attacked. */
   const expected: unknown[] = [];
 
   before(async () => {
-    twins = await createTwins(SCHEMA, register);
+    twins = await createOrStart();
     for (const victim of VICTIMS) {
       const ours = await exchange(twins.cached, victim);
       assert.deepEqual(comparable(ours), comparable(await exchange(twins.plain, victim)), victim);
       expected.push(comparableInTime(ours));
+      const { answers } = await exchange(twins.cached, victim);
+      assert.match(answers[0]?.headers['cache-status'] ?? '', /^vazao; hit/, victim);
     }
   });
   after(async () => twins?.[Symbol.asyncDispose]());
@@ -134,7 +93,7 @@ describe('bad input', () => {
         }
       }
       await assertVictimsUnharmed(victims);
-      assert.equal(isPolluted(), false);
+      assert.match((await exchange(twins.cached, POLLUTED)).bytes, /"polluted":false/);
     });
   }
 
@@ -152,4 +111,4 @@ describe('bad input', () => {
     for (const { answers, closed } of await Promise.all(ends))
       assert.deepEqual([answers[0]?.status, closed], [408, true]);
   });
-});
+}

@@ -4,6 +4,7 @@
  */
 import Fastify, { type FastifyInstance } from 'fastify';
 import { limitsPlugin, serverOptions } from '../http/index.ts';
+import type { Identify, Identity } from '../http/options.ts';
 import { createTestDatabase } from './database.ts';
 import { createTestPlatform } from './platform.ts';
 
@@ -15,11 +16,11 @@ export interface Twins extends AsyncDisposable {
 }
 
 /** Users are who the header `x-user` says: enough to see whether one gets the answer of another. */
-const identify = {
-  headers: ['x-user'],
-  user: (headers: Readonly<Record<string, string | undefined>>) =>
-    headers['x-user'] === undefined ? undefined : { id: headers['x-user'] },
-};
+export const identify: Identify = { headers: ['x-user'], user: userOf };
+
+function userOf({ 'x-user': id }: Readonly<Record<string, string | undefined>>): Identity | undefined {
+  return id === undefined ? undefined : { id };
+}
 
 /** @param register - registers the routes; `config` is for each that is to be cached */
 export async function createTwins(
@@ -42,7 +43,7 @@ export async function createTwins(
   await other.register(limitsPlugin);
   other.decorateRequest('user', {
     getter() {
-      return identify.user({ 'x-user': this.headers['x-user']?.toString() });
+      return userOf({ 'x-user': this.headers['x-user']?.toString() });
     },
   });
   register(other, async (sql, values) => (await database.pool.query(sql, values)).rows, {});
