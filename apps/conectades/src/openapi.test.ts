@@ -1,26 +1,31 @@
 /**
- * Whatever is asked, as far as the OpenAPI document tells how to ask it: well-formed requests, requests with anything wrong in
- * them, as each role. No answer is a 5xx, and each is what the document says.
+ * Whatever is asked of `vazao start`, as far as the OpenAPI document tells how to ask it: well-formed requests, requests with
+ * anything wrong in them, as each role. No answer is a 5xx, and each is what the document says.
  */
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { FormatDefinition } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
 import { writeRouteTypes } from 'vazao/lab';
-import { answerUnroutable, securityPlugin } from 'vazao/security';
+import { applyMigrations } from '../../../packages/vazao/src/testing/apply-migrations.ts';
+import { type CommandRun, runCommand } from '../../../packages/vazao/src/testing/cli.ts';
 import { createTestDatabase, type TestDatabase } from '../../../packages/vazao/src/testing/database.ts';
-import { createTestPlatform, type TestPlatform } from '../../../packages/vazao/src/testing/platform.ts';
 import conectades from './app.ts';
-import { createAcessos, createIdentify } from './identidade.ts';
+import { createAcessos } from './identidade.ts';
 import { seed } from './seed.ts';
+import { senhas } from './senhas.ts';
 import { arbitraryOf, hostileText, mutated, type Schema } from './testing/openapi-requests.ts';
-import { migrate, SECRET, SIZES, USUARIOS } from './testing/test-app.ts';
+import { SECRET, SIZES, USUARIOS } from './testing/test-app.ts';
 
 /** `VAZAO_SEED=…` repeats a run; `OPENAPI_RUNS=…` makes it longer. */
 const SEED = Number(process.env.VAZAO_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const RUNS = Number(process.env.OPENAPI_RUNS ?? 60);
+/** Of all users. */
+const PASSWORD = 'a password that is in no repository';
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
 
 interface Parameter {
@@ -58,7 +63,8 @@ interface Asked {
 }
 
 let database: TestDatabase;
-let platform: TestPlatform;
+let folder: string;
+let run: CommandRun;
 let origin: string;
 let document: OpenApiDocument;
 let operations: readonly Operation[];
@@ -72,25 +78,24 @@ const ajv = new Ajv2020({ strict: false, formats: { 'date-time': dateTime } });
 describe('the OpenAPI document', () => {
   before(async () => {
     database = await createTestDatabase();
-    await migrate(database.pool);
-    await seed(await database.client(), () => {}, SIZES);
-    platform = await createTestPlatform(database, {
-      schema: '', // the migration did it
-      fastify: { frameworkErrors: answerUnroutable },
-      plugin: { identify: createIdentify({ secret: SECRET }) },
-    });
-    await platform.app.register(securityPlugin);
-    const context = { db: platform.db, environment: 'development', secret: SECRET } as const;
-    await platform.app.register(async (app) => conectades.register(app, context));
-    origin = await platform.listen();
+    const client = await database.client();
+    await applyMigrations(client, conectades.migrations);
+    await seed(client, () => {}, SIZES);
+    // It refuses to start while users have the passwords of the repository.
+    await database.pool.query('update usuarios set senha_hash = $1', [await senhas.hash(PASSWORD)]);
+    folder = await mkdtemp(join(tmpdir(), 'vazao-openapi-'));
+    run = runCommand(['start', join(import.meta.dirname, 'app.ts')], environment(database.url), folder);
+    origin = await run.url;
     const acessos = createAcessos({ secret: SECRET });
     for (const [name, usuario] of Object.entries(USUARIOS)) tokens[name] = await acessos.sign(usuario);
     document = (await (await fetch(`${origin}/api/docs/json`)).json()) as OpenApiDocument;
     operations = readDocument(document);
   });
   after(async () => {
-    await platform?.[Symbol.asyncDispose]();
+    run?.child.kill('SIGTERM');
+    await run?.ended;
     await database?.[Symbol.asyncDispose]();
+    if (folder) await rm(folder, { recursive: true, force: true });
   });
 
   it('is what the scenario of the lab was typed by', async () => {
@@ -125,6 +130,17 @@ describe('the OpenAPI document', () => {
     }
   });
 });
+
+/** As in production, but that one address may try to log in as often as it likes. */
+function environment(databaseUrl: string): Record<string, string> {
+  return {
+    PORT: '0',
+    DATABASE_URL: databaseUrl,
+    VAZAO_SECRET: SECRET,
+    VAZAO_LIMIT_LOGIN: 'off',
+    LOG_LEVEL: 'error',
+  };
+}
 
 /** Sends a request and checks its answer; returns the status. */
 async function check({ method, path, parameters, responses }: Operation, request: Asked): Promise<number> {
@@ -169,7 +185,7 @@ async function check({ method, path, parameters, responses }: Operation, request
 
 function bodyOf({ path, body }: Operation): fc.Arbitrary<unknown> {
   const any = body ? arbitraryOf(body) : fc.constant(undefined);
-  const known = { username: 'admin', password: 'admin123' };
+  const known = { username: 'admin', password: PASSWORD };
   return path === '/api/token/' ? fc.oneof(any, fc.constant(known)) : any;
 }
 

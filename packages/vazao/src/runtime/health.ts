@@ -38,7 +38,7 @@ export interface WorkerFigures extends HostFigures {
 export function registerHealth(app: FastifyInstance, { db, feed, cache, findWorkers, secondTier }: HealthParts): void {
   const startedAt = performance.now();
   const version = readVersion();
-  app.get('/health', { logLevel: 'silent' }, async (_request, reply) => {
+  app.get('/health', { logLevel: 'silent', schema: { hide: true } as object }, async (_request, reply) => {
     const database = await ping(db);
     const fresh = feed.isFresh();
     const { entries, sizeBytes, sizeMaxBytes, evicted } = cache.figures();
