@@ -155,7 +155,7 @@ async function withServer<T>(limits: 'on' | 'off', work: () => Promise<T>): Prom
       NODE_ENV: 'production',
       VAZAO_SECRET: 'a secret of more than thirty-two characters',
       PORT: String(PORT),
-      WORKERS: '1',
+      WORKERS: '0',
       LOG_LEVEL: 'silent',
       DATABASE_URL: postgres.url,
       DATABASE_POOL: values.pool,

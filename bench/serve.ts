@@ -276,7 +276,7 @@ async function startOurs(): Promise<Server> {
   return startNode(OURS, words, [], '/itens/1', {
     NODE_ENV: 'production',
     VAZAO_SECRET: 'a secret of more than thirty-two characters',
-    WORKERS: '1',
+    WORKERS: '0',
     LOG_LEVEL: 'silent',
     DATABASE_URL: postgres.url,
     VAZAO_DATA: join(folder, 'data'),

@@ -57,7 +57,7 @@ const vazao = (name: string, needs?: Candidate['needs']): Candidate => ({
       environment: {
         PORT: String(port),
         DATABASE_URL: databaseUrl,
-        WORKERS: '1',
+        WORKERS: '0',
         LOG_LEVEL: 'warn',
         VAZAO_DATA: folder,
         VAZAO_SECRET: 'of a benchmark that runs on this machine',

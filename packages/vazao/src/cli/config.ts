@@ -20,10 +20,10 @@ export function config(options: { readonly production: boolean; readonly json: b
   const command = environment === 'production' ? 'start' : 'dev';
   const lines = [`Configuration of \`vazao ${command}\``, '', ...formatSettings(settings)];
   if (memory) {
-    const each = workers === 1 ? 'the process' : `each of ${workers} workers`;
+    const each = workers > 1 ? `each of ${workers} workers` : workers === 1 ? 'the worker' : 'the process';
     lines.push(
       '',
-      `  Memory: ${each} has ${formatSize(memory.shareBytes)}: ${formatSize(memory.heapBytes)} for JavaScript, ${formatSize(memory.cacheBytes / workers)} for its cache.`,
+      `  Memory: ${each} has ${formatSize(memory.shareBytes)}: ${formatSize(memory.heapBytes)} for JavaScript, ${formatSize(memory.cacheBytes / Math.max(1, workers))} for its cache.`,
     );
   }
   process.stdout.write(`${lines.join('\n')}\n`);

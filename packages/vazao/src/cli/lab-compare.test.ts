@@ -98,9 +98,9 @@ test('without words the four scenarios are compared, and the full one where its 
   assert.deepEqual(
     architectures.map(({ name, environment }) => [name, environment.WORKERS, environment.VAZAO_CACHE]),
     [
-      ['single', '1', 'off'],
+      ['single', '0', 'off'],
       ['workers', '4', 'off'],
-      ['cache', '1', undefined],
+      ['cache', '0', undefined],
       ['workers+cache', '4', undefined],
     ],
   );

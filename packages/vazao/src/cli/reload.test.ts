@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import { SHARES_PORT } from '../runtime/listen.ts';
+import { countWorkers } from '../runtime/supervisor.ts';
 import { type CommandRun, runCommand, writeApplication } from '../testing/cli.ts';
 import { createTestDatabase } from '../testing/database.ts';
 import { createRandom } from '../testing/random.ts';
@@ -97,32 +98,37 @@ suite('a host that changes under load', { timeout: 600_000, skip }, () => {
     assert.equal(await run.ended, 0, run.output.stderr);
   });
 
-  test('with limits, a reload loses nothing either, and counts go on where they were', async (context) => {
-    await using database = await createTestDatabase();
-    writeFileSync(join(base, '.env'), `VAZAO_SECRET=${'x'.repeat(40)}\n`);
-    const application = writeApplication(join(base, 'limited'), undefined, undefined, ROUTES);
-    // Far more than is asked, except of the addresses of one client.
-    await using run = start(application, database.url, { VAZAO_LIMITS: 'on', VAZAO_LIMIT_ANONYMOUS: '100/1h' });
-    const url = await run.url;
-    const random = createRandom(context);
-    await using clients = startSteadyClients({
-      ...{ port: Number(new URL(url).port), path: '/pid', kept: 4, fresh: 2, thinkMaxMs: 10 },
-      random: () => random.next(),
+  for (const workers of [1, 2])
+    test(`with limits, a reload of ${countWorkers(workers)} loses nothing either, and counts go on where they were`, async (context) => {
+      await using database = await createTestDatabase();
+      writeFileSync(join(base, '.env'), `VAZAO_SECRET=${'x'.repeat(40)}\n`);
+      const application = writeApplication(join(base, `limited-${workers}`), undefined, undefined, ROUTES);
+      // Far more than is asked, except of the addresses of one client.
+      await using run = start(application, database.url, {
+        WORKERS: `${workers}`,
+        VAZAO_LIMITS: 'on',
+        VAZAO_LIMIT_ANONYMOUS: '100/1h',
+      });
+      const url = await run.url;
+      const random = createRandom(context);
+      await using clients = startSteadyClients({
+        ...{ port: Number(new URL(url).port), path: '/pid', kept: 4, fresh: 2, thinkMaxMs: 10 },
+        random: () => random.next(),
+      });
+      await until(() => clients.answered >= 50, 'half of the limit has been asked');
+      for (let count = 1; count <= 2; count++) {
+        run.child.kill('SIGHUP');
+        await until(() => run.output.stderr.split('reloaded in').length > count, 'it has reloaded');
+      }
+      const result = await clients.stop();
+      context.diagnostic(`${result.answered} answered, ${result.refused} refused`);
+      assert.deepEqual(result.lost, []);
+      // Where its supervisor is not heard within 50 ms, a worker allows its part of what it has not counted itself: a few, on a busy
+      // machine. Counts that began anew would be a hundred more with each reload.
+      assert.ok(result.answered < 150 && result.refused > 0, `${result.answered} answered, ${result.refused} refused`);
+      run.child.kill('SIGTERM');
+      assert.equal(await run.ended, 0, run.output.stderr);
     });
-    await until(() => clients.answered >= 50, 'half of the limit has been asked');
-    for (let count = 1; count <= 2; count++) {
-      run.child.kill('SIGHUP');
-      await until(() => run.output.stderr.split('reloaded in').length > count, 'it has reloaded');
-    }
-    const result = await clients.stop();
-    context.diagnostic(`${result.answered} answered, ${result.refused} refused`);
-    assert.deepEqual(result.lost, []);
-    // Where its supervisor is not heard within 50 ms, a worker allows its part of what it has not counted itself: a few, on a busy
-    // machine. Counts that began anew would be a hundred more with each reload.
-    assert.ok(result.answered < 150 && result.refused > 0, `${result.answered} answered, ${result.refused} refused`);
-    run.child.kill('SIGTERM');
-    assert.equal(await run.ended, 0, run.output.stderr);
-  });
 
   test('what only a start can change is refused by a reload, and what a start refuses', async () => {
     await using database = await createTestDatabase();
@@ -144,35 +150,39 @@ suite('a host that changes under load', { timeout: 600_000, skip }, () => {
     assert.equal(await run.ended, 0, run.output.stderr);
   });
 
-  test('workers are replaced after so many requests, and a kill loses only what the worker had', async (context) => {
-    await using database = await createTestDatabase();
-    writeFileSync(join(base, '.env'), `VAZAO_SECRET=${'x'.repeat(40)}\n`);
-    const application = writeApplication(join(base, 'recycling'), undefined, undefined, ROUTES);
-    await using run = start(application, database.url, { WORKER_REQUESTS_MAX: '100' });
-    const url = await run.url;
-    const random = createRandom(context);
-    const load = { port: Number(new URL(url).port), path: '/pid', ...CLIENTS, random: () => random.next() };
-    await using recycling = startSteadyClients(load);
-    const first = await findWorkers(url, 2);
-    await until(() => first.every((pid) => !isAlive(pid)), 'both workers have been replaced');
-    assert.deepEqual((await recycling.stop()).lost, []);
+  for (const workers of [1, 2])
+    test(`of ${countWorkers(workers)} each is replaced after so many requests, and a kill loses only what the worker had`, async (context) => {
+      await using database = await createTestDatabase();
+      writeFileSync(join(base, '.env'), `VAZAO_SECRET=${'x'.repeat(40)}\n`);
+      const application = writeApplication(join(base, `recycling-${workers}`), undefined, undefined, ROUTES);
+      await using run = start(application, database.url, { WORKERS: `${workers}`, WORKER_REQUESTS_MAX: '100' });
+      const url = await run.url;
+      assert.match(run.output.stdout, new RegExp(`serves on ${url} with ${countWorkers(workers)}$`, 'm'));
+      const random = createRandom(context);
+      const load = { port: Number(new URL(url).port), path: '/pid', ...CLIENTS, random: () => random.next() };
+      await using recycling = startSteadyClients(load);
+      const first = await findWorkers(url, workers);
+      await until(() => first.every((pid) => !isAlive(pid)), 'all workers have been replaced');
+      assert.deepEqual((await recycling.stop()).lost, []);
 
-    await using killing = startSteadyClients(load);
-    const dead = new Map<number, number>();
-    for (let killed = 0; killed < 3; killed++) {
-      const [victim = 0] = await findWorkers(url, 2);
-      process.kill(victim, 'SIGKILL');
-      await until(() => !isAlive(victim), 'it is gone');
-      dead.set(victim, performance.now());
-    }
-    await findWorkers(url, 2);
-    const { lost } = await killing.stop();
-    for (const { pid, sentAtMs, why } of lost) {
-      const wasItsOwn = pid === undefined ? [...dead.values()].some((goneAtMs) => sentAtMs <= goneAtMs) : dead.has(pid);
-      assert.ok(wasItsOwn, `${why}, of ${pid} at ${sentAtMs}; deaths ${[...dead].join(' ')}`);
-    }
-    context.diagnostic(`${lost.length} lost by ${dead.size} kills`);
-    run.child.kill('SIGTERM');
-    assert.equal(await run.ended, 0, run.output.stderr);
-  });
+      await using killing = startSteadyClients(load);
+      const dead = new Map<number, { readonly killedAtMs: number; readonly goneAtMs: number }>();
+      for (let killed = 0; killed < 3; killed++) {
+        const [victim = 0] = await findWorkers(url, workers);
+        const killedAtMs = performance.now();
+        process.kill(victim, 'SIGKILL');
+        await until(() => !isAlive(victim), 'it is gone');
+        dead.set(victim, { killedAtMs, goneAtMs: performance.now() });
+      }
+      await findWorkers(url, workers);
+      const { lost } = await killing.stop();
+      for (const { pid, sentAtMs, lostAtMs, why } of lost) {
+        const wasUnderWay = [...dead.values()].some((one) => sentAtMs <= one.goneAtMs && lostAtMs >= one.killedAtMs);
+        const wasItsOwn = wasUnderWay && (pid === undefined || dead.has(pid));
+        assert.ok(wasItsOwn, `${why}, of ${pid} from ${sentAtMs} to ${lostAtMs}; deaths ${JSON.stringify([...dead])}`);
+      }
+      context.diagnostic(`${lost.length} lost by ${dead.size} kills`);
+      run.child.kill('SIGTERM');
+      assert.equal(await run.ended, 0, run.output.stderr);
+    });
 });

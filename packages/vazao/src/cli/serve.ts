@@ -3,10 +3,14 @@ import type { Application } from '../runtime/application.ts';
 import { type Configuration, type Environment, readConfiguration } from '../runtime/configuration.ts';
 import { putInto, readEnvironment } from '../runtime/environment.ts';
 import { errorCode } from '../runtime/errors.ts';
-import { SHARES_PORT } from '../runtime/listen.ts';
 import { findModule, findRoot, loadModule } from '../runtime/load-application.ts';
 import { type RunningServer, startServer } from '../runtime/server.ts';
-import { type RunningSupervisor, type SupervisorOptions, startSupervisor } from '../runtime/supervisor.ts';
+import {
+  countWorkers,
+  type RunningSupervisor,
+  type SupervisorOptions,
+  startSupervisor,
+} from '../runtime/supervisor.ts';
 import { reportFailure } from './failure.ts';
 import { followCode } from './follow-code.ts';
 import { createProgressLine } from './progress.ts';
@@ -14,6 +18,9 @@ import { createProgressLine } from './progress.ts';
 /** All that stopping may take, after which what is left is cut off. Under 2 s in development, by promise. */
 const STOP_DEVELOPMENT_MS = 1_800;
 const STOP_PRODUCTION_MS = 30_000;
+/** Where a worker was wanted, and can't be followed by another. */
+const ALONE =
+  'this database tells of no changes but those that a process makes itself, so one process serves alone, which nobody restarts, replaces or reloads; `vazao doctor` names what mends it';
 
 /** Resolves with the exit code when everything has been released. */
 export async function serve(word: string, environment: Environment): Promise<number> {
@@ -68,17 +75,17 @@ export async function serve(word: string, environment: Environment): Promise<num
   process.exit(end.exitCode());
 }
 
-/** A supervisor, or one process: in production as WORKERS says, in development where that can't be followed by another. */
+/** A supervisor with as many workers as WORKERS says, or one process alone: without any, and where one could not be replaced. */
 async function start(options: SupervisorOptions): Promise<RunningServer | RunningSupervisor> {
   const { environment, workers } = options.configuration;
-  const isDevelopment = environment === 'development';
   const startAlone = async (): Promise<RunningServer> =>
     startServer({ ...options, application: await loadModule(options.file, options.cwd) });
-  if (isDevelopment ? !SHARES_PORT : workers === 1) return startAlone();
+  if (workers === 0) return startAlone();
   try {
     return await startSupervisor(options);
   } catch (error) {
-    if (!isDevelopment || errorCode(error) !== 'ERR_RUNTIME_UNSHARED') throw error;
+    if (workers > 1 || errorCode(error) !== 'ERR_RUNTIME_UNSHARED') throw error;
+    if (environment === 'production') say(ALONE);
     return startAlone();
   }
 }
@@ -123,16 +130,19 @@ function watchForTheEnd(
   return { requested: promise, exitCode: () => exitCode, fail };
 }
 
+function say(sentence: string): void {
+  process.stderr.write(`vazao: ${sentence}\n`);
+}
+
 /** SIGHUP: the code and the configuration of now, without a gap. What fails is told, and changes nothing. */
 async function reload(
   server: RunningServer | RunningSupervisor | undefined,
   readAgain: () => Configuration,
 ): Promise<void> {
-  const say = (sentence: string): void => void process.stderr.write(`vazao: ${sentence}\n`);
   if (!server) return say('SIGHUP came during the start and is left alone; it starts with the code of now.');
   if (!('reload' in server)) {
     return say(
-      'SIGHUP: one process alone can’t be reloaded without a gap. Stop and start it, or set WORKERS to 2 or more.',
+      'SIGHUP: one process alone can’t be reloaded without a gap. Stop and start it, or set WORKERS to 1 or more.',
     );
   }
   const startedAt = performance.now();
@@ -147,12 +157,12 @@ async function reload(
 
 function greet(
   application: Application,
-  server: RunningServer,
+  server: RunningServer | RunningSupervisor,
   { environment, workers }: Configuration,
   seconds: number,
 ): void {
   if (environment === 'production') {
-    const processes = workers === 1 ? 'one process' : `${workers} workers`;
+    const processes = 'reload' in server ? countWorkers(workers) : 'one process';
     process.stdout.write(`${application.name} serves on ${server.url} with ${processes}\n`);
     return;
   }

@@ -8,6 +8,7 @@ import { SHARES_PORT } from '../runtime/listen.ts';
 import { type CommandRun, runCommand, writeApplication } from '../testing/cli.ts';
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts';
 import { ask, askWorker, findWorkers, isAlive, listSlots, until, untilSleeping } from '../testing/running-host.ts';
+import { listChildren } from '../torture/parts/process-table.ts';
 
 const CONECTADES = resolve(import.meta.dirname, '../../../../apps/conectades');
 const PASSWORD = 'a-long-password-for-tests';
@@ -101,6 +102,40 @@ suite('vazao start with workers', { timeout: 600_000, skip }, () => {
     assert.match(run.output.stderr, new RegExp(`^vazao: worker ${victim} ends: lost$`, 'm'));
     run.child.kill('SIGTERM');
     assert.equal(await run.ended, 0, run.output.stderr);
+  });
+
+  test('a worker that could not be followed by another gives way to one process, and several are refused', async () => {
+    await using database = await createTestDatabase();
+    const file = writeApplication(join(base, 'unshared'), undefined, undefined, ROUTES);
+    const one = start(file, database, { WORKERS: '1', VAZAO_FEED: 'app', WORKER_REQUESTS_MAX: '1000' });
+    const url = await one.url;
+    assert.deepEqual(await findWorkers(url, 1), [one.child.pid], 'the process that was started serves');
+    assert.match(one.output.stdout, /with one process$/m);
+    assert.match(one.output.stderr, /^vazao: this database tells of no changes .* so one process serves alone, .*$/m);
+    for (const n of [0, 1]) {
+      assert.deepEqual(JSON.parse((await ask(`${url}/count`)).body), { n });
+      await ask(`${url}/count`, { method: 'POST' });
+    }
+    one.child.kill('SIGHUP');
+    await until(() => /one process alone can’t be reloaded/.test(one.output.stderr), 'it is said that it can not');
+    one.child.kill('SIGTERM');
+    assert.equal(await one.ended, 0, one.output.stderr);
+
+    const several = start(file, database, { VAZAO_FEED: 'app' });
+    assert.equal(await several.ended, 1);
+    assert.match(several.output.stderr, /^vazao: This database tells of no changes, .* Set WORKERS=0, or mend/m);
+  });
+
+  test('without workers the process that was started serves, and its death is the end', async () => {
+    await using database = await createTestDatabase();
+    const run = start(writeApplication(join(base, 'alone')), database, { WORKERS: '0' });
+    const url = await run.url;
+    assert.deepEqual(await findWorkers(url, 1), [run.child.pid]);
+    assert.deepEqual(listChildren(run.child.pid ?? 0), []);
+    assert.match(run.output.stdout, /with one process$/m);
+    run.child.kill('SIGKILL');
+    assert.equal(await run.ended, 'SIGKILL');
+    await assert.rejects(ask(url), { code: 'ECONNREFUSED' });
   });
 
   test('workers end when the supervisor was killed, and their port is free', async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { readConfiguration } from './configuration.ts';
+import { SHARES_PORT } from './listen.ts';
 import { findNearest } from './nearest.ts';
 import { VARIABLES } from './variables.ts';
 
@@ -20,7 +21,7 @@ test('without any variable the defaults hold', () => {
     databasePoolMax: 10,
     feedSource: 'auto',
     feedNotify: false,
-    workers: 1,
+    workers: SHARES_PORT ? 1 : 0,
     workerRequestsMax: 0,
     workerTimeoutMs: 60_000,
     dataFolder: '/project/.vazao',
@@ -92,7 +93,7 @@ const REFUSED: readonly [variables: Record<string, string>, message: RegExp][] =
   [{ DATABASE_POOL: '1' }, /^DATABASE_POOL is "1"; allowed is a whole number from 2/],
   [{ VAZAO_FEED: 'kafka' }, /^VAZAO_FEED is "kafka"; allowed is `auto`, `wal`, `outbox`, `app`, `stream` /],
   [{ VAZAO_FEED: 'stream' }, /^VAZAO_FEED is stream, which is read from Redis, and REDIS_URL is not set\./],
-  [{ WORKERS: '0' }, /^WORKERS is "0"; allowed is a whole number from 1/],
+  [{ WORKERS: '-1' }, /^WORKERS is "-1"; allowed is a whole number from 0/],
   [{ WORKERS: '2' }, /^WORKERS is 2, but `vazao dev` serves in one process/],
   [{ LOG_LEVEL: 'loud' }, /^LOG_LEVEL is "loud"; allowed is `fatal`, `error`/],
   [{ VAZAO_DEBUG: 'yes' }, /^VAZAO_DEBUG is "yes"; allowed is `0` or `1`/],

@@ -10,6 +10,7 @@ import { type LimitConfiguration, readLimits } from './limit-variables.ts';
 import { SHARES_PORT } from './listen.ts';
 import {
   CACHE_DEFAULT_BYTES,
+  cacheWithoutRoom,
   detectMemory,
   leastMemory,
   type MemoryShares,
@@ -35,7 +36,7 @@ export interface Configuration {
   readonly feedSource: FeedSource | 'auto';
   /** Of the source `outbox`: writers call the feed. */
   readonly feedNotify: boolean;
-  /** Processes that serve; cache and pool are shared out among them. 1: the process that was started serves itself. */
+  /** Workers of a supervisor; cache and pool are shared out among them. 0: the process that was started serves itself. */
   readonly workers: number;
   /** A worker is replaced when it has answered about so many requests; 0: never for that. */
   readonly workerRequestsMax: number;
@@ -90,9 +91,9 @@ export function readConfiguration(
   if (environment === 'production' && !memory && memoryLimit !== undefined) {
     throw tooLittle(memoryLimit, workers, cacheSize);
   }
-  if (environment === 'production' && workers === 1 && (read(known.WORKER_REQUESTS_MAX) ?? 0) > 0) {
+  if (environment === 'production' && workers === 0 && (read(known.WORKER_REQUESTS_MAX) ?? 0) > 0) {
     throw invalid(
-      'WORKER_REQUESTS_MAX is set, but a single process can’t be replaced without a gap. Set WORKERS to 2 or more, or WORKER_REQUESTS_MAX=0.',
+      'WORKER_REQUESTS_MAX is set, but one process alone can’t be replaced without a gap. Set WORKERS to 1 or more, or WORKER_REQUESTS_MAX=0.',
     );
   }
   if (environment === 'production' && secret === undefined) {
@@ -117,7 +118,10 @@ export function readConfiguration(
     isCacheOn: read(known.CACHE) ?? true,
     memoryLimitBytes,
     memory,
-    cacheSizeMaxBytes: cacheSize ?? memory?.cacheBytes ?? CACHE_DEFAULT_BYTES,
+    cacheSizeMaxBytes:
+      cacheSize ??
+      memory?.cacheBytes ??
+      (environment === 'production' ? cacheWithoutRoom(memoryLimitBytes, workers) : CACHE_DEFAULT_BYTES),
     cacheAuditOneIn: read(known.CACHE_AUDIT) ?? 10_000,
     metricsToken: read(known.METRICS_TOKEN),
     redisUrl: read(known.REDIS_URL),
@@ -138,19 +142,23 @@ function readFeedSource(source: FeedSource | 'auto' = 'auto', redisUrl: string |
 function tooLittle(limit: number, workers: number, cacheSize: number | undefined): RuntimeError {
   const cache = cacheSize === undefined ? '' : ` and CACHE_SIZE=${formatSize(cacheSize)}`;
   const fitting = workersFor(limit);
-  const fewer = fitting < workers && cacheSize === undefined ? `, or set WORKERS=${fitting}` : '';
+  const doesFit = fitting < workers && shareMemory(limit, fitting, undefined) !== undefined;
+  const fewer = doesFit && cacheSize === undefined ? `, or set WORKERS=${fitting}` : '';
   return invalid(
     `MEMORY_LIMIT is ${formatSize(limit)}, which is too little for WORKERS=${workers}${cache}. Give at least ${formatSize(leastMemory(workers, cacheSize))}${fewer}${cacheSize === undefined ? '' : ', or lower CACHE_SIZE'}.`,
   );
 }
 
 function resolveWorkers(environment: Environment, wanted: number | undefined, memoryBytes: number): number {
-  const isPossible = environment === 'production' && SHARES_PORT;
-  if (wanted === undefined) return isPossible ? Math.min(availableParallelism(), workersFor(memoryBytes)) : 1;
-  if (wanted === 1 || isPossible) return wanted;
+  const isProduction = environment === 'production';
+  if (wanted === undefined || wanted <= 1) {
+    if (!SHARES_PORT) return 0; // a worker's socket is its supervisor's
+    return wanted ?? (isProduction ? Math.min(availableParallelism(), workersFor(memoryBytes)) : 1);
+  }
+  if (isProduction && SHARES_PORT) return wanted;
   throw invalid(
-    environment === 'production'
-      ? `WORKERS is ${wanted}, but several processes share a port only on Linux, with Node 26.4 or later. Set WORKERS=1, and start several servers behind a proxy.`
+    isProduction
+      ? `WORKERS is ${wanted}, but several processes share a port only on Linux, with Node 26.4 or later. Set WORKERS=0, and start several servers behind a proxy.`
       : `WORKERS is ${wanted}, but \`vazao dev\` serves in one process; use \`vazao start\`, or unset WORKERS.`,
   );
 }

@@ -67,7 +67,7 @@ export async function openLimits(
   const { limits, databasePoolMax, workers } = configuration;
   if (!limits.isOn || application.limits === false) return undefined;
   const { rates, admission, ...own } = application.limits ?? {};
-  const shared = await openStore(limits, workers > 1, databaseUrl, acquired);
+  const shared = await openStore(limits, workers > 0, databaseUrl, acquired);
   const store =
     shared &&
     new InsuredStore(shared, {
@@ -77,7 +77,7 @@ export async function openLimits(
       processes,
     });
   const derived = Math.max(PLACES_MIN, Math.ceil(databasePoolMax * PLACES_PER_CONNECTION));
-  const inFlightMax = limits.inFlightMax && Math.max(4, Math.floor(limits.inFlightMax / workers));
+  const inFlightMax = limits.inFlightMax && Math.max(4, Math.floor(limits.inFlightMax / Math.max(1, workers)));
   return {
     ...own,
     ...(limits.trustProxy.length > 0 && { trustProxy: limits.trustProxy }),
@@ -92,12 +92,13 @@ export async function openLimits(
 /** Undefined: this process counts alone. */
 async function openStore(
   { store: named, stateRedisUrl }: LimitConfiguration,
-  hasSiblings: boolean,
+  hasSupervisor: boolean,
   databaseUrl: string,
   acquired: AsyncDisposableStack,
 ): Promise<RateStore | undefined> {
   const kind = named ?? (stateRedisUrl === undefined ? 'memory' : 'redis');
-  if (kind === 'memory') return hasSiblings ? createChannelStore(process) : undefined;
+  // Also of a single worker: another takes its place, and the counts go on.
+  if (kind === 'memory') return hasSupervisor ? createChannelStore(process) : undefined;
   if (kind === 'postgres') return openPostgresStore(databaseUrl);
   if (stateRedisUrl === undefined)
     throw new RuntimeError(

@@ -2,7 +2,7 @@
  * How `MEMORY_LIMIT` is divided, in MB:
  *
  *   with workers   limit = 120 supervisor + 64 for one that is starting while another leaves + WORKERS × share
- *   one process    limit = 80 + share
+ *   WORKERS=0      limit = 80 + share
  *   share          = 44 program and buffers + heap of JavaScript (at least 48) + cache
  *
  * The cache has what CACHE_SIZE says, or else half of what the share has beyond the least, and no more than 256 MB in all.
@@ -32,37 +32,50 @@ export interface MemoryShares {
   readonly cacheBytes: number;
 }
 
-/** Undefined when it is too little. */
+/** Undefined when it is too little. No workers: one process alone. */
 export function shareMemory(
   limitBytes: number,
   workers: number,
   cacheSizeMaxBytes: number | undefined,
 ): MemoryShares | undefined {
-  const around = workers === 1 ? SINGLE_BYTES : SUPERVISOR_BYTES + RESERVE_BYTES;
-  const shareBytes = Math.floor((limitBytes - around) / workers);
+  const processes = Math.max(1, workers);
+  const shareBytes = Math.floor((limitBytes - bytesAround(workers)) / processes);
   const beyond = shareBytes - PROGRAM_BYTES - HEAP_MIN_BYTES;
-  const chosen = Math.max(CACHE_MIN_BYTES, Math.min(beyond / 2, CACHE_DEFAULT_BYTES / workers));
-  const cacheEach = cacheSizeMaxBytes === undefined ? chosen : cacheSizeMaxBytes / workers;
+  const chosen = Math.max(CACHE_MIN_BYTES, Math.min(beyond / 2, CACHE_DEFAULT_BYTES / processes));
+  const cacheEach = cacheSizeMaxBytes === undefined ? chosen : cacheSizeMaxBytes / processes;
   const heapBytes = Math.floor(shareBytes - PROGRAM_BYTES - cacheEach);
   if (heapBytes < HEAP_MIN_BYTES) return undefined;
   return {
     shareBytes,
     heapBytes: Math.min(HEAP_MAX_BYTES, heapBytes),
-    cacheBytes: Math.floor(cacheEach) * workers,
+    cacheBytes: Math.floor(cacheEach) * processes,
   };
 }
 
-/** The least that so many workers need. */
-export function leastMemory(workers: number, cacheSizeMaxBytes: number | undefined): number {
-  const around = workers === 1 ? SINGLE_BYTES : SUPERVISOR_BYTES + RESERVE_BYTES;
-  const cache = cacheSizeMaxBytes ?? workers * CACHE_MIN_BYTES;
-  return around + workers * (PROGRAM_BYTES + HEAP_MIN_BYTES) + cache;
+/** What is not shared out. */
+function bytesAround(workers: number): number {
+  return workers === 0 ? SINGLE_BYTES : SUPERVISOR_BYTES + RESERVE_BYTES;
 }
 
-/** How many workers there is room for; at least one. */
+/**
+ * What the cache may have where nobody has set a limit, and what was found is too little for so many workers: as much as that
+ * of one process alone would have, or else the least.
+ */
+export function cacheWithoutRoom(limitBytes: number, workers: number): number {
+  return shareMemory(limitBytes, 0, undefined)?.cacheBytes ?? Math.max(1, workers) * CACHE_MIN_BYTES;
+}
+
+/** The least that so many workers need; none: that one process alone needs. */
+export function leastMemory(workers: number, cacheSizeMaxBytes: number | undefined): number {
+  const processes = Math.max(1, workers);
+  const cache = cacheSizeMaxBytes ?? processes * CACHE_MIN_BYTES;
+  return bytesAround(workers) + processes * (PROGRAM_BYTES + HEAP_MIN_BYTES) + cache;
+}
+
+/** How many workers there is room for; 0: for none beside their supervisor. */
 export function workersFor(limitBytes: number): number {
   const room = Math.floor((limitBytes - SUPERVISOR_BYTES - RESERVE_BYTES) / SHARE_MIN_BYTES);
-  return Math.max(1, room);
+  return Math.max(0, room);
 }
 
 /** What the container allows, or else half of the machine: the rest is for its other programs. */

@@ -26,7 +26,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer 
   const { url, app } = await serveApplication(
     {
       application,
-      configuration,
+      configuration: { ...configuration, workers: 0 }, // whatever was wanted, there is no supervisor to ask
       secret,
       databaseUrl: database.url,
       feed,

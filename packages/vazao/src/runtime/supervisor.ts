@@ -59,7 +59,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Runni
   const host = await openHost(resolved, acquired);
   assertSeenByAll(host);
 
-  onProgress(isDevelopment ? 'starting the application' : `starting ${configuration.workers} workers`);
+  onProgress(isDevelopment ? 'starting the application' : `starting ${countWorkers(configuration.workers)}`);
   const workers = new Workers({
     fanOut: host.fanOut,
     host,
@@ -99,12 +99,17 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Runni
   return { url: workers.url, psql: host.database.psql, close, kill, reload, [Symbol.asyncDispose]: close };
 }
 
-/** What one process writes must reach the feed of all; a feed that sees its own process alone can't be shared. */
+/** In words. */
+export function countWorkers(workers: number): string {
+  return workers === 1 ? 'one worker' : `${workers} workers`;
+}
+
+/** What one process writes must reach the feed of all; a feed that sees its own process alone can't be shared, not even by the two workers of a reload. */
 function assertSeenByAll({ feed }: Host): void {
   if (feed.status().source !== 'app') return;
   throw new RuntimeError(
     'ERR_RUNTIME_UNSHARED',
-    'This database tells of no changes, so only those that a process makes itself are seen, and several workers would not see each other’s. Set WORKERS=1, or mend what `vazao doctor` names.',
+    'This database tells of no changes, so only those that a process makes itself are seen, and several workers would not see each other’s. Set WORKERS=0, or mend what `vazao doctor` names.',
   );
 }
 

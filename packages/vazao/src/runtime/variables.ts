@@ -98,15 +98,17 @@ export const FEED_NOTIFY: Variable<boolean> = {
 };
 export const WORKERS: Variable<number> = {
   name: 'WORKERS',
-  default: 'the cores for `vazao start`, if there is memory for so many, on Linux with Node 26.4 or later; 1 elsewhere',
-  allowed: 'a whole number from 1 to 256; more than 1 only for `vazao start`, on Linux with Node 26.4 or later',
-  meaning: 'How many processes serve.',
-  parse: (text) => parseWhole(text, 1, 256),
+  default:
+    'for `vazao start` the cores, or as many as there is memory for; for `vazao dev` 1; 0 where it is not Linux with Node 26.4 or later',
+  allowed:
+    'a whole number from 0 to 256; more than 1 only for `vazao start`, on Linux with Node 26.4 or later, and 1 is 0 elsewhere',
+  meaning: 'How many workers serve, each of which their supervisor replaces; 0: one process serves alone.',
+  parse: (text) => parseWhole(text, 0, 256),
 };
 export const WORKER_REQUESTS_MAX: Variable<number> = {
   name: 'WORKER_REQUESTS_MAX',
   default: '0',
-  allowed: 'a whole number from 100 to 999999999, or 0 for never; needs several workers',
+  allowed: 'a whole number from 100 to 999999999, or 0 for never; needs a worker',
   meaning:
     'After so many requests, or up to a fifth fewer, another worker takes the place of one, without losing a request.',
   parse: (text) => (text === '0' ? 0 : parseWhole(text, 100, 999_999_999)),
@@ -131,7 +133,8 @@ export const CACHE: Variable<boolean> = {
 export const MEMORY_LIMIT: Variable<number> = {
   name: 'MEMORY_LIMIT',
   default: 'what the container allows, else half of the memory of the machine',
-  allowed: 'a size with `B`, `KB`, `MB` or `GB` (of 1024); for two workers at least 376 MB, and 96 MB for each more',
+  allowed:
+    'a size with `B`, `KB`, `MB` or `GB` (of 1024); at least 176 MB for one process, 280 MB for one worker, and 96 MB for each more',
   meaning: 'The memory that the processes of `vazao start` may take together, without an embedded PostgreSQL.',
   parse: parseSize,
 };

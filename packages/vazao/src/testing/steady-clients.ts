@@ -22,6 +22,7 @@ export interface LostRequest {
   readonly pid: number | undefined;
   /** By `performance.now()`: when it was sent, or its connection was begun. */
   readonly sentAtMs: number;
+  readonly lostAtMs: number;
 }
 
 export interface SteadyResult {
@@ -77,7 +78,7 @@ export function startSteadyClients(options: SteadyOptions): SteadyClients {
         } else throw new Error(`status ${status}`);
         if (closes || !isKept) connection.end();
       } catch (error) {
-        result.lost.push({ why: (error as Error).message, pid, sentAtMs });
+        result.lost.push({ why: (error as Error).message, pid, sentAtMs, lostAtMs: performance.now() });
         connection?.end();
         connection = undefined;
       }

@@ -15,7 +15,7 @@ export const ARCHITECTURES_DEFAULT: readonly ArchitectureName[] = ['single', 'wo
 
 /** @param workers - of the architectures with several */
 export function describeArchitecture(name: ArchitectureName, workers: number): Architecture {
-  const one = { WORKERS: '1' };
+  const one = { WORKERS: '0' };
   const many = { WORKERS: String(workers) };
   const off = { VAZAO_CACHE: 'off' };
   switch (name) {

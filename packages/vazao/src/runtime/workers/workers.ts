@@ -54,6 +54,8 @@ export interface WorkerPlan {
 /** What a worker may take beyond the time for requests in flight before it is cut off. */
 const END_EXTRA_MS = 3_000;
 const TICK_MS = 250;
+/** So long may connections wait where there is no worker: longer than the pauses after the first deaths. */
+const EMPTY_MAX_MS = 1_000;
 /** The host has just reached the database, so a worker that can't reach it in the first start is given a few seconds. */
 const START_DATABASE_DEATHS_MAX = 4;
 
@@ -74,6 +76,8 @@ export class Workers {
   /** The last of the changes that wait for each other. */
   #changes: Promise<void> = Promise.resolve();
   #tickedAtMs = performance.now();
+  /** For how long there has been no worker. */
+  #emptyMs = 0;
   /** When the feed was last seen not to be fresh. */
   #staleAtMs = Number.NEGATIVE_INFINITY;
 
@@ -343,8 +347,9 @@ export class Workers {
       }
       if (seat.isWaitingForDatabase && isFresh) this.#fill(seat);
     }
-    // Nobody is there to take connections: they are refused, and don't wait for nothing.
-    if (this.#hasStarted && this.#all().length === 0) socket.close();
+    // Connections wait for a worker that is due in a moment. Where none is, they are refused, and don't wait for nothing.
+    this.#emptyMs = this.#all().length === 0 ? this.#emptyMs + addedMs : 0;
+    if (this.#hasStarted && this.#emptyMs > EMPTY_MAX_MS) socket.close();
   }
 
   #tellHost(): void {
