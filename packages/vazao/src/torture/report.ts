@@ -5,6 +5,7 @@ import type { FaultRecord } from './faults.ts';
 import type { Goal } from './goals.ts';
 import type { Violation } from './history.ts';
 import { PARTS, type Part } from './processor-time.ts';
+import type { RestFigures } from './rest.ts';
 import { AFTER_FAULT_MS, CLIENTS, type TortureOutcome } from './torture.ts';
 import { add, BLOCKED_MS, type Counts, type Staleness } from './traffic.ts';
 
@@ -28,7 +29,7 @@ export interface TortureReport {
   readonly stalenessMs: { readonly withoutFaults: Percentiles; readonly duringFaults: Percentiles };
   readonly faults: readonly FaultRow[];
   readonly notAvailable: Readonly<Record<string, string>>;
-  readonly atRest: { readonly workers: number; readonly answers: number } | undefined;
+  readonly atRest: RestFigures | undefined;
   readonly violations: readonly Pick<Violation, 'kind' | 'what' | 'atMs'>[];
   readonly accounts: readonly Account[];
   /** Undefined for a run that is not measured by them. */
@@ -174,9 +175,9 @@ export function formatReport(report: TortureReport): string {
   for (const [name, part] of Object.entries(report.notAvailable))
     lines.push(`  ${name.padEnd(20)} not available: ${part}`);
   if (report.atRest) {
-    const { workers, answers } = report.atRest;
+    const { workers, answers, fromRedis } = report.atRest;
     lines.push(
-      `at rest   ${whole(answers)} answers of ${workers} processes compared with the application without a cache`,
+      `at rest   ${whole(answers)} answers of ${workers} processes compared with the application without a cache, ${whole(fromRedis)} of them from Redis`,
     );
   }
   const byKind: Record<string, number> = {};

@@ -241,6 +241,7 @@ export async function runTorture(options: TortureOptions): Promise<TortureOutcom
     });
   }, TICK_MS);
   let rest: RestFigures | undefined;
+  let endedAtMs: number;
   try {
     const until = async (atMs: number): Promise<void> => {
       while (clock() < atMs && !isOver()) await Promise.race([delay(100), failed.promise]);
@@ -255,6 +256,9 @@ export async function runTorture(options: TortureOptions): Promise<TortureOutcom
     ending.abort();
     await Promise.race([Promise.all(work), failed.promise]);
     await settler.idle();
+    // What follows has no readers: it must not count as their time, nor what it takes as their work.
+    clearInterval(tick);
+    endedAtMs = clock();
     if (!isOver()) {
       rest = await compareAtRest({
         checker,
@@ -264,6 +268,7 @@ export async function runTorture(options: TortureOptions): Promise<TortureOutcom
         proof: proofs.of,
         reference,
         clock,
+        environment,
       });
     }
   } finally {
@@ -272,7 +277,6 @@ export async function runTorture(options: TortureOptions): Promise<TortureOutcom
     ending.abort();
     await Promise.allSettled(work);
   }
-  const endedAtMs = clock();
   return {
     seed,
     startedAtMs,
