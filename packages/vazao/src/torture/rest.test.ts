@@ -153,6 +153,17 @@ test('where every cache has what the database has there is no violation, and one
   assert.deepEqual(figures, { workers: 6, answers: 4 * 2 * perWorker + restarted, fromRedis: restarted });
 });
 
+test("one worker's wrong answer differs, each time that it is given", async () => {
+  const setting = await Setting.create();
+  setting.workers.get(12)?.set('/b as ana', '0 old');
+  const { violations } = await compare(setting);
+  const what = 'At rest worker 12 of host A answers /b (ana) with 200 0 old, and without a cache it is 200 1 /b as ana';
+  assert.deepEqual(violations, [
+    { kind: 'differs', what },
+    { kind: 'differs', what },
+  ]);
+});
+
 test('what is wrong in Redis differs, although every worker has it right in its own memory', async () => {
   const setting = await Setting.create();
   setting.redis.set('/a as nobody', '0 old');
@@ -177,4 +188,19 @@ test('a host that does not use Redis is not started anew: another is, or none', 
   none.sharing = [];
   assert.deepEqual((await compare(none)).figures, { workers: 4, answers: 4 * 2 * ASKED.length, fromRedis: 0 });
   assert.deepEqual(none.started, []);
+});
+
+test('a database that lacks an acknowledged write has lost it, and so has one whose answer is an error', async () => {
+  const setting = await Setting.create();
+  setting.truth.set('/a as ana', '0 old');
+  setting.redis.set('/a as ana', '0 old');
+  setting.truth.delete('/b as ana');
+  const { violations } = await compare(setting);
+  assert.deepEqual(
+    violations.filter(({ kind }) => kind === 'lost').map(({ what }) => what),
+    [
+      'At rest the database shows /a 0 (/a), and 1 was acknowledged',
+      'At rest the application answers /b with 500: gone',
+    ],
+  );
 });
