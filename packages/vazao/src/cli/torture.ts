@@ -9,7 +9,7 @@ import { didYouMean } from '../runtime/nearest.ts';
 import { TortureError } from '../torture/errors.ts';
 import type { FaultKind } from '../torture/fault.ts';
 import { FAULT_KINDS } from '../torture/fault-kinds.ts';
-import { formatGoals, GOALS_MINUTES, judgeGoals } from '../torture/goals.ts';
+import { formatGoals } from '../torture/goals.ts';
 import { findMutations, type MutationOptions, type MutationOutcome, runMutation } from '../torture/mutation-run.ts';
 import { MUTATIONS, type Mutation } from '../torture/mutations.ts';
 import type { Profile } from '../torture/profile.ts';
@@ -19,6 +19,7 @@ import { runTorture, type TortureProgress } from '../torture/torture.ts';
 import { createProgressLine, type ProgressLine } from './progress.ts';
 import { stopBySignals } from './stop-by-signals.ts';
 import { findTorturable, profileOf } from './torture-application.ts';
+import { judgeReport } from './torture-verdict.ts';
 import type { TortureWords } from './torture-words.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -63,14 +64,14 @@ export async function torture(words: TortureWords): Promise<number> {
     const report = makeReport(outcome, missing);
     process.stdout.write(formatReport(report));
     const names = kinds.map(({ name }) => name);
-    const isMeasured = words.goals || (words.minutes >= GOALS_MINUTES && words.faults === undefined);
-    const goals = isMeasured ? judgeGoals(report, names) : undefined;
+    const { goals, exitCode } = judgeReport(report, words, names);
     if (goals) process.stdout.write(formatGoals(goals));
     if (words.json !== undefined) await writeReport(words.json, { ...report, goals });
-    if (report.violations.length === 0) return words.goals && goals?.some(({ isMet }) => !isMet) ? 1 : 0;
-    stage.keepLogs();
-    process.stdout.write(`logs      of the hosts: ${stage.folder}\n`);
-    return 1;
+    if (report.violations.length > 0) {
+      stage.keepLogs();
+      process.stdout.write(`logs      of the hosts: ${stage.folder}\n`);
+    }
+    return exitCode;
   } finally {
     progress.end();
   }

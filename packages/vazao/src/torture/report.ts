@@ -207,7 +207,7 @@ function formatStaleness(name: string, { reads, p50, p90, p99, p999, max }: Perc
 function formatFault({ kind, count, meanMs, before, during, after }: FaultRow): string {
   const phases = [before, during, after];
   const rates = phases.map(({ readsPerSecond }) => whole(readsPerSecond).padStart(7)).join('');
-  const hits = phases.map(({ hitRate }) => percent(hitRate).padStart(7)).join('');
+  const hits = phases.map(({ hitRate }) => percent(hitRate).padStart(8)).join('');
   const failures = `${whole(during.errors)}, ${whole(during.timeouts)}`;
   return `  ${kind.padEnd(20)}${String(count).padStart(6)}${`${whole(meanMs)} ms`.padStart(9)}${rates.padStart(32)}${hits.padStart(30)}${failures.padStart(20)}`;
 }
