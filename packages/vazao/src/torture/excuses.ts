@@ -8,12 +8,12 @@ import type { FaultRecord } from './faults.ts';
  * As long as requests wait for a connection of the pool: one may stand behind those that found theirs broken. With 1 s, one request
  * in 240,000 had no excuse: its connection was closed 1.5 s after the database had been cut off, by whom was not traced.
  */
-const EXCUSE_AFTER_MS = 5_000;
+export const EXCUSE_AFTER_MS = 5_000;
 /**
  * A process that was starting while the database was away is tried again after a back-off of up to 5 s, and its start takes its
  * time; meanwhile the other one of its host may be broken, too.
  */
-const EXCUSE_STARTING_MS = 10_000;
+export const EXCUSE_STARTING_MS = 10_000;
 /** Faults that ended longer ago excuse nothing, and don't lengthen what others excuse. */
 export const EXCUSE_MAX_MS: number = 2 * EXCUSE_STARTING_MS;
 
