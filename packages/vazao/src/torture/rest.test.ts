@@ -24,6 +24,8 @@ class Setting {
   readonly workers: Map<number, Answers> = new Map<number, Answers>();
   /** Hosts that were started anew, with what was added to their environment. */
   readonly started: [host: string, environment: Readonly<Record<string, string>>][] = [];
+  /** Connections are accepted by the first worker alone until then, by `performance.now`. */
+  startingUntilMs = 0;
   /** Which hosts use Redis. */
   sharing: readonly string[] = HOSTS;
   readonly hosts: RestingHost[] = [];
@@ -54,7 +56,10 @@ class Setting {
     const server = createServer((request, response) =>
       this.#respond(accepting.get(request.socket) as number, name)(request, response),
     );
-    server.on('connection', (socket) => accepting.set(socket, pids[connections++ % pids.length] as number));
+    server.on('connection', (socket) => {
+      const next = performance.now() < this.startingUntilMs ? 0 : connections++ % pids.length;
+      accepting.set(socket, pids[next] as number);
+    });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     this.#closing.push(async () => {
       server.closeAllConnections();
@@ -174,6 +179,12 @@ test('what is wrong in Redis differs, although every worker has it right in its 
     { kind: 'differs', what: what(23) },
     { kind: 'differs', what: what(24) },
   ]);
+});
+
+test('a worker that is still starting, while another one answers for the host, is waited for', async () => {
+  const setting = await Setting.create();
+  setting.startingUntilMs = performance.now() + 1_000;
+  assert.equal((await compare(setting)).figures.workers, 6);
 });
 
 test('a host that does not use Redis is not started anew: another is, or none', async () => {

@@ -47,10 +47,10 @@ interface Expected {
 }
 
 const TIMEOUT_MS = 10_000;
+/** A worker may be starting: it was killed, or its host was started anew, and another one answers for the host. */
 const REST_TIMEOUT_MS = 60_000;
-const PAUSE_MS = 100;
-/** The kernel chooses the worker of a connection; after so many, some worker does not accept any. */
-const CONNECTIONS_MAX = 400;
+/** The kernel chooses the worker of a connection: of two, every other one is in vain. */
+const PAUSE_MS = 20;
 /** The first answer may be computed, the next are from the cache. */
 const LOOKS = 2;
 const SHOWN_CHARACTERS_MAX = 300;
@@ -136,15 +136,17 @@ async function connectToEachWorker(
   const deadline = performance.now() + REST_TIMEOUT_MS;
   const wanted = new Set(host.workers.length > 0 ? host.workers : [host.pid ?? 0]);
   const found = new Map<number, FoundWorker>();
-  for (let tries = 0; found.size < wanted.size; tries++) {
+  while (found.size < wanted.size) {
     const connection = new Connection(host.port);
     const health = await askHealth(connection);
     const pid = health?.workers?.pid ?? host.pid ?? 0;
-    const isAtRest = health !== undefined && isReady(health);
-    if (isAtRest && wanted.has(pid) && !found.has(pid)) found.set(pid, { pid, connection, health });
-    else connection.close();
-    if (!isAtRest) await delay(PAUSE_MS);
-    if (tries < CONNECTIONS_MAX && performance.now() < deadline) continue;
+    if (health && isReady(health) && wanted.has(pid) && !found.has(pid)) {
+      found.set(pid, { pid, connection, health });
+      continue;
+    }
+    connection.close();
+    await delay(PAUSE_MS);
+    if (performance.now() < deadline) continue;
     throw new TortureError(
       'ERR_TORTURE_END',
       `${host.name} has not come to rest: of its processes ${[...wanted].join(', ')} only ${[...found.keys()].join(', ') || 'none'} answer with a fresh feed${isReady === isSharing ? ' and with Redis' : ''}. Its log is ${host.logFile}.`,
