@@ -16,6 +16,7 @@ const { version, exports, peerDependencies, devDependencies } = JSON.parse(
   readFileSync(join(ROOT, 'packages/vazao/package.json'), 'utf8'),
 );
 const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+const tortureDoc = readFileSync(join(ROOT, 'docs/torture.md'), 'utf8');
 
 const database = await createTestDatabase();
 await createBooks(database);
@@ -23,13 +24,14 @@ const packed = installPackedPackage();
 after(() => packed[Symbol.dispose]());
 const { folder, run } = packed;
 
-const vazao = (...words: readonly string[]): CommandRun =>
-  watch(
-    spawn(process.execPath, ['node_modules/vazao/src/cli/main.js', ...words], {
-      cwd: folder,
-      env: { PATH: process.env.PATH, PORT: '0' },
-    }),
-  );
+const MAIN = 'node_modules/vazao/src/cli/main.js';
+
+const vazao = (...words: readonly string[]): CommandRun => {
+  const { PATH, VAZAO_TEST_PG_BIN, VAZAO_TEST_REDIS } = process.env;
+  const env = { PATH, VAZAO_TEST_PG_BIN, VAZAO_TEST_REDIS, PORT: '0' };
+  return watch(spawn(process.execPath, [MAIN, ...words], { cwd: folder, env }));
+};
+
 const dev = (): CommandRun => vazao('dev', './app.ts');
 
 async function whileServed(use: (url: string) => Promise<void>): Promise<void> {
@@ -68,7 +70,7 @@ test('every subpath can be imported without any optional peer, and the command l
   const [type, ...failures] = JSON.parse(run(process.execPath, ['use.js']));
   assert.equal(type, 'function');
   assert.deepEqual(failures, []);
-  assert.equal(run(process.execPath, ['node_modules/vazao/src/cli/main.js', '--version']).trim(), version);
+  assert.equal(run(process.execPath, [MAIN, '--version']).trim(), version);
 });
 
 test('each command of the lab says which package it lacks, and how to install it', async () => {
@@ -157,4 +159,61 @@ test('a thread reads a long statement for its tables, and its answer is kept fro
       return /; hit/.test(response.headers.get('cache-status') ?? '');
     }, 'a hit'),
   );
+});
+
+/** What the profile in docs/torture.md is of. */
+function writeArticles(): void {
+  mkdirSync(join(folder, 'articles/migrations'), { recursive: true });
+  packed.writeFile('articles/torture.ts', /```ts\n([\s\S]*?)```/.exec(tortureDoc)?.[1] ?? '');
+  packed.writeFile(
+    'articles/migrations/0001_articles.sql',
+    `create table articles (id int primary key, title text not null, body text not null);
+     create table likes (article_id int not null references articles (id), count int not null);`,
+  );
+  packed.writeFile(
+    'articles/app.ts',
+    `import { defineApplication } from 'vazao';
+     export default defineApplication({
+       name: 'articles',
+       migrations: new URL('./migrations/', import.meta.url),
+       register(app, { db }) {
+         app.get('/articles/:id', { config: { cache: true } }, async (request, reply) => {
+           const { rows } = await db.query(
+             'select title, body as text, count as likes from articles join likes on article_id = id where id = $1',
+             [request.params.id]);
+           return rows[0] ?? reply.code(404).send({ title: 'No such article' });
+         });
+         app.put('/articles/:id', async (request) => {
+           const { title, text } = request.body;
+           await db.query('update articles set title = $2, body = $3 where id = $1', [request.params.id, title, text]);
+           return {};
+         });
+       },
+     });`,
+  );
+}
+
+test("vazao torture runs somebody else's application, by the profile of its documentation", {
+  timeout: 300_000,
+}, async () => {
+  writeArticles();
+  const refused = vazao('torture', './articles/app.ts');
+  assert.equal(await refused.ended, 1);
+  const command = /`npm install (ioredis@\S+)`/.exec(refused.output.stderr)?.[1];
+  assert.ok(command, refused.output.stderr);
+  packed.install(command);
+
+  const kinds = ['worker-killed', 'redis-killed', 'database-cut'];
+  const words = ['--minutes', '0.2', '--seed', '1', '--faults', kinds.join(), '--json', 'report.json'];
+  const tortured = vazao('torture', './articles/app.ts', ...words);
+  assert.equal(await tortured.ended, 0, JSON.stringify(tortured.output));
+  assert.match(tortured.output.stdout, /^violations 0$/m);
+  const { reads, writes, faults, atRest } = JSON.parse(readFileSync(join(folder, 'report.json'), 'utf8'));
+  assert.ok(reads > 0);
+  const acknowledged = (name: string): number => writes[name]?.acknowledged ?? 0;
+  assert.ok(acknowledged('application: PUT') > 0 && acknowledged('psql: COPY') > 0, JSON.stringify(writes));
+  assert.ok(faults.length > 0);
+  for (const { kind } of faults) assert.ok(kinds.includes(kind), kind);
+  // One URL, as nobody and as the editor: twice of two workers on two hosts, and once of the workers of one that started anew.
+  assert.deepEqual([atRest.workers, atRest.answers], [6, 2 * (2 * 4 + 2)]);
 });
