@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { createTestDatabase } from '../testing/database.ts';
 import { createForeignPool, createTestPlatform } from '../testing/platform.ts';
+import { createFeed } from './create-feed.ts';
 import { until } from './recorder.ts';
 
 suite('with the source app', { timeout: 480_000 }, () => {
@@ -56,6 +57,15 @@ suite('with the source app', { timeout: 480_000 }, () => {
     expected++;
     await until(async () => (await read('/notes')) === expected, 'the named time to live is over');
     await until(async () => (await read('/kept')) === expected, 'the default time to live is over');
+  });
+
+  test('a start is rejected when the feed is closed meanwhile', async () => {
+    await using database = await createTestDatabase();
+    const feed = createFeed({ connection: database.url, source: 'app' });
+    const started = assert.rejects(feed.start(), { code: 'ERR_FEED_CLOSED' });
+    await feed.close();
+    await started;
+    assert.equal(feed.status().state, 'closed');
   });
 
   test('a change of the schema is an epoch', async () => {

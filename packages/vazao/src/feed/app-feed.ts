@@ -44,6 +44,7 @@ export class AppFeed implements Feed {
   readonly #closing = new AbortController();
   #state: FeedState = 'stopped';
   #client: pg.Client | undefined;
+  #starting: Promise<void> | undefined;
   #loop: Promise<void> | undefined;
   #epoch = 0;
   #position = 0n;
@@ -94,18 +95,8 @@ export class AppFeed implements Feed {
     if (this.#state !== 'stopped') {
       throw new FeedError('ERR_FEED_CLOSED', `A feed starts once; this one is ${this.#state}.`);
     }
-    this.#setState('connecting');
-    try {
-      await this.#look();
-      this.#setState('streaming');
-      this.#loop = this.#keepLooking();
-    } catch (error) {
-      await this.#disconnect();
-      this.#setState('stopped');
-      throw this.#closing.signal.aborted
-        ? new FeedError('ERR_FEED_CLOSED', 'The feed was closed.')
-        : toFeedError(error);
-    }
+    this.#starting = this.#startFirst();
+    await this.#starting;
   }
 
   async close(): Promise<void> {
@@ -113,6 +104,8 @@ export class AppFeed implements Feed {
     this.#freshUntilMs = Number.NEGATIVE_INFINITY;
     this.#closing.abort();
     if (this.#client) destroyClient(this.#client);
+    // Its error has gone to the caller of start(). A client that is told to end while it connects would never say that it failed.
+    await this.#starting?.catch(() => {});
     await this.#loop;
     await this.#disconnect();
   }
@@ -151,6 +144,21 @@ export class AppFeed implements Feed {
       waiters: 0,
       lastError: this.#events.lastError,
     };
+  }
+
+  async #startFirst(): Promise<void> {
+    this.#setState('connecting');
+    try {
+      await this.#look();
+      this.#setState('streaming');
+      this.#loop = this.#keepLooking();
+    } catch (error) {
+      await this.#disconnect();
+      this.#setState('stopped');
+      throw this.#closing.signal.aborted
+        ? new FeedError('ERR_FEED_CLOSED', 'The feed was closed.')
+        : toFeedError(error);
+    }
   }
 
   #wrote({ position, marker }: { readonly position: bigint; readonly marker: bigint }): void {
