@@ -20,7 +20,7 @@ export function createFeed(options: FeedOptions): Feed {
 }
 
 /** The strongest first. */
-const SOURCES: readonly DatabaseSource[] = ['wal', 'outbox', 'app'];
+export const SOURCES: readonly DatabaseSource[] = ['wal', 'outbox', 'app'];
 
 const CREATE: Readonly<Record<DatabaseSource, (options: ResolvedFeedOptions) => Feed>> = {
   wal: (options) => new LogicalFeed(options),

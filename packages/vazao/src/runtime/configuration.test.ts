@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { readConfiguration } from './configuration.ts';
+import { countWorkers, readConfiguration } from './configuration.ts';
 import { SHARES_PORT } from './listen.ts';
 import { findNearest } from './nearest.ts';
 import { VARIABLES } from './variables.ts';
@@ -153,6 +153,13 @@ test('production needs a secret, and refuses what contradicts it', () => {
   assert.throws(() => start({}), /^RuntimeError: VAZAO_SECRET is not set, and production needs it/);
   assert.throws(() => start({ NODE_ENV: 'development', VAZAO_SECRET: SECRET }), /`vazao start` is for production/);
   assert.equal(start({ VAZAO_SECRET: SECRET, NODE_ENV: 'production' }).logLevel, 'info');
+});
+
+test('the workers of a start are counted without the rest of its configuration', () => {
+  const started = readConfiguration('production', { VAZAO_SECRET: SECRET, MEMORY_LIMIT: '1GB' }, '/project');
+  assert.equal(countWorkers({ MEMORY_LIMIT: '1GB' }), started.workers);
+  assert.equal(countWorkers({ WORKERS: '1' }), 1);
+  if (SHARES_PORT) assert.equal(countWorkers({ WORKERS: '37' }), 37);
 });
 
 test('docs/configuration.md says what the table says', () => {

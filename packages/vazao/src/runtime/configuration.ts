@@ -149,6 +149,12 @@ function tooLittle(limit: number, workers: number, cacheSize: number | undefined
   );
 }
 
+/** How many processes `vazao start` would serve with. Throws {@link RuntimeError}. */
+export function countWorkers(variables: Readonly<Record<string, string | undefined>>): number {
+  const memoryLimitBytes = readVariable(known.MEMORY_LIMIT, variables) ?? detectMemory();
+  return resolveWorkers('production', readVariable(known.WORKERS, variables), memoryLimitBytes);
+}
+
 function resolveWorkers(environment: Environment, wanted: number | undefined, memoryBytes: number): number {
   const isProduction = environment === 'production';
   if (wanted === undefined || wanted <= 1) {

@@ -74,7 +74,7 @@ suite('a diagnosis', { timeout: 480_000 }, () => {
     await database.pool.query(`drop role ${role}`);
   });
 
-  test('names the settings of a server that does not log row changes and has no room', async () => {
+  test('names the settings of a server that does not log row changes and has no room, which other sources do without', async () => {
     const server = await startTestServer({ wal_level: 'replica', max_replication_slots: '0', max_wal_senders: '0' });
     try {
       const findings = await diagnose({ url: server.url, databasePoolMax: 10 });
@@ -84,6 +84,10 @@ suite('a diagnosis', { timeout: 480_000 }, () => {
         'ALTER SYSTEM SET max_replication_slots = 10;',
       );
       assert.equal(pick(findings, 'max_wal_senders')[0]?.remedy[0], 'ALTER SYSTEM SET max_wal_senders = 10;');
+      for (const feedSource of ['outbox', 'app'] as const) {
+        const without = await diagnose({ url: server.url, databasePoolMax: 10, feedSource });
+        assert.deepEqual([feedSource, ...without.filter(({ level }) => level === 'failure')], [feedSource]);
+      }
     } finally {
       await server.stop();
     }

@@ -23,6 +23,8 @@ export interface DiagnosisOptions {
   readonly redisUrl?: string | undefined;
   /** @defaultValue `auto` */
   readonly feedSource?: FeedSource | 'auto' | undefined;
+  /** Processes that would serve. @defaultValue 1 */
+  readonly workers?: number | undefined;
 }
 
 type Check = (client: pg.Client, options: DiagnosisOptions) => Promise<readonly Finding[]>;
@@ -40,6 +42,19 @@ const CHECKS: readonly Check[] = [
   checkRedis,
 ];
 
+/** What only a feed needs that reads the log itself: with another source asked for, a start does without. */
+const OF_THE_LOG: ReadonlySet<string> = new Set([
+  'wal_level',
+  'wal_sender_timeout',
+  'replication',
+  'replication connection',
+  'publication',
+  'replica identity',
+  'max_replication_slots',
+  'max_wal_senders',
+  'old transaction',
+]);
+
 /** All findings, in the order in which they are best mended. Throws {@link RuntimeError} when the database can't be reached. */
 export async function diagnose(options: DiagnosisOptions): Promise<readonly Finding[]> {
   const client = await connectDatabase(options.url).catch((error) => {
@@ -47,13 +62,15 @@ export async function diagnose(options: DiagnosisOptions): Promise<readonly Find
   });
   try {
     await client.query("set statement_timeout = '10s'");
+    const { feedSource = 'auto' } = options;
+    const readsLog = ['auto', 'wal'].includes(feedSource);
     const findings: Finding[] = [];
     for (const check of CHECKS) {
       // One check that fails must not hide the others.
       const found = await check(client, options).catch((error) => [
         failure(check.name, `The check itself failed: ${describeError(error)}.`),
       ]);
-      findings.push(...found);
+      findings.push(...found.filter(({ check }) => readsLog || !OF_THE_LOG.has(check)));
     }
     return findings;
   } finally {

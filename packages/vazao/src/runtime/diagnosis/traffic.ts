@@ -9,7 +9,7 @@ const OLD_TRANSACTION_SECONDS = 10;
 /** Free slots, senders and connections. */
 export async function checkRoom(
   client: pg.Client,
-  { databasePoolMax, feedSource }: Pick<DiagnosisOptions, 'databasePoolMax' | 'feedSource'>,
+  { databasePoolMax }: Pick<DiagnosisOptions, 'databasePoolMax'>,
 ): Promise<readonly Finding[]> {
   const { rows } = await client.query(`
     select current_setting('max_replication_slots')::int as slots, (select count(*)::int from pg_replication_slots) as slots_used,
@@ -19,10 +19,9 @@ export async function checkRoom(
   const facts = rows[0];
   const wanted = databasePoolMax + FEED_CONNECTIONS;
   const free = facts.connections - facts.connections_used;
-  const needsSlot = feedSource !== 'stream';
   return [
-    ...(needsSlot ? [checkFree('max_replication_slots', facts.slots, facts.slots_used)] : []),
-    ...(needsSlot ? [checkFree('max_wal_senders', facts.senders, facts.senders_used)] : []),
+    checkFree('max_replication_slots', facts.slots, facts.slots_used),
+    checkFree('max_wal_senders', facts.senders, facts.senders_used),
     ...(await checkForgottenSlots(client)),
     free >= wanted
       ? ok('connections', `${free} connections are free, one server takes up to ${wanted}`)
