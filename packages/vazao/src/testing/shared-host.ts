@@ -22,6 +22,8 @@ export interface SharedHostOptions {
   /** Where the relay finds Redis; another way there may be slow. @defaultValue `redisUrl` */
   readonly relayUrl?: string | undefined;
   readonly secret?: string | undefined;
+  /** Of the application that it serves. @defaultValue 'test' */
+  readonly codeVersion?: string | undefined;
   readonly callTimeoutMs?: number | undefined;
   readonly waitMaxMs?: number | undefined;
   readonly leaseMs?: number | undefined;
@@ -73,7 +75,7 @@ export class SharedHost implements AsyncDisposable {
       url: options.redisUrl,
       namespace: host.namespace,
       schemaHash: () => host.db.schema?.hash,
-      codeVersion: 'test',
+      codeVersion: options.codeVersion ?? 'test',
       codec: { encode: (text) => Buffer.from(text), decode: (bytes) => bytes.toString() },
       feed,
       secret: options.secret,

@@ -1,6 +1,7 @@
 /** What is stored comes back as it was; what somebody else has written is none. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
@@ -82,6 +83,19 @@ test('bytes come back, small and large, and only with their name and secret', as
     assert.deepEqual(await unseal(sealed, 'name', secret), { json: { a: 1 }, value });
     assert.equal(await unseal(sealed, 'other', secret), undefined);
     assert.equal(await unseal(sealed, 'name', Buffer.alloc(32, 2)), undefined);
+  }
+});
+
+test('a value that compresses well is stored in a tenth of its bytes, and one that does not in hardly more than its own', async () => {
+  // On the event loop, and aside from it.
+  for (const size of [20_000, 300_000]) {
+    for (const [value, bytesMax] of [
+      [Buffer.from('an item of a list, '.repeat(size)).subarray(0, size), size / 10],
+      [randomBytes(size), size + 200],
+    ] as const) {
+      const { length } = await seal({ json: { a: 1 }, value }, 'name', undefined);
+      assert.ok(length <= bytesMax, `${length} bytes of ${size}, at most ${bytesMax}`);
+    }
   }
 });
 

@@ -4,7 +4,7 @@ import { after, test } from 'node:test';
 import { PostgresLeaderLock } from '../../db/index.ts';
 import { FLUSHED_POSITION_SQL, parsePosition } from '../../feed/index.ts';
 import { until } from '../../testing/cached-app.ts';
-import { createTestDatabase } from '../../testing/database.ts';
+import { createTestDatabase, type TestDatabase } from '../../testing/database.ts';
 import { SharedHost, type SharedHostOptions } from '../../testing/shared-host.ts';
 import { startRedisServer } from '../../torture/parts/redis-server.ts';
 import { startTcpProxy, type TcpProxy } from '../../torture/parts/tcp-proxy.ts';
@@ -15,10 +15,11 @@ after(() => redis.close());
 const ONE = 'select id, nome from itens where id = 1';
 
 interface Setting extends AsyncDisposable {
+  readonly database: TestDatabase;
   readonly url: string;
   readonly hosts: readonly [SharedHost, SharedHost];
   /** One host more. */
-  start(): Promise<SharedHost>;
+  start(other?: Partial<SharedHostOptions>): Promise<SharedHost>;
   write(text: string): Promise<void>;
   /** Waits until each host's feed has passed all that was committed, and the relay as well. */
   settled(): Promise<void>;
@@ -26,23 +27,25 @@ interface Setting extends AsyncDisposable {
 
 async function createSetting({
   feedProxy,
+  more = '',
   ...options
-}: Partial<SharedHostOptions> & { readonly feedProxy?: TcpProxy } = {}): Promise<Setting> {
+}: Partial<SharedHostOptions> & { readonly feedProxy?: TcpProxy; readonly more?: string } = {}): Promise<Setting> {
   const database = await createTestDatabase();
   await database.pool.query(`
     create table itens (id int primary key, nome text not null, grupo int);
     alter table itens replica identity full;
-    insert into itens select n, 'n' || n, n % 3 from generate_series(1, 9) n;`);
+    insert into itens select n, 'n' || n, n % 3 from generate_series(1, 9) n; ${more}`);
   feedProxy?.pointTo(database.url);
   const feedUrl = feedProxy?.through(database.url);
   // Patient: on a busy machine what takes too long would not be stored, and nobody would find it.
-  const start = (): Promise<SharedHost> =>
-    SharedHost.start({ database, redisUrl: redis.url, feedUrl, callTimeoutMs: 5_000, ...options });
+  const start = (other: Partial<SharedHostOptions> = {}): Promise<SharedHost> =>
+    SharedHost.start({ database, redisUrl: redis.url, feedUrl, callTimeoutMs: 5_000, ...options, ...other });
   const hosts = [await start(), await start()] as const;
   const leader = (): SharedHost | undefined => hosts.find(({ relay }) => relay?.status.epoch !== undefined);
   await until('an open epoch', () => leader() !== undefined);
   await until('Redis', () => hosts.every(({ tier }) => tier?.isAvailable));
   return {
+    database,
     url: database.url,
     hosts,
     start,
@@ -79,6 +82,49 @@ test('what one host has computed another serves, until a change touches it', asy
   assert.deepEqual(await other.read(ONE), { text: '[{"id":1,"nome":"new"}]', from: 'computed' });
   await stored(other, 1);
   assert.deepEqual(await one.read(ONE), { text: '[{"id":1,"nome":"new"}]', from: 'second' });
+});
+
+/** Asks two equal hosts, and one that differs, in the same epoch: the answer of the first is for the second alone. */
+async function assertApart({ hosts }: Setting, different: SharedHost, expected: string): Promise<void> {
+  const [one, other] = hosts;
+  await until('Redis', () => different.tier?.isAvailable === true);
+  const opened = (): number => [...hosts, different].reduce((sum, { relay }) => sum + (relay?.status.opened ?? 0), 0);
+  const before = opened();
+  const { text } = await one.read(ONE);
+  await stored(one, 1);
+  assert.deepEqual(await different.read(ONE), { text: expected, from: 'computed' });
+  await stored(different, 1);
+  assert.deepEqual(await other.read(ONE), { text, from: 'second' });
+  assert.equal(opened(), before, 'it is one epoch: nothing else keeps them apart');
+
+  // Nor does one wait for what the other computes.
+  const asked = await one.tier?.get('a key', () => one.cache.coveredFrom);
+  assert.equal(asked?.kind, 'miss');
+  const startedAtMs = performance.now();
+  assert.equal((await different.tier?.get('a key', () => different.cache.coveredFrom))?.kind, 'miss');
+  assert.ok(performance.now() - startedAtMs < PATIENCE_MS / 2, 'it does not wait');
+  if (asked?.kind === 'miss') one.tier?.release(asked.ticket);
+}
+
+const PATIENCE_MS = 20_000;
+
+test('hosts with other code have answers of their own', async () => {
+  await using setting = await createSetting({ waitMaxMs: PATIENCE_MS });
+  await using different = await setting.start({ codeVersion: 'another' });
+  await assertApart(setting, different, '[{"id":1,"nome":"n1"}]');
+});
+
+test('hosts that read another schema have answers of their own, since a statement means another there', async () => {
+  const more = `create schema theirs; create table theirs.itens (like itens including all);
+    alter table theirs.itens replica identity full; insert into theirs.itens values (1, 'theirs')`;
+  await using setting = await createSetting({ more, waitMaxMs: PATIENCE_MS });
+  const { database } = setting;
+  const url = new URL(database.url);
+  url.searchParams.set('options', '-c search_path=theirs');
+  await using different = await setting.start({ database: { ...database, url: url.href }, feedUrl: database.url });
+  assert.notEqual(different.db.schema?.hash, setting.hosts[0].db.schema?.hash);
+  assert.equal(setting.hosts[1].db.schema?.hash, setting.hosts[0].db.schema?.hash);
+  await assertApart(setting, different, '[{"id":1,"nome":"theirs"}]');
 });
 
 test('an answer that the relay has not told to be old is tried against what the own feed has told', async () => {
