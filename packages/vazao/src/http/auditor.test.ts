@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createSetting, type Setting, until } from '../testing/cached-app.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import { createPatientSetting, createSetting, type Setting, until } from '../testing/cached-app.ts';
 import { createRandom } from '../testing/random.ts';
-import { Auditor } from './auditor.ts';
+import { Auditor, SHARE_MAX_DEFAULT } from './auditor.ts';
 import type { StoredResponse } from './stored-response.ts';
 
 const cached = { config: { cache: true } };
@@ -170,6 +171,36 @@ test('the share of time is a bound', async () => {
     if (auditor.figures.sampled > sampled) await until('it ended', () => auditor.figures.equal > equal);
   }
   assert.equal(auditor.figures.sampled, 1, 'the first one spends what there is');
+});
+
+test('unless it is told otherwise it takes a hundredth of the time that passes, and of one second at once', async () => {
+  await using setting = await createPatientSetting({ plugin: { audit: false } });
+  const { app, platform, read } = setting;
+  const { cache, feed } = platform;
+  /** Of each audit: how long it took, and what all before it had taken when it began. */
+  const audits: { readonly tookMs: number; readonly beforeMs: number; readonly sinceMs: number }[] = [];
+  let startedAtMs: number | undefined;
+  app.get('/x', cached, async () => {
+    if (startedAtMs === undefined) return read();
+    const [begin, beforeMs] = [performance.now(), audits.reduce((sum, { tookMs }) => sum + tookMs, 0)];
+    const nome = await read();
+    await delay(20);
+    audits.push({ tookMs: performance.now() - begin, beforeMs, sinceMs: begin - startedAtMs });
+    return nome;
+  });
+  await platform.listen();
+  await platform.get('/x');
+  startedAtMs = performance.now();
+  const auditor = new Auditor(app, { cache, feed, oneIn: 1e-9 });
+  await until('the second one, a second or two later', () => {
+    auditor.sample(cache.get('/x') as never, { url: '/x', rawHeaders: [], socket: {} } as never);
+    return audits.length >= 2;
+  });
+  for (const { beforeMs, sinceMs } of audits) {
+    const allowedMs = (sinceMs + 1_000) / 100;
+    assert.ok(beforeMs <= allowedMs, `${beforeMs} ms were spent, and ${allowedMs} allowed`);
+  }
+  assert.equal(SHARE_MAX_DEFAULT, 0.01, 'docs/caching.md says so');
 });
 
 test('one hit in so many, on average', async (context) => {
