@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import { SHARES_PORT } from '../runtime/listen.ts';
-import { countWorkers } from '../runtime/supervisor.ts';
+import { sayWorkers } from '../runtime/supervisor.ts';
 import { type CommandRun, runCommand, writeApplication } from '../testing/cli.ts';
 import { createTestDatabase } from '../testing/database.ts';
 import { createRandom } from '../testing/random.ts';
@@ -99,7 +99,7 @@ suite('a host that changes under load', { timeout: 600_000, skip }, () => {
   });
 
   for (const workers of [1, 2])
-    test(`with limits, a reload of ${countWorkers(workers)} loses nothing either, and counts go on where they were`, async (context) => {
+    test(`with limits, a reload of ${sayWorkers(workers)} loses nothing either, and counts go on where they were`, async (context) => {
       await using database = await createTestDatabase();
       writeFileSync(join(base, '.env'), `VAZAO_SECRET=${'x'.repeat(40)}\n`);
       const application = writeApplication(join(base, `limited-${workers}`), undefined, undefined, ROUTES);
@@ -151,13 +151,13 @@ suite('a host that changes under load', { timeout: 600_000, skip }, () => {
   });
 
   for (const workers of [1, 2])
-    test(`of ${countWorkers(workers)} each is replaced after so many requests, and a kill loses only what the worker had`, async (context) => {
+    test(`of ${sayWorkers(workers)} each is replaced after so many requests, and a kill loses only what the worker had`, async (context) => {
       await using database = await createTestDatabase();
       writeFileSync(join(base, '.env'), `VAZAO_SECRET=${'x'.repeat(40)}\n`);
       const application = writeApplication(join(base, `recycling-${workers}`), undefined, undefined, ROUTES);
       await using run = start(application, database.url, { WORKERS: `${workers}`, WORKER_REQUESTS_MAX: '100' });
       const url = await run.url;
-      assert.match(run.output.stdout, new RegExp(`serves on ${url} with ${countWorkers(workers)}$`, 'm'));
+      assert.match(run.output.stdout, new RegExp(`serves on ${url} with ${sayWorkers(workers)}$`, 'm'));
       const random = createRandom(context);
       const load = { port: Number(new URL(url).port), path: '/pid', ...CLIENTS, random: () => random.next() };
       await using recycling = startSteadyClients(load);

@@ -5,12 +5,7 @@ import { putInto, readEnvironment } from '../runtime/environment.ts';
 import { errorCode } from '../runtime/errors.ts';
 import { findModule, findRoot, loadModule } from '../runtime/load-application.ts';
 import { type RunningServer, startServer } from '../runtime/server.ts';
-import {
-  countWorkers,
-  type RunningSupervisor,
-  type SupervisorOptions,
-  startSupervisor,
-} from '../runtime/supervisor.ts';
+import { type RunningSupervisor, type SupervisorOptions, sayWorkers, startSupervisor } from '../runtime/supervisor.ts';
 import { reportFailure } from './failure.ts';
 import { followCode } from './follow-code.ts';
 import { createProgressLine } from './progress.ts';
@@ -162,7 +157,7 @@ function greet(
   seconds: number,
 ): void {
   if (environment === 'production') {
-    const processes = 'reload' in server ? countWorkers(workers) : 'one process';
+    const processes = 'reload' in server ? sayWorkers(workers) : 'one process';
     process.stdout.write(`${application.name} serves on ${server.url} with ${processes}\n`);
     return;
   }

@@ -59,7 +59,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Runni
   const host = await openHost(resolved, acquired);
   assertSeenByAll(host);
 
-  onProgress(isDevelopment ? 'starting the application' : `starting ${countWorkers(configuration.workers)}`);
+  onProgress(isDevelopment ? 'starting the application' : `starting ${sayWorkers(configuration.workers)}`);
   const workers = new Workers({
     fanOut: host.fanOut,
     host,
@@ -100,7 +100,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Runni
 }
 
 /** In words. */
-export function countWorkers(workers: number): string {
+export function sayWorkers(workers: number): string {
   return workers === 1 ? 'one worker' : `${workers} workers`;
 }
 

@@ -138,7 +138,7 @@ suite('a feed that knows only what its own server writes', { timeout: 480_000 },
     await using database = await createTestDatabase();
     assert.deepEqual(
       (await find(database.url, 'app', 2)).map(({ level, remedy }) => [level, remedy]),
-      [['failure', ['Set WORKERS=1.']]],
+      [['failure', ['Set WORKERS=0.']]],
     );
     assert.deepEqual(
       (await find(database.url, 'outbox', 2)).map(({ level }) => level),
@@ -150,7 +150,7 @@ suite('a feed that knows only what its own server writes', { timeout: 480_000 },
     [url.username, url.password] = [role, 'x'];
     const [found] = await find(url.href, 'auto', 2);
     assert.equal(found?.level, 'failure');
-    assert.deepEqual(found?.remedy, ['Set WORKERS=1.', `GRANT CREATE ON DATABASE ${database.name} TO ${role};`]);
+    assert.deepEqual(found?.remedy, ['Set WORKERS=0.', `GRANT CREATE ON DATABASE ${database.name} TO ${role};`]);
     await database.pool.query(`drop role ${role}`);
   });
 

@@ -52,7 +52,7 @@ async function checkApp(
   const remedy = passedOver?.remedy ?? [];
   if (workers > 1) {
     const detail = `${what}, and \`vazao start\` refuses to serve so with ${workers} workers, which would not see each other's writes.${why}`;
-    return [failure(CHECK, detail, 'Set WORKERS=1.', ...remedy)];
+    return [failure(CHECK, detail, 'Set WORKERS=0.', ...remedy)];
   }
   const findings = [
     advice(
