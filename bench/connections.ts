@@ -3,7 +3,8 @@
  * server's processes and PostgreSQL together in 512 MB. Prints Markdown, and exits with 1 when a goal was missed. 3 minutes.
  *
  *   --users 10000 --think 5 --seconds 60 --warm-up 30 --workers 2 --memory 464MB --seed 1
- *   --reload       all workers are replaced (SIGHUP) when the warm-up is over
+ *   BENCH_ADDRESSES=40   each row has as many addresses, so that the caches are full
+ *   --reload               all workers are replaced (SIGHUP) when the warm-up is over
  *
  * `--memory` is the server's `MEMORY_LIMIT`; what is left of the 512 MB is PostgreSQL's. All of `/proc`'s PSS is counted, so
  * pages that processes share count once; the kernel's own memory for sockets is in no process, and is told apart.
