@@ -10,19 +10,16 @@ import {
   type RateStore,
   type ServerBounds,
 } from '../http/index.ts';
-import { loadPeer } from '../peer/index.ts';
 import type { Application } from './application.ts';
 import type { Configuration } from './configuration.ts';
 import { describeError, RuntimeError } from './errors.ts';
 import { RELEASE_TIMEOUT_MS, within } from './release.ts';
+import { createStateRedis, STATE_SILENCE_MS } from './state-redis.ts';
 
 /** A request waits for the counts no longer than this; then its process counts alone. */
 const STORE_DEADLINE_MS = 50;
 const STORE_FAILURES_MAX = 3;
 const STORE_PAUSE_MS = 2_000;
-/** A connection that was asked, and has said nothing for so long, is given up: TCP would believe in it for a quarter of an hour. */
-const STORE_SILENCE_MS = 1_000;
-const STORE_CONNECT_MS = 1_000;
 /** Connections to the database, for counts alone. */
 const STORE_POOL_MAX = 2;
 /** Places for a connection of the pool: none of them is idle while another request is parsed or serialised. */
@@ -32,7 +29,6 @@ const PLACES_MIN = 6;
 const WAITING_PER_CONNECTION = 20;
 
 type LimitConfiguration = Configuration['limits'];
-type Library = typeof import('ioredis');
 
 /** What the pool lets nobody do without end. */
 export function poolBounds({ limits, databasePoolMax }: Configuration): PoolBounds {
@@ -105,18 +101,8 @@ async function openStore(
       'ERR_RUNTIME_CONFIGURATION',
       'VAZAO_LIMIT_STORE is "redis", but VAZAO_STATE_REDIS_URL is not set. Name a Redis that evicts nothing, or take another store.',
     );
-  const { Redis } = await loadPeer<Library>('ioredis', 'A common store of the limits');
-  const client = new Redis(stateRedisUrl, {
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 0,
-    disableClientInfo: true, // it takes a right, and tells nothing
-    connectTimeout: STORE_CONNECT_MS,
-    commandTimeout: STORE_SILENCE_MS,
-    socketTimeout: STORE_SILENCE_MS,
-    retryStrategy: (attempt: number) => Math.min(50 * 2 ** attempt, 1_000),
-  });
-  client.on('error', () => {}); // who needs it is told by the call that fails
-  acquired.defer(() => client.disconnect());
+  const client = await createStateRedis(stateRedisUrl, 'A common store of the limits', acquired);
+  client.connect().catch(() => {}); // it tries again by itself
   return createRedisStore(client);
 }
 
@@ -126,9 +112,9 @@ async function openPostgresStore(databaseUrl: string): Promise<RateStore> {
     connectionString: databaseUrl,
     max: STORE_POOL_MAX,
     application_name: 'vazao limits',
-    connectionTimeoutMillis: STORE_CONNECT_MS,
-    query_timeout: STORE_SILENCE_MS,
-    statement_timeout: STORE_SILENCE_MS, // kept by the server, which a dead link does not reach
+    connectionTimeoutMillis: STATE_SILENCE_MS,
+    query_timeout: STATE_SILENCE_MS,
+    statement_timeout: STATE_SILENCE_MS, // kept by the server, which a dead link does not reach
   });
   try {
     return await createPostgresStore(pool);

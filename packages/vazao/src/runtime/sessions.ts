@@ -7,10 +7,10 @@ import {
   Sessions,
   type SessionsOptions,
 } from '../http/security/index.ts';
-import { loadPeer } from '../peer/index.ts';
 import type { Application } from './application.ts';
 import type { Configuration } from './configuration.ts';
 import { describeError, RuntimeError } from './errors.ts';
+import { createStateRedis } from './state-redis.ts';
 
 /** Sessions by cookie; see {@link Sessions}. */
 export interface SessionSettings
@@ -56,18 +56,7 @@ async function openRedisStore(
   lifetimes: { readonly idleS: number; readonly absoluteS: number },
   acquired: AsyncDisposableStack,
 ): Promise<SessionStore> {
-  const { Redis } = await loadPeer<typeof import('ioredis')>('ioredis', 'Sessions in Redis');
-  const client = new Redis(url, {
-    lazyConnect: true,
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 0,
-    disableClientInfo: true, // it takes a right, and tells nothing
-    connectTimeout: 2_000,
-    commandTimeout: 1_000,
-    retryStrategy: (attempt: number) => Math.min(50 * 2 ** attempt, 1_000),
-  });
-  client.on('error', () => {}); // who needs it is told by the call that fails
-  acquired.defer(() => client.disconnect());
+  const client = await createStateRedis(url, 'Sessions in Redis', acquired);
   try {
     await client.connect();
     return await createRedisSessionStore({ client, ...lifetimes });
