@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { type CommandRun, watch } from '../packages/vazao/src/testing/cli.ts';
 import { createTestDatabase } from '../packages/vazao/src/testing/database.ts';
 import { until } from '../packages/vazao/src/testing/running-host.ts';
@@ -43,6 +44,8 @@ async function whileServed(use: (url: string) => Promise<void>): Promise<void> {
     assert.equal(await served.ended, 0);
   }
 }
+
+const urlOf = (file: string): string => pathToFileURL(join(folder, 'node_modules/vazao/src', file)).href;
 
 test('who installs only the cache gets only the cache', () => {
   const installed = listInstalled(folder);
@@ -216,4 +219,23 @@ test("vazao torture runs somebody else's application, by the profile of its docu
   for (const { kind } of faults) assert.ok(kinds.includes(kind), kind);
   // One URL, as nobody and as the editor: twice of two workers on two hosts, and once of the workers of one that started anew.
   assert.deepEqual([atRest.workers, atRest.answers], [6, 2 * (2 * 4 + 2)]);
+});
+
+test('each rule that torture breaks is broken in the published JavaScript, and somebody notices', {
+  timeout: 240_000,
+}, async () => {
+  const { MUTATIONS }: typeof import('../packages/vazao/src/torture/mutations.ts') = await import(
+    urlOf('torture/mutations.js')
+  );
+  const { breakRule }: typeof import('../packages/vazao/src/torture/mutation-environment.ts') = await import(
+    urlOf('torture/mutation-environment.js')
+  );
+  // The hook throws where the text is not there, and Node where what takes its place is no JavaScript.
+  for (const { name, file } of MUTATIONS) {
+    const url = urlOf(`${file}.js`);
+    run(process.execPath, ['--input-type=module', '--eval', `await import('${url}')`], breakRule(name));
+  }
+  const broken = vazao('torture', './articles/app.ts', '--seed', '1', '--mutation', 'drop-late');
+  assert.equal(await broken.ended, 0, JSON.stringify(broken.output));
+  assert.match(broken.output.stdout, /^noticed after .* drop-late/m);
 });
