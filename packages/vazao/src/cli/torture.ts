@@ -54,6 +54,9 @@ export async function torture(words: TortureWords): Promise<number> {
       signal: stopping,
       onViolation: (account) => process.stdout.write(`VIOLATION ${account}\n`),
       onProgress: (told) => progress.update(describeProgress(told), told.elapsedMs / (words.minutes * 60_000)),
+    }).catch((error) => {
+      stage.keepLogs(); // it may name them
+      throw error;
     });
     progress.end();
     const missing = new Map<FaultKind, string>();
