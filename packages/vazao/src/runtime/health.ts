@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { CacheFigures } from '../cache/index.ts';
-import type { SecondTierFigures } from '../cache/redis/index.ts';
+import type { RelayFigures, SecondTierFigures } from '../cache/redis/index.ts';
 import type { Pool, ReplicaFigures } from '../db/index.ts';
 import type { Feed } from '../feed/index.ts';
 import type { LiveFigures } from '../http/index.ts';
@@ -24,6 +24,8 @@ export interface HostFigures {
   readonly wanted: number;
   /** Why some are not started at the moment. */
   readonly waiting_for?: 'database';
+  /** Absent where the host has no relay. */
+  readonly relay?: RelayFigures | undefined;
 }
 
 /** The process that answers, and those like it on this host. */
@@ -41,26 +43,31 @@ export function registerHealth(app: FastifyInstance, { db, feed, cache, findWork
   app.get('/health', { logLevel: 'silent', schema: { hide: true } as object }, async (_request, reply) => {
     const database = await ping(db);
     const fresh = feed.isFresh();
+    const { relay, ...workers } = findWorkers();
     const { entries, sizeBytes, sizeMaxBytes, evicted } = cache.figures();
     reply.code(database.reachable ? 200 : 503).header('cache-control', 'no-store');
     return {
       status: database.reachable ? (fresh ? 'ok' : 'degraded') : 'unavailable',
       version,
-      workers: findWorkers(),
+      workers,
       uptime_seconds: Math.round((performance.now() - startedAt) / 1_000),
       database,
       ...(db.replicas().length > 0 && { replicas: db.replicas().map(replicaFigures) }),
       feed: { fresh, ...feedFigures(feed) },
       cache: { entries, size_bytes: sizeBytes, size_max_bytes: sizeMaxBytes, evicted },
-      ...(secondTier && { second_tier: tierFigures(secondTier.figures()) }),
+      ...(secondTier && { second_tier: tierFigures(secondTier.figures(), relay) }),
       ...(app.audit && { audit: app.audit }),
       ...(app.live && { live: liveFigures(app.live) }),
     };
   });
 }
 
-function tierFigures({ isAvailable, hits, misses, out, stored, notStored }: SecondTierFigures): object {
-  return { available: isAvailable, hits, misses, out, stored, not_stored: notStored };
+function tierFigures(
+  { isAvailable, hits, misses, out, stored, notStored }: SecondTierFigures,
+  relay: RelayFigures | undefined,
+): object {
+  const figures = { available: isAvailable, hits, misses, out, stored, not_stored: notStored };
+  return relay ? { ...figures, relay: { leads: relay.leads, lag_ms: relay.lagMs } } : figures;
 }
 
 function replicaFigures({ state, reason, lagMs, used, refused }: ReplicaFigures): object {

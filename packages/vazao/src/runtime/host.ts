@@ -5,6 +5,7 @@
  *
  * Each step registers its release with the stack; the caller disposes of it at the end, and also when a later step fails.
  */
+import type { RelayFigures } from '../cache/redis/index.ts';
 import { createFeed, FanOut, type Feed, FeedError, setReplicaIdentityFull } from '../feed/index.ts';
 import { createSecurityTables } from '../http/security/index.ts';
 import type { Application } from './application.ts';
@@ -39,6 +40,8 @@ export interface Host {
   readonly feed: Feed;
   /** Tells what the feed tells to other processes. */
   readonly fanOut: FanOut;
+  /** What the relay of this host can tell of itself; undefined where there is none. */
+  readonly findRelay: () => RelayFigures | undefined;
   /** Applies migrations that have come meanwhile. Throws {@link RuntimeError}. */
   readonly migrate: () => Promise<void>;
 }
@@ -64,8 +67,9 @@ export async function openHost(options: ResolvedStartOptions, acquired: AsyncDis
   signal.throwIfAborted();
   onProgress('following the changes of the database');
   const { feed, fanOut } = await startFeed(database, secret, options, acquired);
-  await openRelay({ configuration, feed, fanOut, secret, databaseUrl: database.url }, acquired);
-  return { secret, database, feed, fanOut, migrate: () => prepareSchema(database, options) };
+  const relay = await openRelay({ configuration, feed, fanOut, secret, databaseUrl: database.url }, acquired);
+  const findRelay = (): RelayFigures | undefined => relay?.figures();
+  return { secret, database, feed, fanOut, findRelay, migrate: () => prepareSchema(database, options) };
 }
 
 /** Migrates, and in development fills, the database over one connection of its own. */

@@ -9,11 +9,17 @@ import { pathToFileURL } from 'node:url';
 import { until } from '../testing/cached-app.ts';
 import { type CommandRun, runCommand, writeApplication } from '../testing/cli.ts';
 import { createTestDatabase } from '../testing/database.ts';
+import { readExposition, sumOf } from '../testing/exposition.ts';
 import { startRedisServer } from '../torture/parts/redis-server.ts';
 import { findCodeVersion } from './code-version.ts';
 
 const base = mkdtempSync(join(tmpdir(), 'vazao-tier-'));
 after(() => rmSync(base, { recursive: true, force: true }));
+
+interface Relay {
+  readonly leads: boolean;
+  readonly lag_ms?: number;
+}
 
 interface Answer {
   readonly n: number;
@@ -60,6 +66,18 @@ test('hosts share answers, writes end them everywhere, and without Redis everyth
       assert.ok(answer.n >= n - 1);
       return /tier=redis/.test(answer.status);
     });
+    /** Of each host, whether it leads as one of its workers says, and how many of them say so. A worker is told once a second. */
+    const leaders = async (): Promise<string> => {
+      const told = [one, other].map(async (url) => {
+        const { second_tier } = (await (await fetch(`${url}/health`)).json()) as { second_tier: { relay: Relay } };
+        const { leads, lag_ms: lagMs } = second_tier.relay;
+        assert.equal(typeof lagMs, leads ? 'number' : 'undefined');
+        const families = readExposition(await (await fetch(`${url}/metrics`)).text());
+        return `${leads} ${sumOf(families, 'vazao_second_tier_relay_leads')}`;
+      });
+      return (await Promise.all(told)).sort().join();
+    };
+    await until('one of the two leads', async () => (await leaders()) === 'false 0,true 2');
     const before = (await get(one)).n;
     await database.pool.query('insert into a values (1)');
     await until('the write is seen everywhere', async () => {
@@ -68,6 +86,7 @@ test('hosts share answers, writes end them everywhere, and without Redis everyth
     });
     await redis.kill();
     await database.pool.query('insert into a values (1)');
+    await until('nobody leads', async () => (await leaders()) === 'false 0,false 0');
     await until('the next one, without Redis', async () => {
       const answers = await Promise.all([one, one, one, other, other, other].map(get));
       return answers.every(({ n }) => n === before + 2);

@@ -1,5 +1,5 @@
 /** The second tier of a server: each process that serves has a client of it, and each host a relay. */
-import type { SecondTier } from '../cache/redis/index.ts';
+import type { Relay, SecondTier } from '../cache/redis/index.ts';
 import { Pool, type PoolCache, PostgresLeaderLock } from '../db/index.ts';
 import { createStreamedFeed, type FanOut, type Feed, PUBLICATION_DEFAULT } from '../feed/index.ts';
 import { type CacheValue, valueCodec } from '../http/index.ts';
@@ -71,10 +71,10 @@ interface RelayParts {
 export async function openRelay(
   { configuration, feed, fanOut, secret, databaseUrl }: RelayParts,
   acquired: AsyncDisposableStack,
-): Promise<void> {
+): Promise<Relay | undefined> {
   const { redisUrl: url } = configuration;
   // A feed that sees its own server alone has nothing for others; whoever holds the lock should.
-  if (url === undefined || ['app', 'stream'].includes(feed.status().source)) return;
+  if (url === undefined || ['app', 'stream'].includes(feed.status().source)) return undefined;
   // Reads the schema, and again when it changes; nothing is cached here.
   const schema = new Pool({
     connectionString: databaseUrl,
@@ -109,6 +109,7 @@ export async function openRelay(
     onProblem: createReporter('takes nothing for hosts that read the feed from it'),
   });
   acquired.defer(() => within(RELEASE_TIMEOUT_MS, writer.close()));
+  return relay;
 }
 
 interface StreamParts {

@@ -21,7 +21,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer 
   const { application, configuration, onProgress, signal } = resolved;
   await using acquired = new AsyncDisposableStack();
   await assertPortFree(configuration);
-  const { secret, database, feed } = await openHost(resolved, acquired);
+  const { secret, database, feed, findRelay } = await openHost(resolved, acquired);
   onProgress('starting the application');
   const { url, app } = await serveApplication(
     {
@@ -31,7 +31,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer 
       databaseUrl: database.url,
       feed,
       drain: new Drain(configuration),
-      findWorkers: () => ({ pid: process.pid, alive: 1, wanted: 1 }),
+      findWorkers: () => ({ pid: process.pid, alive: 1, wanted: 1, relay: findRelay() }),
       findFigures: async (figures) => [{ seat: 1, ageMs: 0, figures }],
       signal,
     },

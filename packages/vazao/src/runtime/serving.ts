@@ -112,7 +112,9 @@ export async function serveApplication(options: ServingOptions, acquired: AsyncD
       );
     }
     registerHealth(app, { db, feed, cache, secondTier, findWorkers: options.findWorkers });
-    const { collect } = acquired.use(createCollector({ app, feed, cache, db, secondTier }));
+    const { collect } = acquired.use(
+      createCollector({ app, feed, cache, db, secondTier, findRelay: () => options.findWorkers().relay }),
+    );
     registerMetrics(app, { token: configuration.metricsToken, findWorkers: () => options.findFigures(collect()) });
     drain.prepare(app);
     await app.ready();

@@ -110,12 +110,24 @@ test('Redis: a miss, what is stored, a hit, and that it is left alone when it fa
   const start = async (): Promise<SharedHost> =>
     acquired.use(await SharedHost.start({ database, redisUrl: redis.url, callTimeoutMs: 5_000 }));
   const [one, other] = [await start(), await start()];
-  const lookAt = ({ feed, cache, db, tier: secondTier }: SharedHost): (() => Families) =>
-    watch({ app: NO_APP, feed, cache, db, secondTier }, acquired);
+  const lookAt = ({ feed, cache, db, tier: secondTier, relay }: SharedHost): (() => Families) =>
+    watch({ app: NO_APP, feed, cache, db, secondTier, findRelay: () => relay?.figures() }, acquired);
   const [lookOne, lookOther] = [lookAt(one), lookAt(other)];
   const figure = (look: () => Families, name: string): number => sumOf(look(), `vazao_second_tier_${name}`);
   await until('Redis', () => [lookOne, lookOther].every((look) => figure(look, 'available') === 1));
   await until('an epoch', () => [one, other].some(({ relay }) => relay?.status.epoch !== undefined));
+  const relays = [lookOne, lookOther].map((look) => [
+    figure(look, 'relay_leads'),
+    look().get('vazao_second_tier_relay_lag_seconds')?.samples.length ?? 0,
+  ]);
+  assert.deepEqual(
+    relays.sort(),
+    [
+      [0, 0],
+      [1, 1],
+    ],
+    'one leads, and tells how far it is',
+  );
   const text = 'select id, nome from itens where id = 1';
   assert.equal((await one.read(text)).from, 'computed');
   await until('it is stored', () => figure(lookOne, 'stored_total') === 1);

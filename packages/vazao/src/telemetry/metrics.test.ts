@@ -22,7 +22,7 @@ interface Started {
 /** One host of one process, with whatever Redis and replicas would say. */
 async function start(
   acquired: AsyncDisposableStack,
-  beside?: Pick<ProcessFigures, 'secondTier' | 'replicas'>,
+  beside?: Pick<ProcessFigures, 'secondTier' | 'relay' | 'replicas'>,
 ): Promise<Started> {
   const setting = acquired.use(await createPatientSetting({ plugin: { audit: { oneIn: 1, shareMax: 1 } } }));
   const { app, platform, read } = setting;
@@ -71,7 +71,11 @@ suite('GET /metrics', { timeout: 120_000 }, () => {
   test('what is exposed is what docs/metrics.md lists, and all of it is valid', async () => {
     await using acquired = new AsyncDisposableStack();
     // One server twice: its samples have different labels all the same.
-    const { scrape, origin } = await start(acquired, { secondTier: TIER, replicas: [REPLICA, REPLICA] });
+    const { scrape, origin } = await start(acquired, {
+      secondTier: TIER,
+      relay: { leads: true, lagMs: 20 },
+      replicas: [REPLICA, REPLICA],
+    });
     assert.equal((await fetch(`${origin}/no-such-path`)).status, 404);
     assert.equal((await fetch(`${origin}/no-such-path`)).status, 429, 'a refusal');
     const families = await scrape();
@@ -210,6 +214,7 @@ const FIGURES: ProcessFigures = {
   audit: { sampled: 0, wrong: 0 },
   live: undefined,
   secondTier: undefined,
+  relay: undefined,
   replicas: [],
   pool: { total: 0, idle: 0, waiting: 0 },
   eventLoopDelayMs: 0,

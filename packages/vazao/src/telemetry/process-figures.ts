@@ -1,7 +1,7 @@
 /** What one process that serves can tell of itself: plain data, so that another process may show it. */
 import type { FastifyInstance } from 'fastify';
 import type { CacheFigures } from '../cache/index.ts';
-import type { SecondTierFigures } from '../cache/redis/index.ts';
+import type { RelayFigures, SecondTierFigures } from '../cache/redis/index.ts';
 import type { Pool, ReplicaFigures } from '../db/index.ts';
 import type { Feed, FeedSource } from '../feed/index.ts';
 import type { AnswerFigures, AuditFigures, LiveFigures } from '../http/index.ts';
@@ -15,6 +15,8 @@ export interface FigureSources {
   readonly db: Pick<Pool, 'totalCount' | 'idleCount' | 'waitingCount' | 'replicas'>;
   /** Absent without `REDIS_URL`. */
   readonly secondTier: { figures(): SecondTierFigures } | undefined;
+  /** Of the host. Absent where nobody is to be asked. */
+  readonly findRelay?: (() => RelayFigures | undefined) | undefined;
 }
 
 export interface ProcessFigures {
@@ -33,6 +35,8 @@ export interface ProcessFigures {
   /** Undefined where there are no streams to be had. */
   readonly live: LiveFigures | undefined;
   readonly secondTier: SecondTierFigures | undefined;
+  /** Of the host, as this process was last told; undefined where it has none. */
+  readonly relay: RelayFigures | undefined;
   readonly replicas: readonly ReplicaFigures[];
   readonly pool: { readonly total: number; readonly idle: number; readonly waiting: number };
   readonly eventLoopDelayMs: number;
@@ -46,7 +50,7 @@ export interface Collector extends Disposable {
 const NOTHING_AUDITED = { sampled: 0, wrong: 0 };
 
 /** Begins to watch the event loop; dispose of it at the end. */
-export function createCollector({ app, feed, cache, db, secondTier }: FigureSources): Collector {
+export function createCollector({ app, feed, cache, db, secondTier, findRelay }: FigureSources): Collector {
   const delay = new EventLoopDelay();
   const collect = (): ProcessFigures => {
     const { source, lagMs, epoch } = feed.status();
@@ -59,6 +63,7 @@ export function createCollector({ app, feed, cache, db, secondTier }: FigureSour
       audit: app.audit ?? NOTHING_AUDITED,
       live: app.live,
       secondTier: secondTier?.figures(),
+      relay: findRelay?.(),
       replicas: db.replicas(),
       pool: { total: db.totalCount, idle: db.idleCount, waiting: db.waitingCount },
       eventLoopDelayMs: delay.maxMs,

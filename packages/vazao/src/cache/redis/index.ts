@@ -5,7 +5,14 @@ export type { LeaderLock } from './leader-lock.ts';
 export { type Codec, namespaceOf, type SecondTierOptions } from './options.ts';
 export { probeRedis, REDIS_MAJOR_MIN, type RedisFacts } from './probe.ts';
 export { isRedisUrl } from './redis-url.ts';
-export { createRelay, type Relay, type RelayFeed, type RelayOptions, type RelayStatus } from './relay.ts';
+export {
+  createRelay,
+  type Relay,
+  type RelayFeed,
+  type RelayFigures,
+  type RelayOptions,
+  type RelayStatus,
+} from './relay.ts';
 export {
   type Asked,
   type Candidate,

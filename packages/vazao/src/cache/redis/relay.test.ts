@@ -61,6 +61,58 @@ test('a relay that has lost its lock tells of no epoch, whatever a call says tha
   assert.deepEqual([relay.status.role, relay.status.epoch], ['follower', undefined]);
 });
 
+test('a leader tells how long Redis has not been told everything, and whoever does not lead tells nothing', async () => {
+  await using proxy = await startTcpProxy(redis.url);
+  const feed = new SharedFeed();
+  let mayLead = false;
+  let lose = (): void => {};
+  const lock: LeaderLock = {
+    ...LOCK,
+    async tryAcquire(onLost) {
+      lose = onLost;
+      return mayLead ? LOCK.tryAcquire(onLost) : undefined;
+    },
+  };
+  await using relay = await createRelay({
+    url: proxy.through(redis.url),
+    namespace: '{u}',
+    feed,
+    lock,
+    findTable: (): undefined => undefined,
+    findSchemaPosition: () => 0n,
+    electionMs: 20,
+    callTimeoutMs: 60_000,
+  });
+  const lagMs = (): number => relay.figures().lagMs ?? Number.NaN;
+  const commit = (): void => feed.commit(false, undefined, 0);
+  assert.deepEqual(relay.figures(), { leads: false, lagMs: undefined });
+  mayLead = true;
+  await until('it leads, and may open no epoch: its feed is not trusted', () => lagMs() > 50);
+  assert.equal(relay.status.epoch, undefined);
+  feed.heartbeat();
+  await until('Redis is told everything', () => lagMs() === 0);
+  proxy.pause();
+  commit();
+  await until('it is late', () => lagMs() > 200);
+  proxy.resume();
+  await until('it has caught up', () => lagMs() === 0);
+  assert.equal(relay.status.position, feed.position);
+
+  // Commits that never cease: at each answer of Redis the feed is ahead again.
+  const beginMs = performance.now();
+  let leastMs = Number.POSITIVE_INFINITY;
+  while (performance.now() - beginMs < 1_000) {
+    commit();
+    await turn();
+    if (performance.now() - beginMs > 500) leastMs = Math.min(leastMs, lagMs());
+  }
+  assert.ok(leastMs < 250, `${leastMs} ms at best`);
+
+  mayLead = false;
+  lose();
+  assert.deepEqual(relay.figures(), { leads: false, lagMs: undefined });
+});
+
 test('a feed that has not passed the position at which the schema was read is not trusted', async () => {
   const feed = new SharedFeed();
   const findTable = (): undefined => undefined;

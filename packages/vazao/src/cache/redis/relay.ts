@@ -54,11 +54,20 @@ export interface RelayStatus {
   /** As far as this relay knows; undefined: none that it relays in. */
   readonly epoch: string | undefined;
   readonly position: bigint | undefined;
+  /** Of a leader: how long Redis has not been told all that the feed has told, also because no epoch may be opened. */
+  readonly lagMs: number | undefined;
   /** An epoch that stands here or later can be continued by this relay; undefined while its feed is not trusted. */
   readonly coveredFrom: bigint | undefined;
   /** Epochs that this relay has opened. */
   readonly opened: number;
   readonly lastError: string | undefined;
+}
+
+/** What is shown of a relay, by whichever process. */
+export interface RelayFigures {
+  readonly leads: boolean;
+  /** See {@link RelayStatus.lagMs}. */
+  readonly lagMs: number | undefined;
 }
 
 const CALL_TIMEOUT_MS = 1_000;
@@ -97,6 +106,8 @@ export class Relay implements AsyncDisposable {
   #pumping: Promise<void> | undefined;
   #isScheduled = false;
   #reachedAtMs = 0;
+  /** Redis has been told all that the feed had told by then; undefined while there is nothing more to tell. */
+  #behindSinceMs: number | undefined;
   #watched: { readonly position: string; readonly own: bigint; readonly atMs: number } | undefined;
   #opened = 0;
   #lastError: string | undefined;
@@ -137,10 +148,20 @@ export class Relay implements AsyncDisposable {
       term: this.#term,
       epoch: relayed?.epoch,
       position: relayed?.position,
+      lagMs: this.#term === undefined ? undefined : this.#lagMs(),
       coveredFrom: this.#ring.coveredFrom,
       opened: this.#opened,
       lastError: this.#lastError,
     };
+  }
+
+  figures(): RelayFigures {
+    const { role, lagMs } = this.status;
+    return { leads: role === 'leader', lagMs };
+  }
+
+  #lagMs(): number {
+    return this.#behindSinceMs === undefined ? 0 : performance.now() - this.#behindSinceMs;
   }
 
   /** Gives the lock back: another host takes over at once, and the epoch stays. */
@@ -205,6 +226,7 @@ export class Relay implements AsyncDisposable {
     this.#term = term;
     this.#relayed = undefined;
     this.#reachedAtMs = performance.now();
+    this.#behindSinceMs = undefined; // what was to be told in an earlier term has been told by another
     this.#schedule();
   }
 
@@ -231,6 +253,7 @@ export class Relay implements AsyncDisposable {
   #schedule(): void {
     if (this.#isScheduled || this.#term === undefined || this.#closing.signal.aborted) return;
     this.#isScheduled = true;
+    this.#behindSinceMs ??= performance.now();
     // All that one turn of the event loop brings goes in one call.
     setImmediate(() => {
       this.#isScheduled = false;
@@ -247,7 +270,10 @@ export class Relay implements AsyncDisposable {
         const term = this.#term;
         const hasMore = this.#relayed ? await this.#relay(term, this.#relayed) : await this.#begin(term);
         this.#reachedAtMs = performance.now();
-        if (!hasMore) return;
+        if (!hasMore) {
+          if (this.#relayed) this.#behindSinceMs = undefined;
+          return;
+        }
       } catch (error) {
         // It is not known whether the call was carried out.
         this.#relayed = undefined;
@@ -289,7 +315,8 @@ export class Relay implements AsyncDisposable {
       return true;
     }
     if (feed.position <= relayed.position) return false;
-    const batch = this.#collect(relayed.position, feed.position);
+    const [target, beginMs] = [feed.position, performance.now()];
+    const batch = this.#collect(relayed.position, target);
     if (!batch) {
       this.#doubt();
       this.#trust();
@@ -309,6 +336,8 @@ export class Relay implements AsyncDisposable {
     if (answer === 'fenced') return this.#isFenced();
     if (answer === 'ok') relayed.position = upTo;
     else this.#relayed = undefined;
+    // Where commits never cease, the feed is ahead again by now, and yet Redis is no further behind than this call took.
+    if (answer === 'ok' && upTo === target) this.#behindSinceMs = beginMs;
     return true;
   }
 

@@ -31,7 +31,7 @@ export async function installOutbox(client: ClientBase, feedId: string, notifies
     if (sqlStateOf(error) !== '42501') throw error;
     throw new FeedError(
       'ERR_FEED_PRIVILEGE',
-      `The role may not create the outbox, or it belongs to another role: \`grant create on database <database> to <role>\`, or \`drop schema vazao cascade\` as its owner. (PostgreSQL says: ${(error as Error).message})`,
+      `The role may not create the outbox, or it belongs to another role: \`grant create on database <database> to <role>\`, or connect as the role that owns it. (PostgreSQL says: ${(error as Error).message})`,
       { cause: error },
     );
   }

@@ -18,14 +18,14 @@ import { drainMs, lingerMs } from '../drain.ts';
 import { RuntimeError, type RuntimeErrorCode } from '../errors.ts';
 import type { HostFigures } from '../health.ts';
 import type { Host } from '../host.ts';
-import type { Beat, WorkerFailure } from '../worker-messages.ts';
+import { BEAT_MS, type Beat, type WorkerFailure } from '../worker-messages.ts';
 import type { ListeningSocket } from './listening-socket.ts';
 import { crashLoop, createSeat, drawBounds, findReached, judgeDeath, type Seat } from './seat.ts';
 import { WorkerProcess } from './worker-process.ts';
 
 export interface WorkersOptions {
   readonly fanOut: FanOut;
-  readonly host: Pick<Host, 'secret' | 'database' | 'feed'>;
+  readonly host: Pick<Host, 'secret' | 'database' | 'feed' | 'findRelay'>;
   readonly file: string;
   readonly socket: ListeningSocket;
   readonly count: number;
@@ -78,6 +78,7 @@ export class Workers {
   #tickedAtMs = performance.now();
   /** For how long there has been no worker. */
   #emptyMs = 0;
+  #toldAtMs = performance.now();
   /** When the feed was last seen not to be fresh. */
   #staleAtMs = Number.NEGATIVE_INFINITY;
 
@@ -347,6 +348,7 @@ export class Workers {
       }
       if (seat.isWaitingForDatabase && isFresh) this.#fill(seat);
     }
+    if (now - this.#toldAtMs >= BEAT_MS && host.findRelay()) this.#tellHost(); // its lag changes all the time
     // Connections wait for a worker that is due in a moment. Where none is, they are refused, and don't wait for nothing.
     this.#emptyMs = this.#all().length === 0 ? this.#emptyMs + addedMs : 0;
     if (this.#hasStarted && this.#emptyMs > EMPTY_MAX_MS) socket.close();
@@ -355,7 +357,9 @@ export class Workers {
   #tellHost(): void {
     const alive = this.#seats.filter(({ serving }) => serving !== undefined).length;
     const waits = this.#seats.some(({ isWaitingForDatabase }) => isWaitingForDatabase);
-    const host: HostFigures = { alive, wanted: this.#seats.length, ...(waits && { waiting_for: 'database' }) };
+    const relay = this.#options.host.findRelay();
+    this.#toldAtMs = performance.now();
+    const host: HostFigures = { alive, wanted: this.#seats.length, ...(waits && { waiting_for: 'database' }), relay };
     for (const { serving } of this.#seats) serving?.tell(host);
   }
 
