@@ -50,11 +50,9 @@ suite('a server whose feed does not read the log', { timeout: 300_000, skip }, (
         assert.deepEqual(await listSlots(database), []);
         await until(async () => {
           const families = readExposition((await ask(`${url}/metrics`)).body);
-          const told = families.get('vazao_feed_info')?.samples.map(({ labels }) => [labels.worker, labels.source]);
-          assert.deepEqual(
-            told,
-            Array.from({ length: told?.length ?? 0 }, (_, n) => [String(n + 1), source]),
-          );
+          const told = families.get('vazao_feed_info')?.samples ?? [];
+          assert.ok(told.every(({ labels }) => labels.source === source));
+          assert.equal(new Set(told.map(({ labels }) => labels.worker)).size, told.length);
           return sumOf(families, 'vazao_feed_fresh') === workers;
         }, 'all workers have told their figures');
 
