@@ -84,6 +84,7 @@ try {
   const cpuS = cpuOf(supervisor) - cpuBefore;
   const { total, generator } = result;
   const errors = Object.values(total.errors).reduce((sum, count) => sum + count, 0);
+  const kinds = Object.entries(total.errors).filter(([, count]) => count > 0);
   const peakMb = watch.peak.totalBytes / MB;
   // Without what it says of its start.
   const said = run.output.stderr
@@ -102,8 +103,7 @@ try {
       generator.connections >= users,
     ],
     ['requests/s', total.throughput.toFixed(0), '', undefined],
-    ['errors', String(errors - total.errors.timeout), '0', errors - total.errors.timeout === 0],
-    ['time-outs', String(total.errors.timeout), '0', total.errors.timeout === 0],
+    ['errors', kinds.map(([kind, count]) => `${count} ${kind}`).join(', ') || '0', '0', errors === 0],
     ['p50', `${total.latency.p50Ms.toFixed(1)} ms`, '', undefined],
     ['p99', `${total.latency.p99Ms.toFixed(1)} ms`, `${P99_MAX_MS} ms`, total.latency.p99Ms <= P99_MAX_MS],
     ['slowest', `${total.latency.maxMs.toFixed(0)} ms`, '', undefined],
