@@ -292,6 +292,11 @@ export class Cache<V> {
     return [...this.#drops.keys()].filter((key) => key.startsWith(prefix)).slice(0, max);
   }
 
+  /** Another bound for all entries; what is too much leaves at once, the least popular first. */
+  resize(sizeMaxBytes: number): void {
+    this.#entries.resize(sizeMaxBytes);
+  }
+
   figures(): CacheFigures {
     return {
       entries: this.#entries.size,

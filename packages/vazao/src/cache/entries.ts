@@ -31,24 +31,33 @@ interface Place<V> extends Fingerprint {
 }
 
 export class Entries<V> {
-  readonly sizeMaxBytes: number;
+  #sizeMaxBytes = 0;
   readonly #onLeave: EntriesOptions<V>['onLeave'];
   readonly #places = new Map<string, Place<V>>();
   readonly #sketch = new FrequencySketch();
-  readonly #window: Segment<V>;
-  readonly #probation: Segment<V>;
-  readonly #protected: Segment<V>;
+  readonly #window: Segment<V> = new Segment();
+  readonly #probation: Segment<V> = new Segment();
+  readonly #protected: Segment<V> = new Segment();
   /** What probation and protected may take together. */
-  readonly #mainMaxBytes: number;
+  #mainMaxBytes = 0;
 
   constructor(options: EntriesOptions<V>) {
-    this.sizeMaxBytes = options.sizeMaxBytes;
     this.#onLeave = options.onLeave;
-    const windowMaxBytes = Math.floor(options.sizeMaxBytes * WINDOW_SHARE);
-    this.#mainMaxBytes = options.sizeMaxBytes - windowMaxBytes;
-    this.#window = new Segment(windowMaxBytes);
-    this.#probation = new Segment(this.#mainMaxBytes);
-    this.#protected = new Segment(Math.floor(this.#mainMaxBytes * PROTECTED_SHARE));
+    this.resize(options.sizeMaxBytes);
+  }
+
+  get sizeMaxBytes(): number {
+    return this.#sizeMaxBytes;
+  }
+
+  /** What is too much leaves at once, the least popular first. */
+  resize(sizeMaxBytes: number): void {
+    this.#sizeMaxBytes = sizeMaxBytes;
+    this.#window.sizeMaxBytes = Math.floor(sizeMaxBytes * WINDOW_SHARE);
+    this.#mainMaxBytes = sizeMaxBytes - this.#window.sizeMaxBytes;
+    this.#probation.sizeMaxBytes = this.#mainMaxBytes;
+    this.#protected.sizeMaxBytes = Math.floor(this.#mainMaxBytes * PROTECTED_SHARE);
+    this.#settle();
   }
 
   get size(): number {
@@ -189,17 +198,13 @@ export class Entries<V> {
 
 /** Places in the order of their use. */
 class Segment<V> {
-  readonly #sizeMaxBytes: number;
+  sizeMaxBytes = 0;
   sizeBytes = 0;
   newest: Place<V> | undefined;
   oldest: Place<V> | undefined;
 
-  constructor(sizeMaxBytes: number) {
-    this.#sizeMaxBytes = sizeMaxBytes;
-  }
-
   get isOver(): boolean {
-    return this.sizeBytes > this.#sizeMaxBytes;
+    return this.sizeBytes > this.sizeMaxBytes;
   }
 
   push(place: Place<V>): void {

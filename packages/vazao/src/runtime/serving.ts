@@ -12,6 +12,7 @@ import { answerUnroutable, securityPlugin } from '../http/security/index.ts';
 import { loadPeer } from '../peer/index.ts';
 import { createCollector, type ProcessFigures, registerMetrics, type SeatFigures } from '../telemetry/index.ts';
 import type { Application } from './application.ts';
+import { CachePressure } from './cache-pressure.ts';
 import type { Configuration } from './configuration.ts';
 import type { Drain } from './drain.ts';
 import { RuntimeError } from './errors.ts';
@@ -46,11 +47,20 @@ export interface Serving {
   readonly collect: () => ProcessFigures;
 }
 
+/** How often the memory of the process is looked at. */
+const LOOK_MS = 1_000;
+
 /** Resolves when the application answers. Throws {@link RuntimeError}, or the reason of the signal. */
 export async function serveApplication(options: ServingOptions, acquired: AsyncDisposableStack): Promise<Serving> {
   const { application, configuration, secret, databaseUrl, feed, drain, signal } = options;
   const { fastify } = await loadPeer<typeof import('fastify')>('fastify', 'Serving an application');
   const cache = new Cache<CacheValue>({ feed, sizeMaxBytes: configuration.cacheSizeMaxBytes });
+  const { memory } = configuration;
+  if (memory) {
+    const pressure = new CachePressure(cache, memory);
+    const looking = setInterval(() => pressure.look(process.memoryUsage.rss()), LOOK_MS).unref();
+    acquired.defer(() => clearInterval(looking));
+  }
   const db = new Pool({
     connectionString: databaseUrl,
     replicaUrls: configuration.databaseReplicaUrls,
