@@ -7,9 +7,13 @@ const MB = 1024 ** 2;
 const MEMORY = { shareBytes: 136 * MB, heapBytes: 68 * MB, cacheBytes: 24 * MB };
 const MAX = rssMax(MEMORY);
 const CACHE = 24 * MB;
+const HEAP = 72 * MB;
 
 /** A cache that is full, whose process has so much beside it. */
-function createStage(besideBytes: number): { readonly cacheBytes: () => number; look(besideBytes?: number): void } {
+function createStage(besideBytes: number): {
+  readonly cacheBytes: () => number;
+  look(besideBytes?: number, heapBytes?: number): void;
+} {
   let [sizeBytes, sizeMaxBytes] = [CACHE, CACHE];
   const cache = {
     resize(bytes: number): void {
@@ -21,7 +25,8 @@ function createStage(besideBytes: number): { readonly cacheBytes: () => number; 
   const pressure = new CachePressure(cache, MEMORY);
   return {
     cacheBytes: () => sizeMaxBytes,
-    look: (beside = besideBytes) => pressure.look(beside + sizeBytes),
+    look: (beside = besideBytes, heapBytes = 0) =>
+      pressure.look({ rssBytes: beside + sizeBytes, heapBytes, heapMaxBytes: HEAP }),
   };
 }
 
@@ -49,6 +54,16 @@ test('it gets its size back, slowly, when there has been room for a while', () =
   assert.equal(stage.cacheBytes(), Math.ceil(small * 1.05));
   for (let second = 0; second < 60; second++) stage.look(0.5 * MAX);
   assert.equal(stage.cacheBytes(), CACHE);
+});
+
+test("it gives way to V8's heap too, when collecting does not help, and to nothing that is only not collected yet", () => {
+  const stage = createStage(0);
+  for (let second = 0; second < 60; second++) stage.look(0, (second % 5 === 0 ? 0.7 : 0.99) * HEAP);
+  assert.equal(stage.cacheBytes(), CACHE);
+  stage.look(0, 0.8 * HEAP);
+  assert.equal(stage.cacheBytes(), Math.floor(0.9 * CACHE));
+  for (let second = 0; second < 60; second++) stage.look(0, 0.7 * HEAP);
+  assert.equal(stage.cacheBytes(), Math.floor(0.9 * CACHE), 'there is no room to grow');
 });
 
 test('without pressure nothing changes', () => {

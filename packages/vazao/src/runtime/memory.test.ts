@@ -13,7 +13,7 @@ test('472 MB have room for three workers: 120 supervisor + 64 while one is repla
   assert.deepEqual(memory, { shareBytes: 96 * MB, heapBytes: 48 * MB, cacheBytes: 12 * MB });
   assert.deepEqual([cacheSizeMaxBytes, workers], [12 * MB, 3]);
   assert.deepEqual(heapOptions({ shareBytes: 96 * MB, heapBytes: 48 * MB, cacheBytes: 12 * MB }), [
-    '--max-old-space-size=52',
+    '--max-old-space-size=48',
     '--max-semi-space-size=2',
   ]);
 });

@@ -26,7 +26,7 @@ const SHARE_MIN_BYTES: number = PROGRAM_BYTES + HEAP_MIN_BYTES + CACHE_MIN_BYTES
 export interface MemoryShares {
   /** Of each process that serves, without pages of the program that processes share. */
   readonly shareBytes: number;
-  /** For JavaScript beside the cache. */
+  /** For V8's old generation. */
   readonly heapBytes: number;
   /** Of all processes together. */
   readonly cacheBytes: number;
@@ -84,12 +84,8 @@ export function detectMemory(): number {
   return allowed > 0 && allowed < totalmem() ? allowed : Math.floor(totalmem() / 2);
 }
 
-/**
- * Options of V8 for a process with this share. Its bound is an end with no mercy, and most of what small answers take in the cache are V8's
- * objects: so it has the cache's part, too, and what lies outside of it is watched.
- */
-export function heapOptions({ shareBytes }: MemoryShares): string[] {
-  const heapBytes = Math.min(HEAP_MAX_BYTES, shareBytes - PROGRAM_BYTES);
+/** Options of V8 for a process with this share. */
+export function heapOptions({ shareBytes, heapBytes }: MemoryShares): string[] {
   const isSmall = shareBytes < 256 * MB;
   // New objects have up to three such spaces, 16 MB each if nothing is said.
   return [`--max-old-space-size=${Math.floor(heapBytes / MB)}`, ...(isSmall ? ['--max-semi-space-size=2'] : [])];

@@ -3,6 +3,7 @@
  *
  * Each step registers its release with the stack; the caller disposes of it at the end, and also when a later step fails.
  */
+import { getHeapStatistics } from 'node:v8';
 import type { FastifyInstance } from 'fastify';
 import { Cache } from '../cache/index.ts';
 import { Pool } from '../db/index.ts';
@@ -12,7 +13,7 @@ import { answerUnroutable, securityPlugin } from '../http/security/index.ts';
 import { loadPeer } from '../peer/index.ts';
 import { createCollector, type ProcessFigures, registerMetrics, type SeatFigures } from '../telemetry/index.ts';
 import type { Application } from './application.ts';
-import { CachePressure } from './cache-pressure.ts';
+import { CachePressure, type UsedMemory } from './cache-pressure.ts';
 import type { Configuration } from './configuration.ts';
 import type { Drain } from './drain.ts';
 import { RuntimeError } from './errors.ts';
@@ -50,6 +51,11 @@ export interface Serving {
 /** How often the memory of the process is looked at. */
 const LOOK_MS = 1_000;
 
+function usedMemory(): UsedMemory {
+  const { used_heap_size: heapBytes, heap_size_limit: heapMaxBytes } = getHeapStatistics();
+  return { rssBytes: process.memoryUsage.rss(), heapBytes, heapMaxBytes };
+}
+
 /** Resolves when the application answers. Throws {@link RuntimeError}, or the reason of the signal. */
 export async function serveApplication(options: ServingOptions, acquired: AsyncDisposableStack): Promise<Serving> {
   const { application, configuration, secret, databaseUrl, feed, drain, signal } = options;
@@ -58,7 +64,7 @@ export async function serveApplication(options: ServingOptions, acquired: AsyncD
   const { memory } = configuration;
   if (memory) {
     const pressure = new CachePressure(cache, memory);
-    const looking = setInterval(() => pressure.look(process.memoryUsage.rss()), LOOK_MS).unref();
+    const looking = setInterval(() => pressure.look(usedMemory()), LOOK_MS).unref();
     acquired.defer(() => clearInterval(looking));
   }
   const db = new Pool({
