@@ -41,7 +41,7 @@ test('a cache gives way until its process has room, and no further', () => {
 test('where nothing helps, what is asked for all the time stays', () => {
   const stage = createStage(MAX);
   for (let second = 0; second < 600; second++) stage.look();
-  assert.equal(stage.cacheBytes(), CACHE / 16);
+  assert.equal(stage.cacheBytes(), CACHE / 4);
 });
 
 test('it gets its size back, slowly, when there has been room for a while', () => {

@@ -15,8 +15,8 @@ const GROWTH = 1.05;
 const HEAP_LOOKS = 5;
 /** What was dropped is collected later, and a connection that has just gone may come again: room is believed in after so many looks. */
 const LOOKS_BEFORE_GROWTH = 10;
-/** Of the cache's size as it was set: what is asked for all the time stays. */
-const LEAST = 1 / 16;
+/** Of the cache's size as it was set: what is asked for all the time stays, and what a small cache holds is not what fills a process. */
+const LEAST = 1 / 4;
 
 interface Bounded {
   resize(sizeMaxBytes: number): void;
@@ -54,8 +54,8 @@ export class CachePressure {
     const { sizeBytes, sizeMaxBytes } = this.#cache.figures();
     if (used.process > HIGH.process || (isHeapKnown && used.heap > HIGH.heap)) {
       this.#looksWithRoom = 0;
-      const less = Math.floor(Math.min(sizeMaxBytes, sizeBytes) * CUT);
-      this.#cache.resize(Math.min(sizeMaxBytes, Math.max(less, Math.floor(this.#mostBytes * LEAST))));
+      const less = Math.max(Math.floor(Math.min(sizeMaxBytes, sizeBytes) * CUT), Math.floor(this.#mostBytes * LEAST));
+      if (less < sizeMaxBytes) this.#cache.resize(less);
       return;
     }
     this.#looksWithRoom = used.process < LOW.process && used.heap < LOW.heap ? this.#looksWithRoom + 1 : 0;
