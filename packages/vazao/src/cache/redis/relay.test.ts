@@ -27,21 +27,30 @@ const LOCK: LeaderLock = {
   async [Symbol.asyncDispose]() {},
 };
 
+/** A lock that is had when it may be, until it is lost. */
+function createLock(mayLead: () => boolean): { readonly lock: LeaderLock; readonly lose: () => void } {
+  let loseNow = (): void => {};
+  const lock: LeaderLock = {
+    ...LOCK,
+    async tryAcquire(onLost) {
+      if (!mayLead()) return undefined;
+      loseNow = onLost;
+      return LOCK.tryAcquire(onLost);
+    },
+  };
+  return { lock, lose: () => loseNow() };
+}
+
 test('a relay that has lost its lock tells of no epoch, whatever a call says that was under way', async () => {
   await using proxy = await startTcpProxy(redis.url);
   const feed = new SharedFeed();
   let mayLead = false;
-  let lose = (): void => {};
-  const lock: LeaderLock = {
-    ...LOCK,
-    tryAcquire: async (onLost) => {
-      if (!mayLead) return undefined;
-      mayLead = false;
-      proxy.pause(); // its first call is under way for as long as we like
-      lose = onLost;
-      return LOCK.tryAcquire(onLost);
-    },
-  };
+  const { lock, lose } = createLock(() => {
+    if (!mayLead) return false;
+    mayLead = false;
+    proxy.pause(); // its first call is under way for as long as we like
+    return true;
+  });
   const options = { namespace: '{w}', feed, lock, findTable: (): undefined => undefined, electionMs: 20 };
   await using relay = await createRelay({
     ...options,
@@ -65,14 +74,7 @@ test('a leader tells how long Redis has not been told everything, and whoever do
   await using proxy = await startTcpProxy(redis.url);
   const feed = new SharedFeed();
   let mayLead = false;
-  let lose = (): void => {};
-  const lock: LeaderLock = {
-    ...LOCK,
-    async tryAcquire(onLost) {
-      lose = onLost;
-      return mayLead ? LOCK.tryAcquire(onLost) : undefined;
-    },
-  };
+  const { lock, lose } = createLock(() => mayLead);
   await using relay = await createRelay({
     url: proxy.through(redis.url),
     namespace: '{u}',
