@@ -2,6 +2,7 @@
 import { formatSize, readConfiguration } from '../runtime/configuration.ts';
 import { readEnvironment } from '../runtime/environment.ts';
 import { findRoot } from '../runtime/load-application.ts';
+import { processesOf } from '../runtime/memory.ts';
 import { listSettings, type Setting } from '../runtime/settings.ts';
 
 /** Of `vazao start` where NODE_ENV is `production`, or it is asked for; else of `vazao dev`. */
@@ -23,7 +24,7 @@ export function config(options: { readonly production: boolean; readonly json: b
     const each = workers > 1 ? `each of ${workers} workers` : workers === 1 ? 'the worker' : 'the process';
     lines.push(
       '',
-      `  Memory: ${each} has ${formatSize(memory.shareBytes)}: ${formatSize(memory.heapBytes)} for JavaScript, ${formatSize(memory.cacheBytes / Math.max(1, workers))} for its cache.`,
+      `  Memory: ${each} has ${formatSize(memory.shareBytes)}: ${formatSize(memory.heapBytes)} for JavaScript, ${formatSize(memory.cacheBytes / processesOf(workers))} for its cache.`,
     );
   }
   process.stdout.write(`${lines.join('\n')}\n`);

@@ -13,6 +13,7 @@ import {
 import type { Application } from './application.ts';
 import type { Configuration } from './configuration.ts';
 import { describeError, RuntimeError } from './errors.ts';
+import { processesOf } from './memory.ts';
 import { RELEASE_TIMEOUT_MS, within } from './release.ts';
 import { createStateRedis, STATE_SILENCE_MS } from './state-redis.ts';
 
@@ -73,7 +74,7 @@ export async function openLimits(
       processes,
     });
   const derived = Math.max(PLACES_MIN, Math.ceil(databasePoolMax * PLACES_PER_CONNECTION));
-  const inFlightMax = limits.inFlightMax && Math.max(4, Math.floor(limits.inFlightMax / Math.max(1, workers)));
+  const inFlightMax = limits.inFlightMax && Math.max(4, Math.floor(limits.inFlightMax / processesOf(workers)));
   return {
     ...own,
     ...(limits.trustProxy.length > 0 && { trustProxy: limits.trustProxy }),

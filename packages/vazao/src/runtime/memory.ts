@@ -32,13 +32,18 @@ export interface MemoryShares {
   readonly cacheBytes: number;
 }
 
+/** How many processes serve: one alone where there are no workers. */
+export function processesOf(workers: number): number {
+  return Math.max(1, workers);
+}
+
 /** Undefined when it is too little. No workers: one process alone. */
 export function shareMemory(
   limitBytes: number,
   workers: number,
   cacheSizeMaxBytes: number | undefined,
 ): MemoryShares | undefined {
-  const processes = Math.max(1, workers);
+  const processes = processesOf(workers);
   const shareBytes = Math.floor((limitBytes - bytesAround(workers)) / processes);
   const beyond = shareBytes - PROGRAM_BYTES - HEAP_MIN_BYTES;
   const chosen = Math.max(CACHE_MIN_BYTES, Math.min(beyond / 2, CACHE_DEFAULT_BYTES / processes));
@@ -62,12 +67,12 @@ function bytesAround(workers: number): number {
  * of one process alone would have, or else the least.
  */
 export function cacheWithoutRoom(limitBytes: number, workers: number): number {
-  return shareMemory(limitBytes, 0, undefined)?.cacheBytes ?? Math.max(1, workers) * CACHE_MIN_BYTES;
+  return shareMemory(limitBytes, 0, undefined)?.cacheBytes ?? processesOf(workers) * CACHE_MIN_BYTES;
 }
 
 /** The least that so many workers need; none: that one process alone needs. */
 export function leastMemory(workers: number, cacheSizeMaxBytes: number | undefined): number {
-  const processes = Math.max(1, workers);
+  const processes = processesOf(workers);
   const cache = cacheSizeMaxBytes ?? processes * CACHE_MIN_BYTES;
   return bytesAround(workers) + processes * (PROGRAM_BYTES + HEAP_MIN_BYTES) + cache;
 }
