@@ -24,6 +24,12 @@ const SHAPES: Readonly<Record<string, readonly { text: string; values: (n: numbe
       values: (n) => [`{${Array.from({ length: 20 }, (_, at) => n * 20 + at).join(',')}}`],
     },
   ],
+  '… each read by two answers': [
+    {
+      text: 'select * from doacoes where id = any ($1)',
+      values: (n) => [`{${Array.from({ length: 20 }, (_, at) => (n >> 1) * 20 + at).join(',')}}`],
+    },
+  ],
   'a whole table': [{ text: 'select count(*) from doacoes where valor > $1', values: (n) => [String(n)] }],
 };
 
@@ -37,7 +43,7 @@ else {
     const { measured, counted } = JSON.parse(String(stdout));
     const ratio = (counted / measured).toFixed(2);
     console.log(
-      `${name.padEnd(18)} measured ${String(measured).padStart(6)}  counted ${String(counted).padStart(6)}  ratio ${ratio}`,
+      `${name.padEnd(33)} measured ${String(measured).padStart(6)}  counted ${String(counted).padStart(6)}  ratio ${ratio}`,
     );
   }
 }

@@ -207,7 +207,7 @@ export class Cache<V> {
     const entry: Entry<V> = {
       key: options.key,
       value: options.value,
-      terms,
+      terms: terms.slice(), // without the room that `flatMap` leaves in it
       sizeBytes: entrySizeBytes(options.key, options.valueBytes, terms),
       snapshot: fill.snapshot,
       usesTime: fill.usesTime,
@@ -218,7 +218,7 @@ export class Cache<V> {
       staleForMs: options.staleForMs ?? 0,
       staleSinceMs: Number.POSITIVE_INFINITY,
       hits: 0,
-      statements: fill.statements,
+      statements: fill.statements.slice(),
     };
     this.#store(entry);
     this.#counters.stored++;

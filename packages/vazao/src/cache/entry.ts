@@ -38,12 +38,12 @@ export interface Entry<V> {
  * What an entry costs beside its key's and value's own bytes, measured with `node --expose-gc bench/memory.ts`:
  * the Entry object and its slots in the LRU's arrays and map; if it reads, its snapshot, its lists of terms and statements;
  * per term the Term object, its predicates and its place in the index; per value that it is indexed under, the value itself,
- * its slot in the map, and the Set that stands there, which is most of it.
+ * its slot in the map, and its part of the Set that stands there if another answer read the same.
  */
-const ENTRY_OVERHEAD_BYTES = 300;
-const READS_OVERHEAD_BYTES = 950;
-const TERM_OVERHEAD_BYTES = 560;
-const INDEX_VALUE_BYTES = 330;
+const ENTRY_OVERHEAD_BYTES = 320;
+const READS_OVERHEAD_BYTES = 170;
+const TERM_OVERHEAD_BYTES = 690;
+const INDEX_VALUE_BYTES = 130;
 /** A value that is only compared with. */
 const PREDICATE_VALUE_BYTES = 80;
 

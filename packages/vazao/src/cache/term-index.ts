@@ -24,8 +24,11 @@ interface IndexedTerm<V> {
 interface ColumnIndex<V> {
   /** The column's type, for the canonical form of the values that changes bring. */
   readonly type: string;
-  readonly byValue: Map<string, Set<IndexedTerm<V>>>;
+  readonly byValue: Map<string, Terms<V>>;
 }
+
+/** Most values have one term, and a set would be most of what that takes. */
+type Terms<V> = IndexedTerm<V> | Set<IndexedTerm<V>>;
 
 interface RangeColumn<V> {
   readonly type: string;
@@ -65,11 +68,12 @@ export class TermIndex<V> {
       }
       for (const value of indexBy.values) {
         const terms = column.byValue.get(value);
-        if (terms) terms.add(indexed);
-        else column.byValue.set(value, new Set([indexed]));
+        if (!terms) column.byValue.set(value, indexed);
+        else if (terms instanceof Set) terms.add(indexed);
+        else column.byValue.set(value, new Set([terms, indexed]));
       }
     }
-    this.#places.set(entry, places);
+    this.#places.set(entry, places.slice()); // without the room that `push` leaves in it
   }
 
   remove(entry: Entry<V>): void {
@@ -86,8 +90,9 @@ export class TermIndex<V> {
   match(oid: number, change: Change, onTouched: (entry: Entry<V>, term: Term) => void): void {
     const table = this.#tables.get(oid);
     if (!table) return;
-    const tryAll = (terms: Iterable<IndexedTerm<V>>): void => {
-      for (const { entry, term } of terms) if (touches(term, change)) onTouched(entry, term);
+    const tryAll = (terms: Terms<V> | IndexedTerm<V>[]): void => {
+      for (const { entry, term } of 'entry' in terms ? [terms] : terms)
+        if (touches(term, change)) onTouched(entry, term);
     };
     tryAll(table.scan);
     for (const [name, { type, ranges }] of table.byRange) {
@@ -129,9 +134,8 @@ export class TermIndex<V> {
       const column = table.byColumn.get(indexBy.column);
       for (const value of indexBy.values) {
         const terms = column?.byValue.get(value);
-        if (!terms) continue;
-        terms.delete(indexed);
-        if (terms.size === 0) column?.byValue.delete(value);
+        if (terms instanceof Set) terms.delete(indexed);
+        if (terms === indexed || (terms instanceof Set && terms.size === 0)) column?.byValue.delete(value);
       }
       if (column?.byValue.size === 0) table.byColumn.delete(indexBy.column);
     }

@@ -10,6 +10,9 @@ export interface Snapshot {
   readonly running: ReadonlySet<bigint>;
 }
 
+/** Most snapshots are of moments at which nobody writes, and each entry of a cache keeps its own. */
+const NONE: ReadonlySet<bigint> = new Set();
+
 /** Parses `xmin:xmax:a,b,c`. Throws {@link FeedError}. */
 export function parseSnapshot(text: string): Snapshot {
   const match = /^(\d+):(\d+):([\d,]*)$/.exec(text);
@@ -18,7 +21,7 @@ export function parseSnapshot(text: string): Snapshot {
   return {
     xmin: BigInt(match[1] as string),
     xmax: BigInt(match[2] as string),
-    running: new Set(list === '' ? [] : list.split(',').map(BigInt)),
+    running: list === '' ? NONE : new Set(list.split(',').map(BigInt)),
   };
 }
 

@@ -17,7 +17,7 @@ import type { CacheValue, HttpCache } from './lookup.ts';
 import type { PluginFeed } from './options.ts';
 import { POSITION_HEADER } from './position-token.ts';
 import { type Recomputed, type Repeat, repeatRequest } from './repeat.ts';
-import type { StoredResponse } from './stored-response.ts';
+import { bodyBytes, type StoredResponse } from './stored-response.ts';
 
 type Asked = Pick<IncomingMessage, 'url' | 'rawHeaders' | 'socket'>;
 
@@ -124,7 +124,7 @@ export class Auditor {
       if (!(await this.#options.feed.waitFor(found.position, FEED_WAIT_MS))) return 'unknown';
       const { cache } = this.#options;
       if (!cache.isFresh() || cache.peek(entry.key) !== entry || !cache.isGood(entry)) return 'unknown';
-      if (found.stored.status === served.status && found.stored.body.equals(served.body)) return 'equal';
+      if (found.stored.status === served.status && bodyBytes(found.stored).equals(bodyBytes(served))) return 'equal';
     }
     this.#report(entry, request.url as string, served, (found as Recomputed).stored);
     this.#options.cache.purge(entry.key);
@@ -148,8 +148,8 @@ export class Auditor {
     this.#app.log.error(
       {
         url,
-        served: { status: served.status, body: show(served.body) },
-        database: { status: found.status, body: show(found.body) },
+        served: { status: served.status, body: show(bodyBytes(served)) },
+        database: { status: found.status, body: show(bodyBytes(found)) },
         ageMs: Math.round(this.#options.cache.now() - entry.createdAtMs),
         statements: entry.statements.map(({ text }) => text.slice(0, SHOWN_MAX)),
       },

@@ -2,6 +2,7 @@
 import { hash } from 'node:crypto';
 import type { OutgoingHttpHeader, ServerResponse } from 'node:http';
 import { type FacetValue, varyOf } from './facets.ts';
+import { inOwnMemory } from './own-memory.ts';
 import { POSITION_HEADER, type Seen } from './position-token.ts';
 import { type Coding, isNegotiated } from './sending/content-coding.ts';
 import { parseHttpDate } from './sending/preconditions.ts';
@@ -9,14 +10,13 @@ import { type PreparedHead, prepareHead } from './sending/prepared-head.ts';
 
 /** A body, and the fields before it, also as one text. */
 export interface Representation extends PreparedHead {
-  readonly body: Buffer;
+  /** A short one is a text of one byte a character: it goes out in one piece with its head. {@link bodyBytes} */
+  readonly body: Buffer | string;
   /** Name, value, name, value …, as `writeHead` takes them. The last value is for `Cache-Status`, set before each writing. */
   readonly head: string[];
-  /** A short body as text of one byte a character: it goes out in one piece with its head. */
-  readonly text: string | undefined;
 }
 
-/** Of larger ones a copy would cost more than the second piece. */
+/** Of larger ones the copy would cost more than the second piece. */
 export const TEXT_MAX_BYTES = 4_096;
 
 /** What of an answer has been encoded so far; made later, and counted by the cache when it is there. */
@@ -38,9 +38,7 @@ export interface StoredResponse extends Representation {
   readonly lastModifiedMs: number | undefined;
   /** Undefined: it is sent as it is, to everybody. */
   readonly codings: Codings | undefined;
-  /** What a 304 repeats, in the form of {@link Representation.head}. */
-  readonly headNotModified: string[];
-  /** That in one piece, for the entity tag that was sent last. */
+  /** The head of a 304 in one piece, for the entity tag that was sent last. */
   preparedNotModified: { readonly etag: string; readonly head: PreparedHead } | undefined;
   /** What the answer depends on beside the URL. */
   readonly facets: readonly FacetValue[];
@@ -122,28 +120,20 @@ export function createStoredResponse(
 
   if (token !== undefined) head.push(POSITION_HEADER, token);
 
-  const headNotModified: string[] = [];
-  for (let i = 0; i < head.length; i += 2) {
-    if (ON_NOT_MODIFIED.has(head[i] as string)) headNotModified.push(head[i] as string, head[i + 1] as string);
-  }
-  headNotModified.push('cache-status', '');
   if (status !== 204) head.push('content-length', String(body.length));
   head.push('cache-status', '');
   return {
     kind: 'response',
     status,
-    body,
     etag,
     lastModifiedMs: findLastModified(head),
     codings: negotiated ? createCodings() : undefined,
-    head,
-    headNotModified,
     ...prepare(status, head, body),
     preparedNotModified: undefined,
     facets,
     position,
     token,
-    bytes: countBytes(head, body) + 2 * headBytes(headNotModified),
+    bytes: countBytes(head, body),
   };
 }
 
@@ -169,24 +159,37 @@ export function createRepresentation(stored: StoredResponse, coding: Coding, bod
   setField(head, 'etag', etagOf(stored.etag, coding));
   setField(head, 'content-length', String(body.length));
   head.splice(-2, 0, 'content-encoding', coding);
-  return { body, head, ...prepare(stored.status, head, body) };
+  return prepare(stored.status, head, body);
 }
 
 /** When it is kept, and not by its first hit: with many answers, many hits are first ones. */
-export function prepare(
-  status: number,
-  head: readonly string[],
-  body: Buffer,
-): PreparedHead & Pick<Representation, 'text'> {
-  return { text: body.length > TEXT_MAX_BYTES ? undefined : body.toString('latin1'), ...prepareHead(status, head) };
+export function prepare(status: number, head: readonly string[], body: Buffer): Representation {
+  return {
+    body: body.length > TEXT_MAX_BYTES ? inOwnMemory(body) : body.toString('latin1'),
+    head: head.slice(), // without the room that `push` has left in it
+    ...prepareHead(status, head),
+  };
+}
+
+export function bodyBytes({ body }: Pick<Representation, 'body'>): Buffer {
+  return typeof body === 'string' ? Buffer.from(body, 'latin1') : body;
+}
+
+/** The fields of a 304, in the form of {@link Representation.head}. */
+export function headNotModified({ head }: StoredResponse, etag: string): string[] {
+  const fields: string[] = [];
+  for (let at = 0; at < head.length; at += 2) {
+    const name = head[at] as string;
+    if (ON_NOT_MODIFIED.has(name)) fields.push(name, name === 'etag' ? etag : (head[at + 1] as string));
+  }
+  fields.push('cache-status', '');
+  return fields;
 }
 
 /** The head of a 304 that names an entity tag. */
 export function prepareNotModified(stored: StoredResponse, etag: string): PreparedHead {
-  if (stored.preparedNotModified?.etag !== etag) {
-    setField(stored.headNotModified, 'etag', etag);
-    stored.preparedNotModified = { etag, head: prepareHead(304, stored.headNotModified) };
-  }
+  if (stored.preparedNotModified?.etag !== etag)
+    stored.preparedNotModified = { etag, head: prepareHead(304, headNotModified(stored, etag)) };
   return stored.preparedNotModified.head;
 }
 
@@ -208,13 +211,8 @@ export function findLastModified(head: readonly string[]): number | undefined {
 }
 
 /** What is counted for a body and the fields before it, which stand there once more in one piece. */
-export function countBytes(head: readonly string[], body: Buffer): number {
-  const textBytes = body.length <= TEXT_MAX_BYTES ? body.length : 0;
-  return 2 * headBytes(head) + body.length + textBytes;
-}
-
-export function headBytes(head: readonly string[]): number {
-  return head.reduce((sum, text) => sum + text.length, 0);
+export function countBytes(head: readonly string[], body: Buffer | string): number {
+  return 2 * head.reduce((sum, text) => sum + text.length, 0) + body.length;
 }
 
 /** Gives the request that made the answer what is not kept of its headers: what is for this one sending. */

@@ -1,7 +1,7 @@
 /** Answers and nodes of the tree of keys as bytes, for the second tier. What comes back is checked piece by piece. */
 import type { Facet, FacetValue } from './facets.ts';
 import type { CacheValue } from './lookup.ts';
-import { countBytes, createCodings, findLastModified, headBytes, prepare } from './stored-response.ts';
+import { bodyBytes, countBytes, createCodings, findLastModified, prepare } from './stored-response.ts';
 
 interface Bytes {
   encode(value: CacheValue): Buffer;
@@ -28,23 +28,22 @@ export const valueCodec: Bytes = {
     if (typeof json !== 'object' || json === null) return undefined;
     const facts = json as Record<string, unknown>;
     if (facts.kind === 'node') return isFacet(facts.facet) ? { kind: 'node', facet: facts.facet } : undefined;
-    // A copy: what was unpacked holds more than the body.
-    return facts.kind === 'response' ? readResponse(facts, Buffer.from(bytes.subarray(end))) : undefined;
+    return facts.kind === 'response' ? readResponse(facts, bytes.subarray(end)) : undefined;
   },
 };
 
 function split(value: CacheValue): { readonly body: Buffer; readonly facts: object } {
   if (value.kind !== 'response') return { body: Buffer.alloc(0), facts: value };
   // What was encoded is made again where it is asked for: it would be sent over once for each coding.
-  const { kind, status, body, etag, head, headNotModified, facets, position, token, codings, bytes } = value;
-  const kept = { kind, status, etag, head, headNotModified, facets, token, bytes };
-  return { body, facts: { ...kept, position: String(position), negotiated: codings !== undefined } };
+  const { kind, status, etag, head, facets, position, token, codings, bytes } = value;
+  const kept = { kind, status, etag, head, facets, token, bytes };
+  return { body: bodyBytes(value), facts: { ...kept, position: String(position), negotiated: codings !== undefined } };
 }
 
 function readResponse(facts: Record<string, unknown>, body: Buffer): CacheValue | undefined {
-  const { status, etag, head, headNotModified, facets, position, token } = facts;
+  const { status, etag, head, facets, position, token } = facts;
   if (!Number.isInteger(status) || (status as number) < 200 || (status as number) > 599) return undefined;
-  if (typeof etag !== 'string' || !isHead(head) || !isHead(headNotModified)) return undefined;
+  if (typeof etag !== 'string' || !isHead(head)) return undefined;
   if (typeof position !== 'string' || !/^\d{1,30}$/.test(position)) return undefined;
   if (token !== undefined && typeof token !== 'string') return undefined;
   if (!Array.isArray(facets) || !facets.every(isFacetValue)) return undefined;
@@ -53,18 +52,15 @@ function readResponse(facts: Record<string, unknown>, body: Buffer): CacheValue 
   return {
     kind: 'response',
     status: status as number,
-    body,
     etag,
     lastModifiedMs: findLastModified(head),
     codings: facts.negotiated === true ? createCodings() : undefined,
-    head,
-    headNotModified,
     ...prepare(status as number, head, body),
     preparedNotModified: undefined,
     facets,
     position: BigInt(position),
     token,
-    bytes: countBytes(head, body) + 2 * headBytes(headNotModified),
+    bytes: countBytes(head, body),
   };
 }
 

@@ -183,7 +183,7 @@ export function createTemplate(parts: TemplateParts): Template {
     return terms.map((term, at) => bound[at] ?? bindTerm(term, parameters, budget));
   };
   const readSetOf = (terms: readonly Term[], parameters: readonly unknown[]): ReadSet => ({
-    terms,
+    terms: terms.slice(), // as kept with entries: `flat` and `push` leave room for 16 more
     usesTime: usesTime || parameters.some((value, at) => !parts.timeless.has(at + 1) && isTimeWord(value)),
   });
   return {
@@ -314,7 +314,7 @@ function createTerm(term: TermTemplate, predicates: readonly Predicate[]): Term 
   return {
     table: term.table,
     columns: term.columns,
-    predicates,
+    predicates: predicates.slice(),
     grain,
     coarse,
     indexBy: chooseIndex(term.table, predicates),

@@ -5,7 +5,8 @@
 import { isUtf8 } from 'node:buffer';
 import { hash } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
-import type { StoredResponse } from '../stored-response.ts';
+import { inOwnMemory } from '../own-memory.ts';
+import { bodyBytes, type StoredResponse } from '../stored-response.ts';
 
 export interface Frame {
   /** Tells states apart: of answers that did not change it is the same. */
@@ -38,12 +39,12 @@ export function parseLastEventId(field: string | undefined): LastEvent | undefin
 export function createStateFrame(stored: StoredResponse): Frame | undefined {
   if (!isText(stored)) return undefined;
   const mark = markOf(stored.status, stored.etag);
-  return createFrame(mark, `id: ${stored.token ?? ''}.${mark}\n${toData(stored.body.toString())}\n`);
+  return createFrame(mark, `id: ${stored.token ?? ''}.${mark}\n${toData(bodyBytes(stored).toString())}\n`);
 }
 
 /** There is no such answer any more, or none at the moment: an event `status` with problem details (RFC 9457). */
 export function createStatusFrame(status: number, stored: StoredResponse | undefined): Frame {
-  const own = stored && isProblem(stored) && isText(stored) ? stored.body.toString() : undefined;
+  const own = stored && isProblem(stored) && isText(stored) ? bodyBytes(stored).toString() : undefined;
   const problem = own ?? JSON.stringify({ type: 'about:blank', title: STATUS_CODES[status] ?? 'Error', status });
   const mark = markOf(status, '');
   return createFrame(mark, `event: status\nid: .${mark}\n${toData(problem)}\n`);
@@ -68,7 +69,7 @@ export type EndReason = 'restart' | 'expired' | 'refused' | 'uncacheable';
 function createFrame(mark: string, text: string): Frame {
   const bytes = Buffer.byteLength(text);
   const size = bytes.toString(16);
-  const chunk = Buffer.from(`${size}\r\n${text}\r\n`);
+  const chunk = inOwnMemory(Buffer.from(`${size}\r\n${text}\r\n`));
   return { mark, chunk, plain: chunk.subarray(size.length + 2, -2) };
 }
 
@@ -88,7 +89,7 @@ function isText(stored: StoredResponse): boolean {
   const type = (fieldOf(stored, 'content-type') ?? '').toLowerCase();
   const charset = /;\s*charset\s*=\s*"?([^\s;"]+)/.exec(type)?.[1] ?? 'utf-8';
   if (charset !== 'utf-8' && charset !== 'utf8' && charset !== 'us-ascii') return false;
-  return TEXT.test(type) && isUtf8(stored.body);
+  return TEXT.test(type) && isUtf8(bodyBytes(stored));
 }
 
 const TEXT = /^(?:text\/|application\/(?:[\w.+-]*\+)?(?:json|xml)\s*(?:;|$)|application\/javascript)/;

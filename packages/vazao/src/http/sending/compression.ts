@@ -10,7 +10,13 @@
  */
 
 import type { HttpCache } from '../lookup.ts';
-import { countBytes, createRepresentation, type Representation, type StoredResponse } from '../stored-response.ts';
+import {
+  bodyBytes,
+  countBytes,
+  createRepresentation,
+  type Representation,
+  type StoredResponse,
+} from '../stored-response.ts';
 import { type Acceptable, type Coding, encode } from './content-coding.ts';
 
 /** Of the four threads of libuv two stay for whoever else needs them: files, names of hosts, passwords. */
@@ -98,7 +104,7 @@ export class Compression {
   /** Never rejects: without memory, say, the answer goes out as it is. */
   async #encode(stored: StoredResponse, coding: Coding): Promise<Representation | 'not smaller'> {
     try {
-      const encoded = await encode(coding, stored.body, 'kept');
+      const encoded = await encode(coding, bodyBytes(stored), 'kept');
       if (encoded.length >= stored.body.length) return 'not smaller';
       const representation = createRepresentation(stored, coding, encoded);
       const key = stored.codings?.key;

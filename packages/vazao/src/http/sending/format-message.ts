@@ -33,11 +33,11 @@ export function formatMessage(
     return head === undefined ? undefined : { status: 304, text: head, body: undefined };
   }
   if (form?.kind !== 'whole') return undefined;
-  const { text, body } = form.representation;
+  const { body } = form.representation;
   const head = formatHead(form.representation, cacheStatus, keepAliveTimeoutMs);
   if (head === undefined) return undefined;
-  if (text === undefined) return { status: stored.status, text: head, body };
-  return { status: stored.status, text: head + text, body: undefined };
+  if (typeof body === 'string') return { status: stored.status, text: head + body, body: undefined };
+  return { status: stored.status, text: head, body };
 }
 
 function formatHead(
