@@ -104,6 +104,10 @@ export class Client {
     this.#socket.resume();
   }
 
+  leave(how: 'end' | 'resetAndDestroy'): void {
+    this.#socket[how]();
+  }
+
   destroy(): void {
     this.#socket.destroy();
   }

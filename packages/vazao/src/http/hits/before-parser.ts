@@ -12,7 +12,8 @@
  * Between requests Node's parser holds nothing: all that it was given was one plain head, which it said was one complete request. So
  * whoever reads the next bytes reads the beginning of a message, and the two can't be of two opinions about where one ends.
  * The first request is Node's, since it takes a connection on which it has read nothing for one that sends its head slowly.
- * Beside `listeners`, `on` and `removeListener` of the socket nothing of Node's insides is touched: its parser is called with the bytes
+ * A connection that stays between requests for a second has no parser, until Node has to read something (`spare-parsers.ts`).
+ * Beside `listeners`, `on` and `removeListener` of the socket, nothing of Node's insides is touched: its parser is called with the bytes
  * as if they had come from the socket, and takes the slower of its own two ways for that. Without TLS, and HTTP/1.1 alone.
  */
 import { channel } from 'node:diagnostics_channel';
@@ -26,6 +27,7 @@ import { isWriteHeadOriginal } from '../sending/prepared-head.ts';
 import type { Hit, Hits } from './hits.ts';
 import type { HitListenerOptions } from './listener.ts';
 import { type HeadBounds, type PlainRequest, parsePlainHead } from './plain-head.ts';
+import { SpareParsers, type Waiting } from './spare-parsers.ts';
 
 type Options = Pick<
   HitListenerOptions,
@@ -44,17 +46,6 @@ const KEEP_ALIVE_BUFFER_MS = 1_000;
 export function answerBeforeParser(server: Server | object, hits: Hits, options: Options): NoteParsed {
   if (!(server instanceof Server)) return () => {};
   const readers = new WeakMap<Socket, Reader>();
-  const answer = createAnswer(server, hits, options);
-  server.on('connection', (socket: Socket) => {
-    const [parse, ...others] = socket.listeners('data') as ((chunk: Buffer) => void)[];
-    if (parse && others.length === 0) readers.set(socket, new Reader(server, socket, parse, answer));
-  });
-  return (request, response) => readers.get(request.socket)?.noteParsed(request, response);
-}
-
-/** Answers a hit; false, and nothing is done, where Node has to read the request. */
-function createAnswer(server: Server, hits: Hits, options: Options): (request: PlainRequest) => boolean {
-  const { cache, spellings, hitStatus, timings, isClosing, isRefused, refresher } = options;
   const listeners = new OwnListeners(server);
   /** Whether somebody wants to see each request, or its response, as Node's. */
   const isWatched = (): boolean =>
@@ -62,6 +53,26 @@ function createAnswer(server: Server, hits: Hits, options: Options): (request: P
     server.emit !== EventEmitter.prototype.emit ||
     !isWriteHeadOriginal() ||
     !listeners.areAlone();
+  const parts: Parts = {
+    server,
+    answer: createAnswer(server, hits, options, isWatched),
+    parsers: new SpareParsers(server, () => !isWatched()),
+  };
+  server.on('connection', (socket: Socket) => {
+    const [parse, ...others] = socket.listeners('data') as ((chunk: Buffer) => void)[];
+    if (parse && others.length === 0) readers.set(socket, new Reader(parts, socket, parse));
+  });
+  return (request, response) => readers.get(request.socket)?.noteParsed(request, response);
+}
+
+/** Answers a hit; false, and nothing is done, where Node has to read the request. */
+function createAnswer(
+  server: Server,
+  hits: Hits,
+  options: Options,
+  isWatched: () => boolean,
+): (request: PlainRequest) => boolean {
+  const { cache, spellings, hitStatus, timings, isClosing, isRefused, refresher } = options;
   return (request) => {
     if (isClosing() || isWatched() || (server.maxRequestsPerSocket ?? 0) > 0) return false;
     const key = spellings.find(request.url) ?? request.url;
@@ -96,29 +107,41 @@ function findHit(key: string, request: PlainRequest, hits: Hits, { cache, identi
 
 type State = 'new' | 'between requests' | 'answering' | 'sending' | "Node's for good";
 
-class Reader {
-  readonly #server: Server;
-  readonly #socket: Socket;
-  readonly #parse: (chunk: Buffer) => void;
-  readonly #answer: (request: PlainRequest) => boolean;
+/** What the readers of all connections have in common. */
+interface Parts {
+  readonly server: Server;
+  readonly answer: (request: PlainRequest) => boolean;
+  readonly parsers: SpareParsers;
+}
+
+class Reader implements Waiting {
+  readonly socket: Socket;
+  readonly #parts: Parts;
+  #parse: ((chunk: Buffer) => void) | undefined;
   #state: State = 'new';
   /** Requests that Node has read. */
   #parsed = 0;
   /** Of these the last, until it was answered. */
   #request: IncomingMessage | undefined;
 
-  constructor(
-    server: Server,
-    socket: Socket,
-    parse: (chunk: Buffer) => void,
-    answer: (request: PlainRequest) => boolean,
-  ) {
-    this.#server = server;
-    this.#socket = socket;
+  constructor(parts: Parts, socket: Socket, parse: (chunk: Buffer) => void) {
+    this.socket = socket;
+    this.#parts = parts;
     this.#parse = parse;
-    this.#answer = answer;
     socket.removeListener('data', parse);
     socket.on('data', this.#read);
+  }
+
+  get parse(): ((chunk: Buffer) => void) | undefined {
+    return this.#parse;
+  }
+
+  get isWaiting(): boolean {
+    return this.#state === 'between requests';
+  }
+
+  onReleased(): void {
+    this.#parse = undefined;
   }
 
   noteParsed(request: IncomingMessage, response: ServerResponse): void {
@@ -130,54 +153,71 @@ class Reader {
     response.once('finish', () => {
       this.#request = undefined;
       if (!response.shouldKeepAlive) this.#leave();
-      else if (this.#state === 'answering') this.#state = 'between requests';
+      else if (this.#state === 'answering') this.#wait();
     });
   }
 
   readonly #read = (chunk: Buffer): void => {
-    const isFree = this.#state === 'new' || (this.#state === 'between requests' && this.#socket.writable);
-    const request = isFree ? parsePlainHead(chunk, this.#socket, this.#bounds) : undefined;
+    const isFree = this.#state === 'new' || (this.#state === 'between requests' && this.socket.writable);
+    const request = isFree ? parsePlainHead(chunk, this.socket, this.#bounds) : undefined;
     if (!request) {
-      this.#leave();
-      this.#parse(chunk);
+      this.#leave()(chunk);
       return;
     }
-    if (this.#state === 'between requests' && this.#answer(request)) {
-      if (this.#socket.writableLength > 0) this.#awaitSent();
+    if (this.#state === 'between requests' && this.#parts.answer(request)) {
+      if (this.socket.writableLength > 0) this.#awaitSent();
       return;
     }
     this.#state = 'answering';
+    this.#parts.parsers.noteBusy(this);
     const before = this.#parsed;
-    this.#parse(chunk);
+    this.#parser()(chunk);
     const isWhole = this.#parsed === before + 1 && (this.#request === undefined || this.#request.complete);
     if (!isWhole) this.#leave();
   };
 
+  #wait(): void {
+    this.#state = 'between requests';
+    this.#parts.parsers.noteWaiting(this);
+  }
+
+  /** Node's listener for bytes; with a parser, should there be none. */
+  #parser(): (chunk: Buffer) => void {
+    if (this.#parse) return this.#parse;
+    this.socket.removeListener('data', this.#read);
+    this.#parse = this.#parts.parsers.give(this.socket);
+    this.socket.on('data', this.#read);
+    return this.#parse;
+  }
+
   get #bounds(): HeadBounds {
-    const { maxHeaderSize: bytes, maxHeadersCount: fields } = this.#server as Server & { maxHeaderSize?: number };
+    const { maxHeaderSize: bytes, maxHeadersCount: fields } = this.#parts.server as Server & { maxHeaderSize?: number };
     return { bytes: bytes || maxHeaderSize, fields: fields || Number.POSITIVE_INFINITY };
   }
 
   /** As Node does: while an answer is on its way, the time-out is that of the server, and not of a connection that waits. */
   #awaitSent(): void {
     this.#state = 'sending';
-    const { timeout, keepAliveTimeout } = this.#server;
-    this.#socket.setTimeout(timeout);
-    this.#socket.write('', () => {
+    const { timeout, keepAliveTimeout } = this.#parts.server;
+    this.socket.setTimeout(timeout);
+    this.socket.write('', () => {
       if (this.#state !== 'sending') return;
       this.#state = 'between requests';
-      this.#socket.setTimeout(keepAliveTimeout > 0 ? keepAliveTimeout + KEEP_ALIVE_BUFFER_MS : 0);
+      this.socket.setTimeout(keepAliveTimeout > 0 ? keepAliveTimeout + KEEP_ALIVE_BUFFER_MS : 0);
     });
   }
 
   /** Before the bytes are handed on: for an upgrade Node takes its own listener away, and expects no other. */
-  #leave(): void {
-    if (this.#state === "Node's for good") return;
+  #leave(): (chunk: Buffer) => void {
+    const parse = this.#parser();
+    if (this.#state === "Node's for good") return parse;
     // What Node sets with the next request.
-    if (this.#state === 'sending') this.#socket.setTimeout(this.#server.timeout);
+    if (this.#state === 'sending') this.socket.setTimeout(this.#parts.server.timeout);
     this.#state = "Node's for good";
+    this.#parts.parsers.noteBusy(this);
     this.#request = undefined;
-    this.#socket.removeListener('data', this.#read);
-    this.#socket.on('data', this.#parse);
+    this.socket.removeListener('data', this.#read);
+    this.socket.on('data', parse);
+    return parse;
   }
 }

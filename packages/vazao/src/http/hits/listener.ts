@@ -9,7 +9,7 @@ import type { HitStatus } from '../cache-status.ts';
 import type { Identities } from '../identities.ts';
 import type { HttpLimits } from '../limits/index.ts';
 import { type Found, lookUp } from '../lookup.ts';
-import { ownListener } from '../own-listeners.ts';
+import { isOwnListener, ownListener } from '../own-listeners.ts';
 import type { Spellings } from '../query-form.ts';
 import { writeStoredResponse } from '../sending/write-stored.ts';
 import type { RequestTimings } from '../timing/index.ts';
@@ -30,7 +30,8 @@ export interface HitListenerOptions extends HitsOptions {
 
 export function installHitListener(server: Server | object, options: HitListenerOptions): void {
   const emitter = server as Server;
-  const others = emitter.listeners('request') as RequestListener[];
+  const [fastify, ...rest] = emitter.listeners('request') as RequestListener[];
+  const others = [fastify as RequestListener, ...rest.filter(isOwnListener)];
   emitter.removeAllListeners('request');
   const handOn = (request: IncomingMessage, response: ServerResponse): void => {
     for (const listener of others) listener.call(emitter, request, response);
@@ -71,4 +72,5 @@ export function installHitListener(server: Server | object, options: HitListener
     );
   };
   emitter.on('request', ownListener(listen));
+  for (const listener of rest) if (!isOwnListener(listener)) emitter.on('request', listener);
 }
