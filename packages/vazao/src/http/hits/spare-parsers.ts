@@ -1,5 +1,5 @@
 /**
- * A connection on which nothing is asked needs no parser, and Node's takes more memory than all else of it: 7.5 KB of 11, beside V8's
+ * A connection on which nothing is asked needs no parser, and Node's takes more memory than all else of it: 7 KB of 9.4, beside V8's
  * heap (`bench/connection-memory.ts`). So it is taken from connections that wait, and given again with the next request that Node has to read.
  *
  * Node gives a connection away, and its parser back, in one case: a request of CONNECT (event `connect`). That is what the parser is told here, with
