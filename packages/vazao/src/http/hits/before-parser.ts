@@ -19,7 +19,7 @@
 import { channel } from 'node:diagnostics_channel';
 import { EventEmitter } from 'node:events';
 import { IncomingMessage, maxHeaderSize, Server, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import { walk } from '../lookup.ts';
 import { OwnListeners } from '../own-listeners.ts';
 import { formatMessage } from '../sending/format-message.ts';
@@ -59,6 +59,8 @@ export function answerBeforeParser(server: Server | object, hits: Hits, options:
     parsers: new SpareParsers(server, () => !isWatched()),
   };
   server.on('connection', (socket: Socket) => {
+    // Node takes any stream (`server.emit('connection', stream)`), also one that has no time-outs.
+    if (!(socket instanceof Socket)) return;
     const [parse, ...others] = socket.listeners('data') as ((chunk: Buffer) => void)[];
     if (parse && others.length === 0) readers.set(socket, new Reader(parts, socket, parse));
   });
@@ -158,6 +160,8 @@ class Reader implements Waiting {
   }
 
   readonly #read = (chunk: Buffer): void => {
+    // Empty lines before a request are nothing to Node's parser; a new one would begin to wait for the rest.
+    if (this.#parse === undefined && this.#state === 'between requests' && isBlank(chunk)) return;
     const isFree = this.#state === 'new' || (this.#state === 'between requests' && this.socket.writable);
     const request = isFree ? parsePlainHead(chunk, this.socket, this.#bounds) : undefined;
     if (!request) {
@@ -166,14 +170,20 @@ class Reader implements Waiting {
     }
     if (this.#state === 'between requests' && this.#parts.answer(request)) {
       if (this.socket.writableLength > 0) this.#awaitSent();
+      else this.#keep();
       return;
     }
     this.#state = 'answering';
     this.#parts.parsers.noteBusy(this);
     const before = this.#parsed;
-    this.#parser()(chunk);
-    const isWhole = this.#parsed === before + 1 && (this.#request === undefined || this.#request.complete);
-    if (!isWhole) this.#leave();
+    let isWhole = false;
+    try {
+      this.#parser()(chunk);
+      isWhole = this.#parsed === before + 1 && (this.#request === undefined || this.#request.complete);
+    } finally {
+      // Also when a listener threw: the parser takes that for an error of its own.
+      if (!isWhole) this.#leave();
+    }
   };
 
   #wait(): void {
@@ -198,13 +208,18 @@ class Reader implements Waiting {
   /** As Node does: while an answer is on its way, the time-out is that of the server, and not of a connection that waits. */
   #awaitSent(): void {
     this.#state = 'sending';
-    const { timeout, keepAliveTimeout } = this.#parts.server;
-    this.socket.setTimeout(timeout);
+    if (keptMs(this.#parts.server) !== undefined) this.socket.setTimeout(this.#parts.server.timeout || 0);
     this.socket.write('', () => {
       if (this.#state !== 'sending') return;
       this.#state = 'between requests';
-      this.socket.setTimeout(keepAliveTimeout > 0 ? keepAliveTimeout + KEEP_ALIVE_BUFFER_MS : 0);
+      this.#keep();
     });
+  }
+
+  /** The time-out of a connection that waits, which may have been changed. */
+  #keep(): void {
+    const ms = keptMs(this.#parts.server);
+    if (ms !== undefined && this.socket.timeout !== ms) this.socket.setTimeout(ms);
   }
 
   /** Before the bytes are handed on: for an upgrade Node takes its own listener away, and expects no other. */
@@ -212,7 +227,8 @@ class Reader implements Waiting {
     const parse = this.#parser();
     if (this.#state === "Node's for good") return parse;
     // What Node sets with the next request.
-    if (this.#state === 'sending') this.socket.setTimeout(this.#parts.server.timeout);
+    if (this.#state === 'sending' && keptMs(this.#parts.server) !== undefined)
+      this.socket.setTimeout(this.#parts.server.timeout || 0);
     this.#state = "Node's for good";
     this.#parts.parsers.noteBusy(this);
     this.#request = undefined;
@@ -220,4 +236,19 @@ class Reader implements Waiting {
     this.socket.on('data', parse);
     return parse;
   }
+}
+
+/** For how long Node keeps a connection that waits (`resOnFinish`); undefined: it leaves the time-out as it is. */
+function keptMs(server: Server): number | undefined {
+  const { keepAliveTimeout, keepAliveTimeoutBuffer: buffer } = server as Server & {
+    readonly keepAliveTimeoutBuffer?: number;
+  };
+  if (!(Number.isFinite(keepAliveTimeout) && keepAliveTimeout > 0)) return undefined;
+  return (
+    keepAliveTimeout + (Number.isFinite(buffer) && (buffer as number) >= 0 ? (buffer as number) : KEEP_ALIVE_BUFFER_MS)
+  );
+}
+
+function isBlank(chunk: Buffer): boolean {
+  return chunk.every((byte) => byte === 0x0d || byte === 0x0a);
 }

@@ -1,12 +1,19 @@
 /** What Node does for a connection that waits holds without a parser; the oracle is Node, or the same connection with its parser. */
 import assert from 'node:assert/strict';
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import type { Socket } from 'node:net';
+import { type Duplex, duplexPair } from 'node:stream';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { until } from '../../testing/cached-app.ts';
 import { byHttp, Client, comparable, get, type Started, startHits } from '../../testing/hits-app.ts';
 import { createRandom } from '../../testing/random.ts';
+import { SpareParsers, type Waiting } from './spare-parsers.ts';
 
 type Served = Socket & { readonly parser?: object | null };
 
@@ -169,22 +176,116 @@ const large: NonNullable<Parameters<typeof startHits>[0]['register']> = ({ app, 
     return reply.type('text/plain').send(text + 'x'.repeat(LARGE_BYTES - text.length));
   });
 
-test('a hit on its way when the server closes arrives, also with a parser there', async () => {
-  let client: Client | undefined;
-  {
-    await using setting = await start({ plugin: { plugin: { bodyMaxBytes: 64 * 2 ** 20 } }, register: large });
-    await (await fetch(`${setting.origin}/large`)).arrayBuffer();
-    client = new Client(setting.origin);
-    await client.ask(get('/short'));
-    client.pause();
-    client.send(get('/large'));
-    await until('it is on its way', () => setting.served.some(({ writableLength }) => writableLength > 0));
-    assert.ok(setting.served.at(-1)?.parser);
-    setTimeout(() => client?.resume(), 300);
-  }
-  await until('the end', () => client?.isClosed === true);
-  const { bytes } = client;
-  assert.equal(bytes.length - bytes.lastIndexOf('\r\n\r\n') - 4, LARGE_BYTES, 'all of the answer');
+for (const isWatched of [false, true])
+  test(`a hit on its way when the server closes arrives, also with a parser there${isWatched ? ', which somebody watches' : ''}`, async () => {
+    let client: Client | undefined;
+    {
+      await using setting = await start({ plugin: { plugin: { bodyMaxBytes: 64 * 2 ** 20 } }, register: large });
+      const { server } = setting.app;
+      await (await fetch(`${setting.origin}/large`)).arrayBuffer();
+      client = new Client(setting.origin);
+      await client.ask(get('/short'));
+      client.pause();
+      client.send(get('/large'));
+      await until('it is on its way', () => setting.served.some(({ writableLength }) => writableLength > 0));
+      const socket = setting.served.at(-1) as Served;
+      assert.ok(socket.parser);
+      if (isWatched) {
+        server.prependListener('request', () => {});
+        await delay(1_300); // it is looked at meanwhile
+      }
+      for (let at = 0; at < 20; at++) server.closeIdleConnections();
+      assert.ok(socket.listenerCount('finish') < 5, 'to close again adds nothing');
+      setTimeout(() => client?.resume(), 300);
+    }
+    await until('the end', () => client?.isClosed === true);
+    const { bytes } = client;
+    assert.equal(bytes.length - bytes.lastIndexOf('\r\n\r\n') - 4, LARGE_BYTES, 'all of the answer');
+  });
+
+test('empty lines before a request need no parser, and begin no time for its head', async () => {
+  await using setting = await start({
+    plugin: { fastify: byHttp({ headersTimeout: 500, connectionsCheckingInterval: 100 }) },
+  });
+  const [client, socket] = await openReleased(setting);
+  client.send('\r\n');
+  await delay(1_000);
+  assert.equal(socket.parser, null);
+  assert.match(await client.ask(`\r\n${get('/echo')}`), /^HTTP\/1\.1 200/);
+  client.destroy();
+});
+
+test('a connection that the application does not read is left alone', async () => {
+  await using setting = await start();
+  const client = new Client(setting.origin);
+  await client.ask(get('/short'));
+  const [socket] = setting.served as [Served];
+  socket.pause();
+  client.send(get('/short'));
+  await delay(1_500);
+  assert.ok(socket.parser);
+  const before = client.bytes.length;
+  socket.resume();
+  await until('the answer', () => client.bytes.length > before);
+  client.destroy();
+});
+
+test('times that the application changes hold for connections that are there', async () => {
+  await using setting = await start();
+  const { server } = setting.app;
+  const [client, socket] = await openReleased(setting);
+  server.keepAliveTimeout = 5_000;
+  assert.match(await client.ask(get('/short')), /^keep-alive: timeout=5/im);
+  assert.equal(socket.timeout, 6_000);
+  server.setTimeout();
+  assert.match(await client.ask(get('/echo')), /^HTTP\/1\.1 200/);
+  client.destroy();
+});
+
+test('a timer of ours runs in no request of the application', async () => {
+  const storage = new AsyncLocalStorage<string>();
+  const seen: (string | undefined)[] = [];
+  await using setting = await start({
+    plugin: { fastify: { keepAliveTimeout: 500 } },
+    register: ({ app }) => {
+      app.addHook('onRequest', async ({ url }) => storage.enterWith(url));
+      app.server.on('timeout', (socket: Socket) => {
+        seen.push(storage.getStore());
+        socket.destroy();
+      });
+    },
+  });
+  await openReleased(setting);
+  const [client] = await openReleased(setting);
+  await until('the end', () => client.isClosed);
+  assert.deepEqual(seen, [undefined, undefined]);
+});
+
+test('a stream that is no socket is left to Node', async () => {
+  await using setting = await start();
+  const [client, served] = duplexPair() as [Duplex, Duplex];
+  setting.app.server.emit('connection', served);
+  client.write(get('/short'));
+  await once(client, 'readable');
+  await delay(1_300);
+  client.resume();
+  setting.app.server.closeIdleConnections();
+  await until('the end', () => served.destroyed);
+});
+
+test('connections that are closed are not held, however many there are', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const parsers = new SpareParsers(createServer(), () => true);
+  const note = (): WeakRef<Waiting> => {
+    const waiting = { socket: { destroyed: true } as Socket, isWaiting: true, parse: () => {}, onReleased: () => {} };
+    parsers.noteWaiting(waiting);
+    return new WeakRef(waiting);
+  };
+  const noted = Array.from({ length: 20_000 }, note);
+  await delay(1_500);
+  collect();
+  assert.equal(noted.filter((one) => one.deref()).length, 0);
 });
 
 const KEPT: readonly (readonly [name: string, options: Partial<Parameters<typeof startHits>[0]>])[] = [

@@ -6,6 +6,7 @@
  * nobody but us to take the connection. Node's own listener for `connection` gives it another. While there is none we do what Node does:
  * end the connection when its time is over, when its client ends it, and when the server closes what is idle.
  */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import http, { type Server } from 'node:http';
 import type { Socket } from 'node:net';
 
@@ -39,6 +40,8 @@ export class SpareParsers {
   /** Connections without a parser. */
   readonly #released = new Set<Socket>();
   readonly #listeners: Listeners;
+  /** So that the timer keeps, and passes on, nothing of the request in which it begins. */
+  readonly #outside = AsyncLocalStorage.snapshot();
   #timer: NodeJS.Timeout | undefined;
 
   /** @param mayRelease - false: somebody watches what Node's server does */
@@ -50,10 +53,11 @@ export class SpareParsers {
     server.closeIdleConnections = () => {
       // A hit that is on its way is nothing that Node knows of: it would take the connection for idle.
       for (const connection of this.#waiting.keys()) {
-        if (connection.socket.writableLength > 0 && this.#canRelease(connection)) this.#release(connection);
+        if (connection.socket.writableLength > 0 && this.#canHandOver(connection)) this.#release(connection);
       }
       closeIdleConnections.call(server);
-      for (const socket of this.#released) socket.destroySoon();
+      // Once: each call would listen to `finish` anew.
+      for (const socket of this.#released) if (socket.writable) socket.destroySoon();
     };
     server.closeAllConnections = () => {
       closeAllConnections.call(server);
@@ -64,7 +68,7 @@ export class SpareParsers {
   noteWaiting(connection: Waiting): void {
     this.#waiting.delete(connection);
     this.#waiting.set(connection, performance.now());
-    this.#timer ??= setInterval(() => this.#sweep(), SWEEP_MS).unref();
+    this.#timer ??= this.#outside(() => setInterval(() => this.#sweep(), SWEEP_MS).unref());
   }
 
   noteBusy(connection: Waiting): void {
@@ -77,9 +81,10 @@ export class SpareParsers {
     const { timeout, error, end, close } = this.#listeners;
     socket.off('timeout', timeout).off('error', error).off('end', end).off('close', close);
     const before = new Set(socket.listeners('data'));
-    // As Node's `resetSocketTimeout` does with a request on a connection that was kept.
-    socket.setTimeout(this.#server.timeout);
+    const { timeout: timeoutMs = 0 } = socket;
     (accept as Listener).call(this.#server, socket);
+    // As Node's `resetSocketTimeout` does with a request on a connection that was kept; without a time for that it leaves what is there.
+    socket.setTimeout(this.#server.keepAliveTimeout > 0 ? this.#server.timeout || 0 : timeoutMs);
     const parse = socket.listeners('data').find((listener) => !before.has(listener)) as (chunk: Buffer) => void;
     socket.removeListener('data', parse);
     return parse;
@@ -90,28 +95,30 @@ export class SpareParsers {
     let left = SWEEP_MAX;
     for (const [connection, since] of this.#waiting) {
       if (left === 0 || now - since < WAITED_MIN_MS) return;
-      left--;
       this.#waiting.delete(connection);
-      if (!this.#canRelease(connection)) continue;
-      if (connection.isWaiting) this.#release(connection);
-      else this.noteWaiting(connection);
+      // Of those that are closed there may come more in a second than are released.
+      if (connection.socket.destroyed || connection.parse === undefined) continue;
+      if (connection.isWaiting && this.#mayRelease() && this.#canHandOver(connection)) {
+        left--;
+        this.#release(connection);
+      } else this.noteWaiting(connection);
     }
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
 
-  #canRelease({ socket, parse }: Waiting): boolean {
+  #canHandOver({ socket, parse }: Waiting): boolean {
     const { maxHeaderSize, maxRequestsPerSocket } = this.#server as Server & { readonly maxHeaderSize?: number };
     return (
       parse !== undefined &&
       !socket.destroyed &&
+      !socket.isPaused() &&
       accept !== undefined &&
       this.#server.listeners('connection').includes(accept) &&
       this.#server.listenerCount('connect') === 0 &&
       (maxHeaderSize ?? Number.POSITIVE_INFINITY) > HAND_OVER.length &&
       // Which the listener would begin to count anew.
-      maxRequestsPerSocket === 0 &&
-      this.#mayRelease()
+      maxRequestsPerSocket === 0
     );
   }
 
