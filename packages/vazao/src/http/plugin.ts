@@ -197,6 +197,8 @@ class VazaoPlugin {
       observation: undefined,
       forsake: undefined,
     };
+    // Before anybody is looked up for it.
+    if (!this.#isClosing && app.limits?.refusesAtOnce(request, reply)) return;
     const proceed = (): void => runInContext(context, () => done());
     const caller = this.#identities.of(request.raw.headers);
     const enter = (known: KnownIdentity): void => {

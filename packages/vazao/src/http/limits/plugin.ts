@@ -2,7 +2,7 @@
  * The Fastify plugin of the limits. What happens to a request:
  *
  *   guard.ts (before routing, and before a hit): length of the URL, number of fields, outer fence ──► 414, 431, 429
- *     └─► Fastify ─► check: rates of its user, its class, its route ──► 429
+ *     └─► Fastify ─► no place in time, and no cached route ──► 503; rates of its user, its class, its route ──► 429
  *           └─► (the vazao plugin: a hit, or another's fill, takes no place)
  *                 └─► admission: a place at once, or a short wait ──► 503
  *                       │  (given back while a body arrives slowly: slow-bodies.ts)
@@ -38,10 +38,10 @@ import { type LimitsOptions, type ResolvedLimitsOptions, resolveLimitsOptions } 
 import { type Rate, resolveRate } from './rate.ts';
 import { formatPolicy, formatRemaining, type Quota, seconds } from './rate-fields.ts';
 import type { RatePolicy, RateStore } from './rate-store.ts';
-import { type Refusal, type RefusalCode, refusal, renderRefusal } from './refusal.ts';
+import { type Refusal, type RefusalCode, refusal, renderRefusal, writeRefusal } from './refusal.ts';
 import { RefusalLog } from './refusal-log.ts';
 import { classOf, REQUEST_CLASSES } from './request-class.ts';
-import { LIMITS, type LimitsFigures, type RequestLimits, ROUTE_LIMITS } from './request-limits.ts';
+import { LIMITS, type LimitsFigures, limitsOf, type RequestLimits, ROUTE_LIMITS } from './request-limits.ts';
 import { boundConnections } from './server-bounds.ts';
 import { SlowBodies } from './slow-bodies.ts';
 import { SlowReaders } from './slow-readers.ts';
@@ -90,6 +90,7 @@ class LimitsPlugin {
     app.decorate('limits', {
       check: (request: FastifyRequest, reply: FastifyReply, user: string | undefined, go: () => void) =>
         this.#check(request, reply, user, go),
+      refusesAtOnce: (request: FastifyRequest, reply: FastifyReply) => this.#refusesAtOnce(request, reply),
       consume: (name: string, rate: Rate, key: string) => this.#consumeOwn(name, rate, key),
       addressOf: ({ raw }: FastifyRequest) => this.#partitionOf(raw),
       isRefused: (request: GuardedRequest) => this.#guard.refusalOf(request) !== undefined,
@@ -103,7 +104,7 @@ class LimitsPlugin {
           done();
         });
       if (request[LIMITS]) admit();
-      else this.#check(request, reply, this.#options.userOf(request), admit);
+      else if (!this.#refusesAtOnce(request, reply)) this.#check(request, reply, this.#options.userOf(request), admit);
     });
     app.addHook('preValidation', (request, reply, done) => {
       const limits = request[LIMITS];
@@ -169,20 +170,22 @@ class LimitsPlugin {
     };
   }
 
+  #refusesAtOnce(request: FastifyRequest, reply: FastifyReply): boolean {
+    if (isInjected(request) || request.routeOptions.config[ROUTE]) return false;
+    if (!this.#admission?.refusesAtOnce(limitsOf(request).class)) return false;
+    const { raw } = request;
+    this.#count('ERR_LIMIT_OVERLOAD', this.#partitionOf(raw));
+    reply.hijack();
+    writeRefusal(raw, reply.raw, this.#overload(), this.#options.page);
+    return true;
+  }
+
   #check(request: FastifyRequest, reply: FastifyReply, user: string | undefined, go: () => void): void {
     if (isInjected(request)) {
       go();
       return;
     }
-    const {
-      class: name,
-      policy,
-      isCounted,
-    } = request.routeOptions.config[ROUTE_LIMITS] ?? {
-      class: classOf(request.method, undefined),
-      policy: undefined,
-      isCounted: true,
-    };
+    const { class: name, policy, isCounted } = limitsOf(request);
     const { accept } = request.raw.headers;
     const address = this.#partitionOf(request.raw);
     const limits: RequestLimits = {
@@ -265,7 +268,7 @@ class LimitsPlugin {
       return;
     }
     const refuse = (): void => {
-      this.#refuse(request, reply, refusal('ERR_LIMIT_OVERLOAD', { retryAfter: this.#retryAfter() }));
+      this.#refuse(request, reply, this.#overload());
     };
     if (admission.refusesAtOnce(limits.class)) {
       refuse();
@@ -332,6 +335,10 @@ class LimitsPlugin {
     const { type, body } = renderRefusal(refused, acceptOf(request, refused), this.#options.page);
     if (refused.retryAfter !== undefined) reply.header('retry-after', refused.retryAfter);
     return reply.code(refused.status).type(type).send(body);
+  }
+
+  #overload(): Refusal {
+    return refusal('ERR_LIMIT_OVERLOAD', { retryAfter: this.#retryAfter() });
   }
 
   /** Apart, so that those who were refused together don't come back together. */

@@ -120,7 +120,10 @@ export function plainPage({ title, detail, retryAfter }: Refusal): string {
   return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${title}</title><h1>${title}</h1><p>${detail}</p>${when}</html>`;
 }
 
-/** Answers before routing. The connection is closed where a body is still to come: it would be read to be thrown away. */
+/** Longest body of a refused request that is read to be thrown away: a new connection would cost both sides more. */
+const BODY_READ_MAX = 65_536;
+
+/** Answers with none of the hooks. The connection is closed where a long body is still to come, or one of unknown length. */
 export function writeRefusal(
   request: IncomingMessage,
   response: ServerResponse,
@@ -131,8 +134,8 @@ export function writeRefusal(
   const head = ['content-type', type, 'content-length', String(Buffer.byteLength(body)), ...BARE_FIELDS];
   if (refused.retryAfter !== undefined) head.push('retry-after', String(refused.retryAfter));
   const { 'transfer-encoding': coding, 'content-length': length } = request.headers;
-  const hasBody = coding !== undefined || (length !== undefined && length !== '0');
-  if (hasBody || refused.code === 'ERR_LIMIT_MALFORMED') head.push('connection', 'close');
+  const isLong = coding !== undefined || Number(length ?? 0) > BODY_READ_MAX;
+  if (isLong || refused.code === 'ERR_LIMIT_MALFORMED') head.push('connection', 'close');
   response.writeHead(refused.status, head);
   if (request.method === 'HEAD') response.end();
   else response.end(body);

@@ -7,7 +7,7 @@ import type { Rate } from './rate.ts';
 import type { Quota } from './rate-fields.ts';
 import type { RatePolicy } from './rate-store.ts';
 import type { RefusalCode } from './refusal.ts';
-import type { RequestClass } from './request-class.ts';
+import { classOf, type RequestClass } from './request-class.ts';
 
 export interface RouteLimits {
   readonly class: RequestClass;
@@ -53,6 +53,12 @@ export interface HttpLimits {
    * @param user - who asks; undefined when nobody is known
    */
   check(request: FastifyRequest, reply: FastifyReply, user: string | undefined, go: () => void): void;
+  /**
+   * Whether the request was answered with 503, because there is no place for it and none will come free in time. No hook of the
+   * application is called for it, nobody is looked up, and no rate counts it: under overload most requests end here, and what
+   * they cost is lost to the others. Never for a cached route, whose answer may need no place.
+   */
+  refusesAtOnce(request: FastifyRequest, reply: FastifyReply): boolean;
   /** Counts under a limit of the application's own, as for attempts to log in as somebody: whether it was allowed. */
   consume(name: string, rate: Rate, key: string): Promise<Quota & { readonly isAllowed: boolean }>;
   /** What the request is counted under where nobody is known: its client's address, or network of IPv6. */
@@ -64,6 +70,12 @@ export interface HttpLimits {
 
 export const LIMITS: unique symbol = Symbol('vazao.limits');
 export const ROUTE_LIMITS: unique symbol = Symbol('vazao.limits.route');
+
+/** What holds for the route of a request, or for one that has none. */
+export function limitsOf({ method, routeOptions }: FastifyRequest): RouteLimits {
+  const own = routeOptions.config[ROUTE_LIMITS];
+  return own ?? { class: classOf(method, undefined), policy: undefined, isCounted: true };
+}
 
 declare module 'fastify' {
   interface FastifyContextConfig {
