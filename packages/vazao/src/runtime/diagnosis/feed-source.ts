@@ -24,6 +24,12 @@ export async function checkFeedSource(
   throw new TypeError('The last source is passed over by nobody.');
 }
 
+/** Whether the feed runs, from a source that is weaker than the log. */
+export function takesWeaker(findings: readonly Finding[]): boolean {
+  const own = findings.filter(({ check }) => check === CHECK);
+  return own.length > 0 && own.every(({ level }) => level === 'advice');
+}
+
 function refuse(source: DatabaseSource, { message, remedy }: Refusal): Finding {
   return failure(CHECK, `The feed can't start from the source ${source}: ${message}`, ...remedy);
 }
