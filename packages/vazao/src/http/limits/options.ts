@@ -5,7 +5,7 @@ import { HttpError } from '../errors.ts';
 import type { AdmissionOptions, ClassRoom } from './admission.ts';
 import { type Rate, resolveRate } from './rate.ts';
 import type { RatePolicy, RateStore } from './rate-store.ts';
-import { plainPage, type RefusalPage } from './refusal.ts';
+import { plainPage, type RefusalPage, reliablePage } from './refusal.ts';
 import { REQUEST_CLASSES, type RequestClass } from './request-class.ts';
 import type { ConnectionBounds } from './server-bounds.ts';
 
@@ -25,7 +25,7 @@ export interface LimitsOptions {
   readonly store?: RateStore | undefined;
   /** Tells who asks where the vazao plugin is not registered, which knows by its `identify`. @defaultValue nobody is known */
   readonly userOf?: ((request: FastifyRequest) => string | undefined) | undefined;
-  /** Renders a refusal for browsers. @defaultValue a plain page in English */
+  /** Renders a refusal for browsers. Where it throws, the plain page is sent. @defaultValue a plain page in English */
   readonly page?: RefusalPage | undefined;
   /** Longest URL; then 414. @defaultValue 8 KiB */
   readonly urlMaxBytes?: number | undefined;
@@ -107,7 +107,7 @@ export function resolveLimitsOptions(options: LimitsOptions = {}): ResolvedLimit
     },
     store: options.store,
     userOf: options.userOf ?? (() => undefined),
-    page: options.page ?? plainPage,
+    page: options.page ? reliablePage(options.page) : plainPage,
     urlMaxBytes: options.urlMaxBytes ?? 8 * 1024,
     connections: {
       connectionsMax: options.connectionsMax ?? 20_000,

@@ -123,6 +123,25 @@ export function plainPage({ title, detail, retryAfter }: Refusal): string {
 /** Longest body of a refused request that is read to be thrown away: a new connection would cost both sides more. */
 const BODY_READ_MAX = 65_536;
 
+/** The application's page, or the plain one where that throws or returns no text: a refusal is no place to fail, least of all under load. */
+export function reliablePage(page: RefusalPage): RefusalPage {
+  let hasFailed = false;
+  return (refused) => {
+    try {
+      const text: unknown = page(refused);
+      if (typeof text === 'string') return text;
+      throw new TypeError(`it returned ${text === null ? 'null' : typeof text}, and no string`);
+    } catch (error) {
+      if (!hasFailed)
+        process.emitWarning(
+          `The page of the limits failed, and a plain one is sent: ${error instanceof Error ? error.message : String(error)}`,
+        );
+      hasFailed = true;
+      return plainPage(refused);
+    }
+  };
+}
+
 /** Answers with none of the hooks. The connection is closed where a long body is still to come, or one of unknown length. */
 export function writeRefusal(
   request: IncomingMessage,
