@@ -51,9 +51,9 @@ export interface AdmissionLimits {
   readonly inFlightMax?: number | undefined;
   /** Of single classes, instead of what follows from `inFlightMax`. */
   readonly classes?: Partial<Readonly<Record<RequestClass, Partial<ClassRoom>>>> | undefined;
-  /** Longest wait of a burst. @defaultValue 30 ms */
+  /** Longest wait of a burst, and so the latest refusal: patience or a quick no, see docs/limits.md. @defaultValue 30 ms */
   readonly waitMaxMs?: number | undefined;
-  /** Longest wait under overload, unless the work itself is slower. @defaultValue 10 ms */
+  /** Longest wait under overload, unless the work itself is slower. @defaultValue a third of `waitMaxMs`: 10 ms */
   readonly waitTargetMs?: number | undefined;
   /** Waiting requests of one class. @defaultValue 200 */
   readonly queueLengthMax?: number | undefined;
@@ -120,7 +120,7 @@ export function resolveLimitsOptions(options: LimitsOptions = {}): ResolvedLimit
   };
 }
 
-function resolveAdmission({ inFlightMax = 15, classes = {}, ...rest }: AdmissionLimits): AdmissionOptions {
+function resolveAdmission({ inFlightMax = 15, classes = {}, waitMaxMs = 30, ...rest }: AdmissionLimits): AdmissionOptions {
   if (!Number.isInteger(inFlightMax) || inFlightMax < 4)
     throw new HttpError(
       'ERR_HTTP_LIMITS_OPTIONS',
@@ -137,8 +137,8 @@ function resolveAdmission({ inFlightMax = 15, classes = {}, ...rest }: Admission
   return {
     inFlightMax,
     rooms,
-    waitMaxMs: rest.waitMaxMs ?? 30,
-    waitTargetMs: rest.waitTargetMs ?? 10,
+    waitMaxMs,
+    waitTargetMs: rest.waitTargetMs ?? waitMaxMs / 3,
     queueLengthMax: rest.queueLengthMax ?? 200,
   };
 }
