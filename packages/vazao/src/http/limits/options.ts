@@ -120,7 +120,12 @@ export function resolveLimitsOptions(options: LimitsOptions = {}): ResolvedLimit
   };
 }
 
-function resolveAdmission({ inFlightMax = 15, classes = {}, waitMaxMs = 30, ...rest }: AdmissionLimits): AdmissionOptions {
+function resolveAdmission({
+  inFlightMax = 15,
+  classes = {},
+  waitMaxMs = 30,
+  ...rest
+}: AdmissionLimits): AdmissionOptions {
   if (!Number.isInteger(inFlightMax) || inFlightMax < 4)
     throw new HttpError(
       'ERR_HTTP_LIMITS_OPTIONS',

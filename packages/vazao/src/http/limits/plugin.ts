@@ -38,7 +38,7 @@ import { type LimitsOptions, type ResolvedLimitsOptions, resolveLimitsOptions } 
 import { type Rate, resolveRate } from './rate.ts';
 import { formatPolicy, formatRemaining, type Quota, seconds } from './rate-fields.ts';
 import type { RatePolicy, RateStore } from './rate-store.ts';
-import { type Refusal, type RefusalCode, refusal, renderRefusal, writeRefusal } from './refusal.ts';
+import { hasBody, type Refusal, type RefusalCode, refusal, renderRefusal, writeRefusal } from './refusal.ts';
 import { RefusalLog } from './refusal-log.ts';
 import { classOf, REQUEST_CLASSES } from './request-class.ts';
 import { LIMITS, type LimitsFigures, limitsOf, type RequestLimits, ROUTE_LIMITS } from './request-limits.ts';
@@ -171,7 +171,7 @@ class LimitsPlugin {
   }
 
   #refusesAtOnce(request: FastifyRequest, reply: FastifyReply): boolean {
-    if (isInjected(request) || request.routeOptions.config[ROUTE]) return false;
+    if (isInjected(request) || request.routeOptions.config[ROUTE] || hasBody(request.raw)) return false;
     if (!this.#admission?.refusesAtOnce(limitsOf(request).class)) return false;
     const { raw } = request;
     this.#count('ERR_LIMIT_OVERLOAD', this.#partitionOf(raw));

@@ -209,14 +209,9 @@ test('what is too long is refused before routing, on a connection that can be us
     [414, 431, 200],
   );
   assert.equal(JSON.parse(answers[0]?.body ?? '').code, 'ERR_LIMIT_URL');
-  const post = (length: string): string => `POST /${'a'.repeat(100)} HTTP/1.1\r\nHost: a\r\n${length}\r\n\r\n`;
-  const short = await exchange(server.origin, `${post('Content-Length: 5')}12345${good}`, 2);
-  assert.deepEqual(
-    short.answers.map(({ status }) => status),
-    [414, 200],
-  );
-  for (const length of ['Content-Length: 65537', 'Transfer-Encoding: chunked']) {
-    const { answers: refused, closed } = await exchange(server.origin, post(length), 2);
+  for (const length of ['Content-Length: 5', 'Transfer-Encoding: chunked']) {
+    const post = `POST /${'a'.repeat(100)} HTTP/1.1\r\nHost: a\r\n${length}\r\n\r\n`;
+    const { answers: refused, closed } = await exchange(server.origin, post, 2);
     assert.deepEqual([refused[0]?.status, refused[0]?.headers.connection, closed], [414, 'close', true], length);
   }
 });

@@ -11,6 +11,11 @@ const failing: readonly [string, RefusalPage, RegExp][] = [
     },
     /no template/,
   ],
+  [
+    'returns a promise that fails',
+    (() => Promise.reject(new Error('too late'))) as unknown as RefusalPage,
+    /it returned object, and no string/,
+  ],
   ['returns a promise', (async () => 'text') as unknown as RefusalPage, /it returned object, and no string/],
 ];
 for (const [what, page, said] of failing) {

@@ -120,9 +120,6 @@ export function plainPage({ title, detail, retryAfter }: Refusal): string {
   return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${title}</title><h1>${title}</h1><p>${detail}</p>${when}</html>`;
 }
 
-/** Longest body of a refused request that is read to be thrown away: a new connection would cost both sides more. */
-const BODY_READ_MAX = 65_536;
-
 /** The application's page, or the plain one where that throws or returns no text: a refusal is no place to fail, least of all under load. */
 export function reliablePage(page: RefusalPage): RefusalPage {
   let hasFailed = false;
@@ -130,6 +127,7 @@ export function reliablePage(page: RefusalPage): RefusalPage {
     try {
       const text: unknown = page(refused);
       if (typeof text === 'string') return text;
+      Promise.resolve(text).catch(() => {}); // what it would have said comes too late
       throw new TypeError(`it returned ${text === null ? 'null' : typeof text}, and no string`);
     } catch (error) {
       if (!hasFailed)
@@ -142,7 +140,13 @@ export function reliablePage(page: RefusalPage): RefusalPage {
   };
 }
 
-/** Answers with none of the hooks. The connection is closed where a long body is still to come, or one of unknown length. */
+/** Whether the head of a request announces one. */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  const { 'transfer-encoding': coding, 'content-length': length } = headers;
+  return coding !== undefined || (length !== undefined && length !== '0');
+}
+
+/** Answers with none of the hooks. The connection is closed where a body is still to come: it would be read to be thrown away. */
 export function writeRefusal(
   request: IncomingMessage,
   response: ServerResponse,
@@ -152,9 +156,8 @@ export function writeRefusal(
   const { type, body } = renderRefusal(refused, request.headers.accept, page);
   const head = ['content-type', type, 'content-length', String(Buffer.byteLength(body)), ...BARE_FIELDS];
   if (refused.retryAfter !== undefined) head.push('retry-after', String(refused.retryAfter));
-  const { 'transfer-encoding': coding, 'content-length': length } = request.headers;
-  const isLong = coding !== undefined || Number(length ?? 0) > BODY_READ_MAX;
-  if (isLong || refused.code === 'ERR_LIMIT_MALFORMED') head.push('connection', 'close');
+  const isLast = hasBody(request) || refused.code === 'ERR_LIMIT_MALFORMED';
+  if (isLast && request.httpVersionMajor < 2) head.push('connection', 'close');
   response.writeHead(refused.status, head);
   if (request.method === 'HEAD') response.end();
   else response.end(body);

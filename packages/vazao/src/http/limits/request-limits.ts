@@ -56,7 +56,8 @@ export interface HttpLimits {
   /**
    * Whether the request was answered with 503, because there is no place for it and none will come free in time. No hook of the
    * application is called for it, nobody is looked up, and no rate counts it: under overload most requests end here, and what
-   * they cost is lost to the others. Never for a cached route, whose answer may need no place.
+   * they cost is lost to the others. Never for a cached route, whose answer may need no place,
+   * nor for a request with a body, which Fastify reads, so that its connection goes on.
    */
   refusesAtOnce(request: FastifyRequest, reply: FastifyReply): boolean;
   /** Counts under a limit of the application's own, as for attempts to log in as somebody: whether it was allowed. */
