@@ -8,16 +8,11 @@
  * 250 ms, doubling and then halving the step. Server and PostgreSQL have one core, the generator the other, where the machine has
  * `taskset`. So the pool is for one core: with ten statements at a time the server itself would wait for the core as one of eleven.
  */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { availableParallelism, cpus, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
-import { runCommand } from '../packages/vazao/src/testing/cli.ts';
-import { startTestServer } from '../packages/vazao/src/testing/server.ts';
 import { quantile } from './load.ts';
 import { type OverloadOptions, type OverloadResult, overload } from './overload/load.ts';
-import { treeOf } from './processes.ts';
+import { canPin, openStage, PORT } from './overload/stage.ts';
 
 const { values } = parseArgs({
   options: {
@@ -38,45 +33,35 @@ const RECOVERED_AFTER_MAX_S = 5;
 const PATIENCE_MS = 5_000;
 const BEHIND_MAX_MS = 25;
 const PEAK_SECONDS = 15;
-const PORT = 8_571;
 
-const canPin = spawnSync('taskset', ['--version']).status === 0 && availableParallelism() > 1;
-if (canPin) pin(process.pid, 0); // PostgreSQL is started here, and inherits it
-const postgres = await startTestServer();
-if (canPin) pin(process.pid, 1);
-const folder = mkdtempSync(join(tmpdir(), 'vazao-overload-'));
+await using stage = await openStage();
 let isBorne = true;
 
-try {
-  let last = await withServer('on', () => findPeak(100, 2));
-  console.log(
-    `${cpus()[0]?.model.trim()}, ${cpus().length} cores, Node ${process.versions.node}. Pool of ${values.pool}${canPin ? ', server and PostgreSQL on one core, the generator on the other' : ''}. ${FACTOR} times the peak for ${SECONDS} s.\n`,
-  );
-  console.log(
-    '| limits | clients that are refused | peak, requests a second (computed, p99: before; after) | computed ÷ peak | hits a second | p99 of the computed | refused | slowest refusal (p99; beyond 50 ms) | without Retry-After | failed or given up | normal again after | generator behind |',
-  );
-  console.log('|---|---|---|---|---|---|---|---|---|---|---|---|');
-  const retries = [undefined, 'after what the answer says', 'at once'] as const;
-  for (const limits of ['on', 'off'] as const) {
-    if (values.only && values.only !== limits) continue;
-    for (const retry of limits === 'on' ? retries : [undefined]) {
-      await withServer(limits, async () => {
-        const found = await findPeak(last.rate * 0.6, Math.SQRT2);
-        last = found;
-        const before = await holdPeak(found);
-        const result = await load({ rate: found.rate * FACTOR, seconds: SECONDS, retry });
-        const after = await load({ rate: found.rate * 0.7, seconds: RECOVERY_SECONDS, retry: undefined });
-        console.log(row(limits, retry, [before, await holdPeak(found)], result, after));
-      });
-    }
+let last = await withServer('on', () => findPeak(100, 2));
+console.log(
+  `${cpus()[0]?.model.trim()}, ${cpus().length} cores, Node ${process.versions.node}. Pool of ${values.pool}${canPin ? ', server and PostgreSQL on one core, the generator on the other' : ''}. ${FACTOR} times the peak for ${SECONDS} s.\n`,
+);
+console.log(
+  '| limits | clients that are refused | peak, requests a second (computed, p99: before; after) | computed ÷ peak | hits a second | p99 of the computed | refused | slowest refusal (p99; beyond 50 ms) | without Retry-After | failed or given up | normal again after | generator behind |',
+);
+console.log('|---|---|---|---|---|---|---|---|---|---|---|---|');
+const retries = [undefined, 'after what the answer says', 'at once'] as const;
+for (const limits of ['on', 'off'] as const) {
+  if (values.only && values.only !== limits) continue;
+  for (const retry of limits === 'on' ? retries : [undefined]) {
+    await withServer(limits, async () => {
+      const found = await findPeak(last.rate * 0.6, Math.SQRT2);
+      last = found;
+      const before = await holdPeak(found);
+      const result = await load({ rate: found.rate * FACTOR, seconds: SECONDS, retry });
+      const after = await load({ rate: found.rate * 0.7, seconds: RECOVERY_SECONDS, retry: undefined });
+      console.log(row(limits, retry, [before, await holdPeak(found)], result, after));
+    });
   }
-  console.log(
-    `\nGoals, with limits: goodput ≥ ${GOODPUT_MIN} of the peak, p99 of the admitted ≤ ${LATENCY_MAX_MS} ms, every refusal < ${REFUSAL_MAX_MS} ms and with Retry-After, normal again within ${RECOVERED_AFTER_MAX_S} s; bold is what misses. A generator that was more than ${BEHIND_MAX_MS} ms behind says nothing about the server.`,
-  );
-} finally {
-  await postgres.stop();
-  rmSync(folder, { recursive: true, force: true });
 }
+console.log(
+  `\nGoals, with limits: goodput ≥ ${GOODPUT_MIN} of the peak, p99 of the admitted ≤ ${LATENCY_MAX_MS} ms, every refusal < ${REFUSAL_MAX_MS} ms and with Retry-After, normal again within ${RECOVERED_AFTER_MAX_S} s; bold is what misses. A generator that was more than ${BEHIND_MAX_MS} ms behind says nothing about the server.`,
+);
 if (!isBorne) process.exitCode = 1;
 
 function load(options: Pick<OverloadOptions, 'rate' | 'seconds' | 'retry'>): Promise<OverloadResult> {
@@ -165,33 +150,7 @@ function row(
   ].join(' | ')} |`;
 }
 
-async function withServer<T>(limits: 'on' | 'off', work: () => Promise<T>): Promise<T> {
-  const run = runCommand(
-    ['start', join(import.meta.dirname, 'overload/app.ts')],
-    {
-      NODE_ENV: 'production',
-      VAZAO_SECRET: 'a secret of more than thirty-two characters',
-      PORT: String(PORT),
-      WORKERS: '0',
-      LOG_LEVEL: 'silent',
-      DATABASE_URL: postgres.url,
-      DATABASE_POOL: values.pool,
-      VAZAO_DATA: join(folder, 'data'),
-      VAZAO_LIMITS: limits,
-      ...(Number(values.places) > 0 && { VAZAO_LIMIT_IN_FLIGHT: values.places }),
-    },
-    folder,
-  );
-  await run.url;
-  if (canPin) for (const pid of treeOf(run.child.pid as number)) pin(pid, 0);
-  try {
-    return await work();
-  } finally {
-    run.child.kill('SIGKILL');
-    await run.ended;
-  }
-}
-
-function pin(pid: number, core: number): void {
-  spawnSync('taskset', ['-acp', String(core), String(pid)]);
+function withServer<T>(limits: 'on' | 'off', work: () => Promise<T>): Promise<T> {
+  const places = Number(values.places) > 0 && { VAZAO_LIMIT_IN_FLIGHT: values.places };
+  return stage.serve({ DATABASE_POOL: values.pool, VAZAO_LIMITS: limits, ...places }, work);
 }

@@ -1,9 +1,15 @@
-/** The application of `bench/overload.ts`: reads that cost a real query and are never a hit, some that always are, and writes. */
+/**
+ * The application of `bench/overload.ts` and `bench/patience.ts`: reads that cost a real query and are never a hit, some that always
+ * are, and writes. WAIT_MAX_MS is the longest wait for a place; without it the default.
+ */
 import { type Application, defineApplication } from '../../packages/vazao/src/index.ts';
+
+const waitMaxMs = process.env.WAIT_MAX_MS === undefined ? undefined : Number(process.env.WAIT_MAX_MS);
 
 const overload: Application = defineApplication({
   name: 'bench-overload',
   migrations: new URL('./migrations/', import.meta.url),
+  limits: { admission: { waitMaxMs } },
   register(app, { db }) {
     app.get<{ Params: { id: string } }>('/resumo/:id', async ({ params }) => {
       const { rows } = await db.query(

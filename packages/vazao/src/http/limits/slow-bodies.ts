@@ -5,6 +5,7 @@
  * too many is cut off with 408.
  */
 import type { IncomingMessage } from 'node:http';
+import { hasBody } from './refusal.ts';
 import type { RequestLimits } from './request-limits.ts';
 import { answerSlowRequest } from './server-bounds.ts';
 
@@ -24,8 +25,7 @@ export class SlowBodies {
   watch(request: IncomingMessage, limits: RequestLimits): void {
     // Nobody waits for the body of one; and what is read of a cached request becomes part of its key.
     if (request.method === 'GET' || request.method === 'HEAD') return;
-    const { 'content-length': length, 'transfer-encoding': coding } = request.headers;
-    if ((length === undefined || length === '0') && coding === undefined) return;
+    if (!hasBody(request)) return;
     limits.arriving = setTimeout(() => {
       limits.arriving = undefined;
       if (request.complete || limits.isGone) return;
